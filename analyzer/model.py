@@ -1,0 +1,182 @@
+"""Small frozen values that cross borders: a capture as read, a report as judged.
+
+Promises: every value is frozen; tables inside are DataFrames whose columns `tables` and `model` describe.
+Must not know: any stage's inner workings, any output format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from analyzer.tables import Column, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: Final[tuple[Severity, ...]] = ("note", "warning", "error")
+"""Rising order: the index is the rank."""
+
+FailOn = Literal["error", "warning", "note", "never"]
+
+Status = Literal["clean", "findings", "unreadable", "incomplete", "nothing-checked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something about a capture worth telling: damage, undecoded frames, clock trouble."""
+
+    id: str
+    """Kebab-case name of the kind of note."""
+    text: str
+    """One line for a person."""
+    frame: int | None = None
+    """The frame it is about, when it is about one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One capture file as a reader found it."""
+
+    path: str
+    """The path as the user gave it."""
+    segments: pd.DataFrame
+    """Table `tables.SEGMENTS`, in capture order; `capture` is 0 until `analysis` numbers the captures."""
+    quotes: pd.DataFrame
+    """Table `tables.QUOTES`: the TCP headers that ICMP errors quote, in capture order."""
+    option_bytes: bytes
+    """All TCP option bytes, one run a segment, found by `option_start` and `option_length`."""
+    packets: int
+    """Frames read, of any kind."""
+    complete: bool
+    """Whether the file was read to its end without damage."""
+    reason: str = ""
+    """Why it was not, in one line; empty when complete."""
+    readable: bool = True
+    """False when nothing could be read: not a capture, missing, empty."""
+    engines: dict[str, int] = field(default_factory=dict)
+    """Engine name to the number of frames it decoded."""
+    notes: tuple[Note, ...] = ()
+    start_time: int | None = None
+    """Time of the first frame, ns since the epoch; None when there is none."""
+    end_time: int | None = None
+    """Latest time of any frame, ns since the epoch: how long the capture went on."""
+    stats: dict[str, Any] = field(default_factory=dict)
+    """What -v prints: tshark's version and argument list, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One capture in a report: what was read and how it ended."""
+
+    path: str
+    status: Status
+    complete: bool
+    reason: str
+    packets: int
+    segments: int
+    engines: dict[str, int]
+    notes: tuple[Note, ...]
+    expectations: tuple[Note, ...] = ()
+    """What expect.toml asked for and was not so; empty when all held or none was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `analysis.analyze` returns: three tables, the steps behind them, and what was read."""
+
+    captures: tuple[Summary, ...]
+    flows: pd.DataFrame
+    """Table `FLOWS`: a row a connection."""
+    findings: pd.DataFrame
+    """Table `FINDINGS`: a row a finding."""
+    steps: pd.DataFrame
+    """Table `STEPS`: a row a segment (or run of exact repeats) that the opening was judged on."""
+    transactions: pd.DataFrame
+    """A row a message, command or request; empty until dialogues are read."""
+    fail_on: FailOn = "warning"
+
+
+FLOWS: Final = Table(
+    "flows",
+    (
+        Column("flow_id", "str", "f1, f2, … in order of first frame over the whole job"),
+        Column("capture", "int64", "index of the capture"),
+        Column("start_time_ns", "int64", "time of the first segment", "ns"),
+        Column("end_time_ns", "int64", "time of the last segment", "ns"),
+        Column("duration_ms", "float64", "end minus start", "ms"),
+        Column("first_frame", "int64", "frame of the first segment"),
+        Column("last_frame", "int64", "frame of the last segment"),
+        Column("client_ip", "str", "address of the side that sent the first SYN"),
+        Column("client_port", "int64", "its port"),
+        Column("server_ip", "str", "address of the other side"),
+        Column("server_port", "int64", "its port"),
+        Column("client_by", "str", "how the client was told: syn, synack, port or first-segment"),
+        Column("vlan", "str", "VLAN ids from the outside in"),
+        Column("tunnel", "str", "what carries the packets"),
+        Column("service", "str", "protocol recognised from the dialogue, or empty"),
+        Column("service_by_port", "str", "what the server port is registered for, or empty"),
+        Column("verdict", "str", "what happened"),
+        Column("outcome", "str", "opened, not-opened, broken or not-judged"),
+        Column("worst", "str", "highest severity found, or empty"),
+        Column("view", "str", "both, client-only, server-only or starts-late"),
+        Column("evidence", "str", "observed or inferred"),
+        Column("confirmed", "bool", "the server sent a segment that proves it reached ESTABLISHED"),
+        Column("inconclusive", "bool", "an opening segment is missing bytes a check needs: never a pass"),
+        Column("excused", "bool", "expect.toml says this verdict is meant"),
+        Column("syn_validated", "bool", "SYN+ACK acknowledges SYN + 1 (Arkime)"),
+        Column("ack_synchronized", "bool", "third segment: ack = SYN+ACK.seq + 1, seq = SYN.seq + 1 (Arkime)"),
+        Column("rtt_ms", "float64", "SYN to third segment, NaN when either was not seen", "ms"),
+        Column("client_isn", "int64", "initial sequence number, -1 when unknown"),
+        Column("server_isn", "int64", "initial sequence number, -1 when unknown"),
+        Column("client_segments", "int64", "segments the client sent, duplicates of frames left out"),
+        Column("server_segments", "int64", "segments the server sent"),
+        Column("client_bytes", "int64", "payload bytes the client sent, repeats included", "bytes"),
+        Column("server_bytes", "int64", "payload bytes the server sent, repeats included", "bytes"),
+        Column("client_first_ns", "int64", "time of the client's first segment, NO_TIME when none", "ns"),
+        Column("server_first_ns", "int64", "time of the server's first segment, NO_TIME when none", "ns"),
+        Column("duplicate_frames", "int64", "frames dropped as copies of another frame"),
+        Column("zeek_conn_state", "str", "Zeek's word for it"),
+        Column("tcp_completeness", "int64", "Wireshark's tcp.completeness at the end"),
+        Column("wireshark_filter", "str", "display filter that selects the connection"),
+        Column("community_id", "str", "Community ID v1, seed 0"),
+    ),
+)
+
+FINDINGS: Final = Table(
+    "findings",
+    (
+        Column("flow_id", "str", "the connection"),
+        Column("id", "str", "the rule"),
+        Column("severity", "str", "error, warning or note"),
+        Column("capture", "int64", "capture of the first cited frame"),
+        Column("frames", "object", "cited frames: tuple of (capture, frame)"),
+        Column("message", "str", "one sentence with this connection's numbers"),
+        Column("excused", "bool", "expect.toml says this finding is meant"),
+    ),
+)
+
+STEPS: Final = Table(
+    "steps",
+    (
+        Column("flow_id", "str", "the connection"),
+        Column("capture", "int64", "index of the capture"),
+        Column("frame", "int64", "frame of the segment, the first of a run"),
+        Column("last_frame", "int64", "frame of the last exact repeat, or frame again"),
+        Column("repeats", "int64", "how many times the segment was sent in a row"),
+        Column("time_ns", "int64", "time of the segment", "ns"),
+        Column("by", "str", "client or server"),
+        Column("flags", "str", "flag letters in header order, as SA for SYN+ACK"),
+        Column("seq", "int64", "raw sequence number"),
+        Column("ack", "int64", "raw acknowledgment field, -1 without ACK"),
+        Column("seq_relative", "int64", "sequence number less the sender's ISN mod 2^32, -1 when unknown"),
+        Column("ack_relative", "int64", "acknowledgment less the peer's ISN mod 2^32, -1 when unknown"),
+        Column("length", "int64", "payload bytes", "bytes"),
+        Column("row", "str", "id of the row of opening.toml that fired, or empty"),
+        Column("client_state", "str", "client's state as its own segments prove it"),
+        Column("server_state", "str", "server's state as its own segments prove it"),
+        Column("client_textbook", "str", "client's state as the textbook draws it"),
+        Column("server_textbook", "str", "server's state as the textbook draws it"),
+    ),
+)

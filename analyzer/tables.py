@@ -1,0 +1,151 @@
+"""The columns that cross a border between two modules, and the check that they did.
+
+Promises: each table is described once, here: name, dtype, unit, meaning and, where there is one, the Wireshark
+field. `check` says which column of a frame is missing, surplus or of another dtype; `empty` makes a table of no rows.
+Must not know: where rows come from or what is done with them.
+
+Absent is never 0. A signed integer column uses -1 for "not there"; a time uses `NO_TIME`; a text column uses "".
+Unsigned columns that have no spare value (`seq`, `ack`) are valid as far as `header_captured` reaches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from analyzer.errors import PcaplintError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_TIME: Final = -(2**63)
+"""A record without a timestamp (pcapng Simple Packet Block); the value pandas reads as NaT."""
+
+FIN: Final = 0x001
+SYN: Final = 0x002
+RST: Final = 0x004
+PSH: Final = 0x008
+ACK: Final = 0x010
+URG: Final = 0x020
+ECE: Final = 0x040
+CWR: Final = 0x080
+AE: Final = 0x100
+FLAG_LETTERS: Final = "FSRPAUEWN"
+"""Letter of each of the low nine flag bits, lowest first (the notation's and tcpdump's letters)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: what it is called, how it is stored and what it means."""
+
+    name: str
+    dtype: str
+    meaning: str
+    unit: str = ""
+    field: str = ""
+    """The Wireshark field of the same fact, where one exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A named, ordered set of columns."""
+
+    name: str
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The column names, in order."""
+        return [column.name for column in self.columns]
+
+
+SEGMENTS: Final = Table(
+    "segments",
+    (
+        Column("capture", "uint16", "index of the capture in the job"),
+        Column("frame", "uint32", "frame number as Wireshark counts, from 1", field="frame.number"),
+        Column("time", "int64", "capture time since the epoch, NO_TIME when the record has none", "ns", "frame.time_epoch"),
+        Column("src", "category", "source address, text; shares its categories with dst", field="ip.src"),
+        Column("dst", "category", "destination address, text", field="ip.dst"),
+        Column("src_port", "uint16", "source port", field="tcp.srcport"),
+        Column("dst_port", "uint16", "destination port", field="tcp.dstport"),
+        Column("src_mac", "category", "source link address as aa:bb:…, or empty", field="eth.src"),
+        Column("dst_mac", "category", "destination link address, or empty", field="eth.dst"),
+        Column("vlan", "category", "VLAN ids from the outside in, joined by a dot, or empty", field="vlan.id"),
+        Column("tunnel", "category", "what carries the packet, from the outside in, as gre:KEY/vxlan:VNI/…, or empty"),
+        Column("interface", "int32", "pcapng interface, numbered over the whole file, or -1", field="frame.interface_id"),
+        Column("ttl", "int16", "time to live or hop limit, or -1", field="ip.ttl"),
+        Column("ip_id", "int32", "IPv4 identification, -1 for IPv6", field="ip.id"),
+        Column("ip_ecn", "int8", "IP ECN bits, or -1", field="ip.dsfield.ecn"),
+        Column("fragment", "bool", "the segment came in IP fragments", field="ip.fragment"),
+        Column("seq", "uint32", "raw sequence number", field="tcp.seq_raw"),
+        Column("ack", "uint32", "raw acknowledgment field, whether or not ACK is set", field="tcp.ack_raw"),
+        Column("flags", "uint16", "the twelve flag bits, reserved ones included", field="tcp.flags"),
+        Column("window", "int32", "window field, never scaled, or -1", "bytes", "tcp.window_size_value"),
+        Column("urgent", "int32", "urgent pointer field, or -1", "bytes", "tcp.urgent_pointer"),
+        Column("header_length", "int16", "header length the data offset states, or -1", "bytes", "tcp.hdr_len"),
+        Column("header_captured", "int16", "header bytes that were captured, at most header_length", "bytes"),
+        Column("checksum", "int32", "checksum field, or -1", field="tcp.checksum"),
+        Column("checksum_state", "int8", "one of CHECKSUM_STATES", field="tcp.checksum.status"),
+        Column("payload_length", "int32", "payload length by the IP header", "bytes", "tcp.len"),
+        Column("payload_captured", "int32", "payload bytes that were captured", "bytes"),
+        Column("option_start", "int64", "where the option bytes begin in Capture.option_bytes", "bytes"),
+        Column("option_length", "int16", "option bytes captured", "bytes"),
+    ),
+)
+
+CHECKSUM_UNVERIFIED: Final = 0
+CHECKSUM_GOOD: Final = 1
+CHECKSUM_BAD: Final = 2
+CHECKSUM_PARTIAL: Final = 3
+"""The field holds the sum of the pseudo-header alone: a sender whose network card was to finish it."""
+CHECKSUM_STATES: Final = ("unverified", "good", "bad", "partial")
+
+QUOTES: Final = Table(
+    "quotes",
+    (
+        Column("capture", "uint16", "index of the capture in the job"),
+        Column("frame", "uint32", "frame number of the ICMP error", field="frame.number"),
+        Column("time", "int64", "capture time since the epoch", "ns", "frame.time_epoch"),
+        Column("version", "int8", "4 for ICMP, 6 for ICMPv6"),
+        Column("type", "int16", "ICMP type", field="icmp.type"),
+        Column("code", "int16", "ICMP code", field="icmp.code"),
+        Column("sender", "category", "address that sent the error"),
+        Column("src", "category", "source address of the quoted segment; categories of the segments table"),
+        Column("dst", "category", "destination address of the quoted segment"),
+        Column("src_port", "uint16", "source port of the quoted segment"),
+        Column("dst_port", "uint16", "destination port of the quoted segment"),
+        Column("vlan", "category", "VLAN ids of the error's own frame, as in segments"),
+        Column("seq", "uint32", "raw sequence number of the quoted segment"),
+    ),
+)
+
+
+class TableError(PcaplintError):
+    """A table crossed a border with other columns than were agreed: a fault of this program."""
+
+
+def check(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Return `frame` unchanged if its columns are those of `table`, in order and with their dtypes.
+
+    Raises `TableError` naming the first difference.
+    """
+    found = list(frame.columns)
+    if found != table.names:
+        missing, surplus = set(table.names) - set(found), set(found) - set(table.names)
+        difference = f"missing {sorted(missing)}, surplus {sorted(surplus)}" if missing or surplus else "other order"
+        message = f"table {table.name}: {difference}"
+        raise TableError(message)
+    for column in table.columns:
+        dtype = frame[column.name].dtype.name
+        if dtype != column.dtype:
+            message = f"table {table.name}: column {column.name} is {dtype}, not {column.dtype}"
+            raise TableError(message)
+    return frame
+
+
+def empty(table: Table) -> pd.DataFrame:
+    """Return `table` with no rows."""
+    import pandas as pd
+
+    return pd.DataFrame({column.name: pd.Series(dtype=column.dtype) for column in table.columns})
