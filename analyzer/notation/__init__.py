@@ -1,0 +1,34 @@
+"""Segment notation: one line of text per segment, both ways, and text to a capture.
+
+    > S 100:100(0) win 64240 <mss 1460>
+    < S. 300:300(0) ack 101 win 65535 <mss 1460>
+    > . 101:101(0) ack 301
+
+Promises: `parse(show(x)) == x` for every `Script`; `capture(x)` is what reading `build(x)` gives. The grammar is in
+`grammar`, the fields and their defaults in `values`. Importing it costs no pandas.
+Must not know: rules, connections, verdicts.
+"""
+
+from analyzer.notation.columns import capture
+from analyzer.notation.grammar import parse
+from analyzer.notation.packets import build
+from analyzer.notation.rows import script
+from analyzer.notation.text import flag_letters, line, show
+from analyzer.notation.values import Connection, Host, NotationError, Quote, Script, Segment, connection
+
+__all__ = [
+    "Connection",
+    "Host",
+    "NotationError",
+    "Quote",
+    "Script",
+    "Segment",
+    "build",
+    "capture",
+    "connection",
+    "flag_letters",
+    "line",
+    "parse",
+    "script",
+    "show",
+]

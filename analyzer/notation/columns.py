@@ -1,0 +1,143 @@
+"""Script to the tables a capture is read into.
+
+Promises: `capture(x)` equals what reading `build(x)` gives; pandas is imported only when a table is made.
+Must not know: text, files, tshark.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+from analyzer import tables
+from analyzer.notation.packets import peer, tcp_header
+from analyzer.notation.values import MAX_OPTIONS, Quote
+from analyzer.tables import QUOTES, SEGMENTS, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from analyzer.model import Capture
+    from analyzer.notation.values import Connection, Script, Segment
+
+Row = dict[str, Any]
+"""A row of a table, by column name."""
+_CHECKSUM_STATES: Final = {"good": tables.CHECKSUM_GOOD, "bad": tables.CHECKSUM_BAD, "partial": tables.CHECKSUM_PARTIAL}
+_FIXED: Final = struct.Struct("!HHIIBBHHH")
+_ENDS: Final = {"src_port": 2, "dst_port": 4, "seq": 8, "ack": 12, "offset": 13, "flags": 14, "window": 16, "checksum": 18, "urgent": 20}
+"""Where each field of the fixed header ends (RFC 9293 3.1): fewer captured bytes do not show it."""
+_UNSIGNED: Final = {"seq", "ack", "flags"}
+"""Columns that have no value for "not there"."""
+
+
+def capture(script: Script, *, path: str = "script") -> Capture:
+    """Return the script as if a file of it had been read: frames 1 to N, `capture` 0, every column of both tables.
+
+    A segment cut short has what its captured bytes tell: 0 for a `seq`, `ack` or `flags` beyond them, -1 for the rest.
+    """
+    from analyzer.model import Capture
+
+    rows, quotes, runs = list[Row](), list[Row](), list[bytes]()
+    times = script.times()
+    paged = any(event.interface is not None for event in script.events)
+    start = 0
+    for frame, (event, time) in enumerate(zip(script.events, times, strict=True), 1):
+        pair = script.connections[event.connection - 1]
+        vlan = pair.end(event.by).vlan if event.vlan is None else event.vlan
+        common = {"capture": 0, "frame": frame, "time": time, "vlan": ".".join(map(str, vlan))}
+        if isinstance(event, Quote):
+            quotes.append(common | _quote_row(event, pair))
+            continue
+        row, options = _segment_row(event, pair, frame)
+        rows.append(common | row | {"interface": (event.interface or 0) if paged else -1, "option_start": start})
+        runs.append(options)
+        start += len(options)
+    addresses = _addresses(rows, quotes)
+    return Capture(
+        path=path,
+        segments=_table(rows, SEGMENTS, addresses),
+        quotes=_table(quotes, QUOTES, addresses),
+        option_bytes=b"".join(runs),
+        packets=len(script.events),
+        complete=True,
+        engines={"notation": len(script.events)},
+        start_time=times[0] if times else None,
+        end_time=max(times, default=None),
+    )
+
+
+def _segment_row(segment: Segment, pair: Connection, frame: int) -> tuple[Row, bytes]:
+    """Return what the captured bytes of one segment tell, and its captured option bytes."""
+    source, target = pair.end(segment.by), pair.end(peer(segment.by))
+    header = tcp_header(segment, pair)
+    total = len(header) + segment.length
+    captured = total if segment.cut is None else min(total, segment.cut)
+    fields = _fixed(header, captured)
+    offset = fields.pop("offset")
+    stated = offset * 4 if offset >= 0 else -1
+    extent = captured if offset < 0 else min(stated, captured)
+    options = (header + (segment.payload or bytes(min(segment.length, MAX_OPTIONS))))[_FIXED.size : extent]
+    macs = segment.macs or (source.mac, target.mac)
+    row = fields | {
+        "src": source.address,
+        "dst": target.address,
+        "src_mac": macs[0],
+        "dst_mac": macs[1],
+        "tunnel": "",
+        "ttl": source.ttl if segment.ttl is None else segment.ttl,
+        "ip_id": -1 if pair.ipv6 else frame % 2**16 if segment.ip_id is None else segment.ip_id,
+        "ip_ecn": segment.ip_ecn,
+        "fragment": False,
+        "header_length": stated,
+        "header_captured": extent,
+        "checksum_state": _CHECKSUM_STATES[segment.checksum] if captured == total else tables.CHECKSUM_UNVERIFIED,
+        "payload_length": max(0, total - stated) if offset >= 0 else -1,
+        "payload_captured": max(0, captured - stated) if offset >= 0 else 0,
+        "option_length": len(options),
+    }
+    return row, options
+
+
+def _fixed(header: bytes, captured: int) -> Row:
+    """Return the fixed header's fields as far as they were captured."""
+    fields = dict(zip(_ENDS, _FIXED.unpack_from(header), strict=True))
+    fields["flags"] |= (fields["offset"] & 0xF) << 8
+    fields["offset"] >>= 4
+    return {name: value if captured >= _ENDS[name] else 0 if name in _UNSIGNED else -1 for name, value in fields.items()}
+
+
+def _quote_row(quote: Quote, pair: Connection) -> Row:
+    source, target = pair.end(peer(quote.by)), pair.end(quote.by)
+    return {
+        "version": 6 if pair.ipv6 else 4,
+        "type": quote.type,
+        "code": quote.code,
+        "sender": quote.sender or target.address,
+        "src": source.address,
+        "dst": target.address,
+        "src_port": source.port,
+        "dst_port": target.port,
+        "seq": quote.seq,
+    }
+
+
+def _addresses(*parts: Iterable[Row]) -> list[str]:
+    """Return every end's address once, in order of appearance: the categories both tables share."""
+    return list(dict.fromkeys(row[name] for rows in parts for row in rows for name in ("src", "dst")))
+
+
+def _table(rows: Sequence[Row], table: Table, addresses: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    columns = {}
+    for column in table.columns:
+        values = [row[column.name] for row in rows]
+        if column.name in {"src", "dst"}:
+            columns[column.name] = pd.Series(pd.Categorical(values, categories=addresses))
+        elif column.dtype == "category":
+            columns[column.name] = pd.Series(pd.Categorical(values, categories=list(dict.fromkeys(values))))
+        else:
+            columns[column.name] = pd.Series(values, dtype=column.dtype)
+    return tables.check(pd.DataFrame(columns), table)
