@@ -1,0 +1,180 @@
+"""rules/*.toml to one validated, frozen `RuleSet`.
+
+Promises: a rule file is taken whole or refused whole, with file, entry and key path in the message. Shipped rules were
+checked when they were built, so loading them checks kinds and names but skips schemas and lint unless asked (`check`);
+users' rules are always checked. Selecting and ignoring change what is reported, never how an opening is judged.
+Must not know: how rows are run, or how findings are printed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analyzer.errors import RuleError, UsageError
+from analyzer.rules import finding as findings_
+from analyzer.rules import opening, source
+from analyzer.rules.finding import Example, Finding
+from analyzer.rules.lint import lint
+from analyzer.rules.machine import Machine, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["Example", "Finding", "Machine", "RuleSet", "Verdict", "load"]
+
+_FAMILIES = ("handshake", "smtp", "ftp", "http")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """All rules of one run."""
+
+    machine: Machine
+    findings: Mapping[str, Finding]
+    """Every finding by id, sorted; disabled ones are not here."""
+    reported: frozenset[str]
+    """Ids that `select` and `ignore` leave in the report."""
+    digest: str
+    """SHA-256 over the rule files' bytes, first sixteen hex digits."""
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The verdicts, in the order they are tried."""
+        return self.machine.verdicts
+
+
+def load(
+    extra: Sequence[str | Path] = (),
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    check: bool = False,
+) -> RuleSet:
+    """Return the shipped rules with those of the folders `extra` layered on top, in order.
+
+    `select` and `ignore` are finding ids or globs (`synack-*`). With `check` the shipped files are held against their
+    schemas and the lint too. Raises `RuleError` for a bad file and `UsageError` for an id that does not exist.
+    """
+    home = source.shipped()
+    files = _files(home)
+    document = source.read(home / "opening.toml")
+    if check:
+        source.check(document, "opening", home / "opening.toml")
+    known = {path: source.read(path) for path in files}
+    disabled: set[str] = set()
+    severities: dict[str, Any] = {}
+    layers = [_layer(Path(folder)) for folder in extra]
+    for layer in layers:
+        known |= layer.findings
+        disabled |= set(layer.changes.get("disable", ()))
+        severities |= layer.changes.get("severity", {})
+        document = _merge(document, layer.changes, layer.path)
+    if check:
+        for path, entry in known.items():
+            source.check(entry, "finding", path)
+    machine = opening.build(document, layers[-1].path if layers else home / "opening.toml")
+    registry = _registry(known)
+    faults = lint(machine, registry) if check or layers else []
+    if faults:
+        raise RuleError("\n".join(faults))
+    _refuse_unknown({*disabled, *severities}, registry, RuleError)
+    registry = {id_: replace(entry, severity=severities.get(id_, entry.severity)) for id_, entry in registry.items() if id_ not in disabled}
+    return RuleSet(machine, registry, _reported(registry, select, ignore), _digest(home, extra))
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    path: Path
+    findings: dict[Path, dict[str, Any]]
+    changes: dict[str, Any]
+
+
+def _files(home: Path) -> list[Path]:
+    return sorted(path for family in _FAMILIES for path in (home / family).glob("*.toml"))
+
+
+def _layer(folder: Path) -> _Layer:
+    """Read a user's folder: finding files, and at most one opening.toml that changes the machine."""
+    if not folder.is_dir():
+        message = f"{folder}: not a folder of rule files"
+        raise RuleError(message)
+    paths = sorted(path for path in folder.rglob("*.toml") if path.is_file())
+    if not paths:
+        message = f"{folder}: holds no rule file (*.toml)"
+        raise RuleError(message)
+    changes: dict[str, Any] = {}
+    entries = {}
+    for path in paths:
+        document = source.read(path)
+        if path.name == "opening.toml":
+            source.check(document, "opening#changes", path)
+            changes = document
+        else:
+            source.check(document, "finding", path)
+            entries[path] = document
+    return _Layer(folder / "opening.toml", entries, changes)
+
+
+def _merge(document: dict[str, Any], changes: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return `document` with the rows and verdicts of `changes` put before the ones they name."""
+    merged = document | {
+        "variables": document.get("variables", {}) | changes.get("variables", {}),
+        "row": list(document["row"]),
+        "verdict": list(document["verdict"]),
+    }
+    for kind, name in (("row", "id"), ("verdict", "is")):
+        for entry in changes.get(kind, ()):
+            places = [place for place, old in enumerate(merged[kind]) if old[name] == entry["before"]]
+            if not places:
+                message = f"{path}: {kind} {entry[name]}: before: no {kind} is called {entry['before']}"
+                raise RuleError(message)
+            merged[kind].insert(places[0], {key: value for key, value in entry.items() if key != "before"})
+    return merged
+
+
+def _registry(documents: Mapping[Path, dict[str, Any]]) -> dict[str, Finding]:
+    """Return the findings by id; a file of the same id in a later layer replaces the earlier one."""
+    found: dict[str, Finding] = {}
+    for path, document in documents.items():
+        entry = findings_.build(document, path)
+        if entry.id != path.stem:
+            message = f"{path}: id: {entry.id} must be the file's name"
+            raise RuleError(message)
+        found[entry.id] = entry
+    return dict(sorted(found.items()))
+
+
+def _refuse_unknown(ids: Iterable[str], registry: Mapping[str, Finding], error: type[RuleError | UsageError]) -> None:
+    for id_ in sorted(ids):
+        if id_ not in registry:
+            near = get_close_matches(id_, registry, n=3)
+            hint = f": did you mean {', '.join(near)}?" if near else ""
+            message = f"no rule is called {id_}{hint}"
+            raise error(message)
+
+
+def _reported(registry: Mapping[str, Finding], select: Sequence[str], ignore: Sequence[str]) -> frozenset[str]:
+    chosen = _expand(registry, select) if select else frozenset(registry)
+    return chosen - _expand(registry, ignore)
+
+
+def _expand(registry: Mapping[str, Finding], patterns: Sequence[str]) -> frozenset[str]:
+    found: set[str] = set()
+    for pattern in patterns:
+        hits = {id_ for id_ in registry if fnmatchcase(id_, pattern)}
+        if not hits:
+            _refuse_unknown([pattern], registry, UsageError)
+        found |= hits
+    return frozenset(found)
+
+
+def _digest(home: Path, extra: Sequence[str | Path]) -> str:
+    total = hashlib.sha256()
+    for path in [home / "opening.toml", *_files(home), *(path for folder in extra for path in sorted(Path(folder).rglob("*.toml")))]:
+        total.update(path.name.encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()[:16]

@@ -1,0 +1,74 @@
+"""One finding, one file: what it is called, how bad it is, why it matters, and examples that prove it.
+
+Promises: a `Finding` is complete and frozen; its examples are in segment notation and every one says whether it fires.
+Must not know: which row emits it, or how a report prints it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from analyzer.model import Severity
+
+_PLACE: Final = re.compile(r"\{([a-z_]+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A short exchange in segment notation, and whether the finding must be there."""
+
+    fires: bool
+    segments: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule reports."""
+
+    id: str
+    severity: Severity
+    title: str
+    message: str
+    """One sentence; `{seq}`, `{ack}`, `{len}` and the row's `say` names stand for this connection's numbers."""
+    why: str
+    references: tuple[str, ...]
+    causes: tuple[str, ...]
+    peers: Mapping[str, str]
+    """Tool name to what that tool calls it."""
+    examples: tuple[Example, ...]
+    family: str
+    """The folder the file lies in: handshake, smtp, ftp or http."""
+    path: str
+
+    @property
+    def places(self) -> frozenset[str]:
+        """The names the message has places for."""
+        return frozenset(_PLACE.findall(self.message))
+
+    def say(self, numbers: Mapping[str, object]) -> str:
+        """Return the message with `numbers` in their places; a number that is not known reads as a question mark."""
+        return _PLACE.sub(lambda match: str(numbers.get(match.group(1), "?")), self.message)
+
+
+def build(document: dict[str, Any], path: Path) -> Finding:
+    """Return the finding that `document`, which passed its schema, describes."""
+    return Finding(
+        id=document["id"],
+        severity=document["severity"],
+        title=document["title"],
+        message=document.get("message", document["title"]),
+        why=document["why"].strip(),
+        references=tuple(document.get("references", ())),
+        causes=tuple(document.get("causes", ())),
+        peers=dict(document.get("peers", {})),
+        examples=tuple(Example(entry["fires"], entry["segments"], entry.get("note", "")) for entry in document.get("example", ())),
+        family=path.parent.name,
+        path=str(path),
+    )

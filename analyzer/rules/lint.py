@@ -1,0 +1,84 @@
+"""What a schema cannot say about rules: rows nobody reaches, findings nobody emits, files that contradict each other.
+
+Promises: each fault is one line that names file and row. `lint` returns all of them, so that a person mends them in one go.
+Must not know: how rows are run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analyzer.rules.machine import emitted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from analyzer.rules.finding import Finding
+    from analyzer.rules.machine import Machine
+
+SAYABLE = frozenset({"seq", "ack", "len", "window", "ttl", "repeats", "icmp_type", "icmp_code", "times"})
+"""What every message may name without its row saying so."""
+
+
+def lint(machine: Machine, findings: Mapping[str, Finding]) -> list[str]:
+    """Return every fault found in `machine` and `findings`, in a fixed order; an empty list when there is none."""
+    return [*_ids(machine), *_shadows(machine), *_verdicts(machine), *_registry(machine, findings), *_messages(machine, findings)]
+
+
+def _ids(machine: Machine) -> Iterator[str]:
+    seen: set[str] = set()
+    for id_ in (row.id for row in machine.rows):
+        if id_ in seen:
+            yield f"row {id_}: the id is used twice"
+        seen.add(id_)
+
+
+def _shadows(machine: Machine) -> Iterator[str]:
+    """Rows that an earlier row without a condition leaves nothing to."""
+    open_rows = [row for row in machine.rows if row.when is None and row.settles is None]
+    order = {row.id: place for place, row in enumerate(machine.rows)}
+    for row in machine.rows:
+        if row.settles is not None:
+            continue
+        if not row.see or not row.client or not row.server:
+            yield f"row {row.id}: applies nowhere"
+        left = {(see, client, server) for see in row.see for client in row.client for server in row.server}
+        for earlier in open_rows:
+            if order[earlier.id] < order[row.id]:
+                left -= {(see, client, server) for see in earlier.see for client in earlier.client for server in earlier.server}
+        if not left:
+            yield f"row {row.id}: never reached, earlier rows without a condition take all it could see"
+
+
+def _verdicts(machine: Machine) -> Iterator[str]:
+    if machine.verdicts[-1].when is not None:
+        yield f"verdict {machine.verdicts[-1].name}: the last verdict must have no condition"
+    for verdict in machine.verdicts[:-1]:
+        if verdict.when is None:
+            yield f"verdict {verdict.name}: has no condition, so those after it are never reached"
+    if machine.views[-1].when is not None:
+        yield f"view {machine.views[-1].name}: the last view must have no condition"
+
+
+def _registry(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str]:
+    ids = emitted(machine)
+    for id_ in sorted(ids - findings.keys()):
+        yield f"finding {id_}: emitted, but no file describes it"
+    for id_, finding in sorted(findings.items()):
+        if id_ not in ids:
+            yield f"{finding.path}: {id_} can never be found: no row, hold or verdict emits it"
+        fires = {example.fires for example in finding.examples}
+        if fires != {True, False}:
+            missing = "fires" if True not in fires else "stays silent"
+            yield f"{finding.path}: no example that {missing}"
+
+
+def _messages(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str]:
+    """Places in a message that no row which emits it fills."""
+    said: dict[str, set[str]] = {}
+    for row in machine.rows:
+        for emit in row.emits:
+            said.setdefault(emit.id, set()).update(name for name, _ in row.say)
+    for id_, finding in sorted(findings.items()):
+        for name in sorted(finding.places - SAYABLE - said.get(id_, set())):
+            yield f"{finding.path}: the message has a place for {name}, which nothing fills"

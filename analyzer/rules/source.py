@@ -1,0 +1,101 @@
+"""Where rule files lie, and how one is read: TOML, bounded, and checked against its JSON Schema.
+
+Promises: a file that is too large, too deep, not UTF-8, not TOML or not of its schema's shape is refused with one line
+that names the file and the place. Nothing is read from anywhere but the path given.
+Must not know: what a rule means.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from analyzer.errors import RuleError
+
+MAX_BYTES: Final = 64_000
+MAX_DEPTH: Final = 16
+MAX_KEY_PARTS: Final = 8
+
+
+def shipped() -> Path:
+    """Return the folder of the rules that come with the program: in the wheel, else in the checkout."""
+    package = Path(__file__).resolve().parent.parent
+    wheel = package / "_rules"
+    return wheel if wheel.is_dir() else package.parent / "rules"
+
+
+def read(path: Path, *, limit: int = MAX_BYTES) -> dict[str, Any]:
+    """Return the TOML document at `path`. Raises `RuleError` naming the file, and line and column where they are known."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limit + 1)
+    except OSError as error:
+        message = f"{path}: {error.strerror or error}"
+        raise RuleError(message) from None
+    if len(raw) > limit:
+        message = f"{path}: larger than {limit} bytes"
+        raise RuleError(message)
+    try:
+        text = raw.decode()
+        _bound(text)
+        return tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        message = f"{path}: {str(error) or 'nested too deeply'}"
+        raise RuleError(message) from None
+
+
+def _bound(text: str) -> None:
+    """Refuse nesting that would exhaust the parser, before the parser sees it (tomllib recurses, and dotted keys cost squares)."""
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = re.sub(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'", "", line)
+        depth = max(bare.count("["), bare.count("{"))
+        if depth > MAX_DEPTH:
+            message = f"nested too deeply (line {number})"
+            raise ValueError(message)
+        key = bare.split("=", 1)[0]
+        if "=" in bare and " " not in key.strip() and key.count(".") >= MAX_KEY_PARTS:
+            message = f"a key of more than {MAX_KEY_PARTS} parts (line {number})"
+            raise ValueError(message)
+
+
+def check(document: dict[str, Any], schema: str, path: Path) -> None:
+    """Hold `document` against the schema rules/schema/<schema>.schema.json, or one definition of it (`schema#name`). Raises `RuleError` with the key path of the worst fault."""
+    from jsonschema.exceptions import best_match
+
+    fault = best_match(_validator(schema).iter_errors(document))
+    if fault is not None:
+        where = fault.json_path.removeprefix("$").lstrip(".") or "the document"
+        name = _name(document, list(fault.absolute_path))
+        message = f"{path}: {name}{where}: {_short(fault.message)}"
+        raise RuleError(message)
+
+
+def _name(document: dict[str, Any], keys: list[Any]) -> str:
+    """Return `row ID: ` when the fault lies in an array entry that has an id."""
+    entry: Any = document
+    for key in keys[:2]:
+        try:
+            entry = entry[key]
+        except (KeyError, IndexError, TypeError):
+            return ""
+    name = entry.get("id", entry.get("is")) if isinstance(entry, dict) and len(keys) > 1 else None
+    return f"{keys[0]} {name}: " if isinstance(name, str) else ""
+
+
+def _short(text: str) -> str:
+    limit = 300
+    return text if len(text) <= limit else text[:limit] + "…"
+
+
+@cache
+def _validator(schema: str) -> Any:  # noqa: ANN401 - jsonschema's validators have no common public type
+    from jsonschema import Draft202012Validator
+
+    name, _, part = schema.partition("#")
+    with (shipped() / "schema" / f"{name}.schema.json").open(encoding="utf-8") as file:
+        whole = json.load(file)
+    return Draft202012Validator({"$ref": f"#/$defs/{part}", "$defs": whole["$defs"]} if part else whole)
