@@ -121,6 +121,53 @@ QUOTES: Final = Table(
 )
 
 
+_FLOW = Column("flow", "int32", "row of the connections table")
+_BY_CLIENT = Column("by_client", "bool", "the connection's client sent it")
+
+FLOW_SEGMENTS: Final = Table("flow segments", (*SEGMENTS.columns, _FLOW, _BY_CLIENT))
+DUPLICATES: Final = Table(
+    "duplicates",
+    (*FLOW_SEGMENTS.columns, Column("routed", "bool", "the copy was taken on another side of a router: its TTL or its MACs differ")),
+)
+FLOW_QUOTES: Final = Table(
+    "flow quotes",
+    (*QUOTES.columns, Column("flow", "int32", "row of the connections table, -1 when none matches"), _BY_CLIENT),
+)
+
+CONNECTIONS: Final = Table(
+    "connections",
+    (
+        Column("capture", "uint16", "index of the capture in the job"),
+        Column("first_frame", "uint32", "frame of the first segment"),
+        Column("last_frame", "uint32", "frame of the last segment or copy of one"),
+        Column("start_time", "int64", "earliest time of a segment, NO_TIME when none has one", "ns"),
+        Column("end_time", "int64", "latest time of a segment, NO_TIME when none has one", "ns"),
+        Column("client_ip", "category", "address of the client; shares its categories with server_ip and the segments table"),
+        Column("server_ip", "category", "address of the server"),
+        Column("client_port", "uint16", "port of the client"),
+        Column("server_port", "uint16", "port of the server"),
+        Column("vlan", "category", "VLAN ids of the first segment, as in segments"),
+        Column("tunnel", "category", "what carries the packets, as in segments"),
+        Column("client_by", "category", "how the client was told: syn, synack, port or first-segment"),
+        Column("client_segments", "int64", "segments the client sent, copies left out"),
+        Column("server_segments", "int64", "segments the server sent, copies left out"),
+        Column("client_bytes", "int64", "payload the client sent, retransmissions included", "bytes"),
+        Column("server_bytes", "int64", "payload the server sent, retransmissions included", "bytes"),
+        Column("client_first", "int64", "time of the client's first segment, NO_TIME when none", "ns"),
+        Column("server_first", "int64", "time of the server's first segment, NO_TIME when none", "ns"),
+        Column("client_last", "int64", "time of the client's last segment, NO_TIME when none", "ns"),
+        Column("server_last", "int64", "time of the server's last segment, NO_TIME when none", "ns"),
+        Column("duplicate_frames", "int64", "frames dropped as copies of another frame"),
+        Column("routed_frames", "int64", "those of them that crossed a router in between"),
+        Column("icmp_quotes", "int64", "ICMP errors that quote a segment of this connection"),
+        Column("follows", "int32", "row of the connection that used the same addresses and ports before, -1 when none"),
+        Column("reuse", "category", "how the one before had ended: closed, active or early (RFC 9293 3.6.1), or empty"),
+        Column("vlan_joined", "bool", "each direction was captured on a VLAN of its own"),
+        Column("capture_end", "int64", "latest time in the capture, NO_TIME when it has none", "ns"),
+    ),
+)
+
+
 class TableError(PcaplintError):
     """A table crossed a border with other columns than were agreed: a fault of this program."""
 

@@ -1,0 +1,211 @@
+"""Frames that are copies of another frame: a mirror port's second sight of it, or its sight beyond a router.
+
+What decides. A copy has the same tuple, direction, IP identification, sequence and acknowledgment numbers, flags,
+length, window, checksum and option bytes (so the same TSval) as the frame before it, a TTL equal or lower by 1, and
+comes within 10 ms of the first of its kind. A sender that retransmits takes a new IP identification (RFC 6864 4.3),
+so equal ones prove a copy. An identification of 0, or none (IPv6), proves nothing (RFC 6864 4.1). Then 1 ms is
+allowed, and a copy taken on the same wire (same TTL and MACs) must also
+
+* follow its original without a segment of the peer in between: a retransmission faster than a timer is an answer to
+  something the peer sent;
+* when it is a segment that hosts repeat at will (no data, SYN or FIN: duplicate acknowledgments, one reset a segment),
+  belong to a tuple of which at least half of the other segments were seen twice.
+
+Promises: positions in capture order, whole arrays; Python loops only over runs of equal frames longer than the limit.
+Frames whose header was cut, and records without a time, are never called copies.
+Must not know: incarnations, openings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzer import tables
+from analyzer.flows import keys
+
+if TYPE_CHECKING:
+    from analyzer.flows.keys import Bools, Ints, Tuples
+    from analyzer.flows.union import Array, Joined
+
+PROVEN_NS: Final = 10_000_000
+"""How far a copy may trail when the IP identification proves it."""
+UNPROVEN_NS: Final = 1_000_000
+"""How far it may trail when it proves nothing: identification 0 or absent."""
+
+_SAME: Final = ("seq", "ack", "flags", "payload_length", "ip_id", "checksum", "window", "urgent", "header_length", "option_length")
+_FULL_HEADER: Final = 20
+_CHUNK: Final = 1 << 16
+_ODD: Final = tuple(np.uint64(value) for value in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93))
+
+
+class Copies(NamedTuple):
+    """Positions of the copies, rising, and which of them crossed a router."""
+
+    positions: Ints
+    routed: Bools
+
+
+class _Runs(NamedTuple):
+    """Frames equal in all that decides, in capture order: each row's position and whether it starts a run."""
+
+    positions: Ints
+    starts: Bools
+
+
+def find(joined: Joined, tuples: Tuples) -> Copies:
+    """Find the frames that are copies of an earlier frame of their tuple."""
+    candidates = _candidates(joined, tuples)
+    if len(candidates):
+        runs = _runs(joined, tuples, candidates)
+        copy, original = _within_limit(joined, runs)
+        copy, original = _drop_unproven(joined, tuples, copy, original)
+        order = np.argsort(copy)
+        copy, original = copy[order], original[order]
+        return Copies(copy, _routed(joined.segments, copy, original))
+    return Copies(np.zeros(0, np.int64), np.zeros(0, bool))
+
+
+def _candidates(joined: Joined, tuples: Tuples) -> Ints:
+    """Return the positions of rows whose numbers occur more than once, a few chance matches included."""
+    columns = joined.segments
+    mixed = _mix(joined, tuples, slice(None))
+    ordered = np.sort(mixed)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return np.zeros(0, np.int64)
+    usable = (columns["header_captured"] >= _FULL_HEADER) & (columns["time"] != tables.NO_TIME)
+    return np.flatnonzero(np.isin(mixed, np.unique(twice)) & usable)
+
+
+def _mix(joined: Joined, tuples: Tuples, index: Ints | slice) -> npt.NDArray[np.uint64]:
+    columns = joined.segments
+    numbers = columns["seq"][index].astype(np.uint64) << np.uint64(32) | columns["ack"][index]
+    mixed = numbers * _ODD[0]
+    mixed ^= mixed >> np.uint64(29)
+    place = tuples.code[index].astype(np.uint64) << np.uint64(1) | tuples.forward[index]
+    mixed += place * _ODD[1]
+    mixed ^= mixed >> np.uint64(32)
+    rest = (columns["ip_id"][index] & 0xFFFF).astype(np.uint64) << np.uint64(48)
+    rest |= (columns["checksum"][index] & 0xFFFF).astype(np.uint64) << np.uint64(32)
+    rest |= columns["flags"][index].astype(np.uint64) << np.uint64(16)
+    rest ^= columns["payload_length"][index].astype(np.uint64)
+    mixed += rest * _ODD[2]
+    mixed *= _ODD[3]
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
+
+
+def _runs(joined: Joined, tuples: Tuples, rows: Ints) -> _Runs:
+    """Bring equal frames together. Equality is tested field by field; the mixed numbers only bring them side by side."""
+    columns = joined.segments
+    mixed = _mix(joined, tuples, rows) + _mix_options(joined, rows)
+    rows = rows[np.argsort(mixed, kind="stable")]
+    before, after = rows[:-1], rows[1:]
+    equal = (tuples.code[before] == tuples.code[after]) & (tuples.forward[before] == tuples.forward[after])
+    for name in _SAME:
+        equal &= columns[name][before] == columns[name][after]
+    step = columns["ttl"][before] - columns["ttl"][after]
+    equal &= (step == 0) | (step == 1)
+    where = np.flatnonzero(equal)
+    equal[where] = _same_options(joined, before[where], after[where])
+    return _Runs(rows, np.concatenate(([True], ~equal)))
+
+
+def _option_matrix(joined: Joined, rows: Ints) -> npt.NDArray[np.uint8]:
+    """Return the option bytes of `rows`, shape (n, 40), zero beyond each row's own."""
+    data = np.frombuffer(joined.option_bytes, np.uint8)
+    if not len(data):
+        return np.zeros((len(rows), 40), np.uint8)
+    columns = joined.segments
+    offsets = np.arange(40)
+    places = columns["option_start"][rows][:, None] + offsets
+    held = data[np.clip(places, 0, len(data) - 1)]
+    held[offsets >= columns["option_length"][rows][:, None]] = 0
+    return held
+
+
+def _mix_options(joined: Joined, rows: Ints) -> npt.NDArray[np.uint64]:
+    mixed = np.zeros(len(rows), np.uint64)
+    for start in range(0, len(rows), _CHUNK):
+        words = _option_matrix(joined, rows[start : start + _CHUNK]).view(np.uint64)
+        for number in range(words.shape[1]):
+            part = (mixed[start : start + _CHUNK] ^ words[:, number]) * _ODD[number % len(_ODD)]
+            mixed[start : start + _CHUNK] = part ^ (part >> np.uint64(30))
+    return mixed
+
+
+def _same_options(joined: Joined, before: Ints, after: Ints) -> Bools:
+    same = np.zeros(len(before), bool)
+    for start in range(0, len(before), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        same[part] = (_option_matrix(joined, before[part]) == _option_matrix(joined, after[part])).all(axis=1)
+    return same
+
+
+def _within_limit(joined: Joined, runs: _Runs) -> tuple[Ints, Ints]:
+    """Return (copy, original) positions: each run's rows no further from its first than the limit, and so on from the next."""
+    times = joined.segments["time"][runs.positions]
+    limits = np.where(joined.segments["ip_id"][runs.positions] > 0, PROVEN_NS, UNPROVEN_NS)
+    firsts = np.flatnonzero(runs.starts)
+    run = np.cumsum(runs.starts) - 1
+    original = firsts[run]
+    late = np.abs(times - times[original]) > limits
+    for number in np.unique(run[late]).tolist():
+        end = firsts[number + 1] if number + 1 < len(firsts) else len(run)
+        original[firsts[number] : end] = _anchors(int(firsts[number]), times[firsts[number] : end].tolist(), int(limits[firsts[number]]))
+    copies = original != np.arange(len(original))
+    return runs.positions[copies], runs.positions[original[copies]]
+
+
+def _anchors(start: int, times: list[int], limit: int) -> list[int]:
+    """Return, for each frame of a run, the one it is a copy of (itself when it is none)."""
+    anchors, anchor, since = [], start, times[0]
+    for place, time in enumerate(times, start):
+        if abs(time - since) > limit:
+            anchor, since = place, time
+        anchors.append(anchor)
+    return anchors
+
+
+def _routed(columns: dict[str, Array], copy: Ints, original: Ints) -> Bools:
+    different: Bools = columns["ttl"][copy] != columns["ttl"][original]
+    for name in ("src_mac", "dst_mac"):
+        different |= columns[name][copy] != columns[name][original]
+    return different
+
+
+def _drop_unproven(joined: Joined, tuples: Tuples, copy: Ints, original: Ints) -> tuple[Ints, Ints]:
+    """Leave out what may be a host's own repetition, as the module's docstring says."""
+    columns = joined.segments
+    certain = (columns["ip_id"][copy] > 0) | _routed(columns, copy, original)
+    if certain.all():
+        return copy, original
+    kept = certain.copy()
+    kept[~certain] = ~_peer_between(tuples, copy[~certain], original[~certain])
+    reply = (columns["payload_length"] <= 0) & (columns["flags"] & (tables.SYN | tables.FIN) == 0)
+    count = len(tuples.first)
+    copied = np.bincount(tuples.code[copy[kept & ~reply[copy]]], minlength=count)
+    others = np.bincount(tuples.code, weights=~reply, minlength=count) - copied
+    doubled = (copied > 0) & (2 * copied >= others)
+    kept &= certain | ~reply[copy] | doubled[tuples.code[copy]]
+    return copy[kept], original[kept]
+
+
+def _peer_between(tuples: Tuples, copy: Ints, original: Ints) -> Bools:
+    """Whether a segment of the other direction lies between each copy and its original."""
+    concerned = np.zeros(len(tuples.first), bool)
+    concerned[tuples.code[copy]] = True
+    rows = np.flatnonzero(concerned[tuples.code])
+    packed = keys.sort(tuples.code[rows], rows)
+    forward = tuples.forward[keys.positions(packed)]
+    seen = np.concatenate(([0], np.cumsum(forward)))
+    here = np.searchsorted(packed, tuples.code[copy] << 32 | copy)
+    there = np.searchsorted(packed, tuples.code[original] << 32 | original)
+    between = here - there - 1
+    ahead = seen[here] - seen[there + 1]
+    peers = np.where(tuples.forward[copy], between - ahead, ahead)
+    answered: Bools = peers > 0
+    return answered

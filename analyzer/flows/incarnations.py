@@ -1,0 +1,213 @@
+"""Tuples ─► incarnations: which tuples need a look, what their events are, where they are cut.
+
+Promises: a tuple whose only SYN comes first, repeated or not, and whose only SYN+ACK comes from the other end, costs
+whole-array work alone; the rest goes event by event through `reuse.Tuple`.
+Must not know: how a cut is decided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from analyzer import tables
+from analyzer.flows import reuse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from analyzer.flows.keys import Bools, Ints
+    from analyzer.flows.union import Array
+
+_SYN_BITS: Final = tables.SYN | tables.ACK | tables.RST
+_AHEAD: Final = np.uint32(1 << 24)
+"""How far beyond the expected number a RST or FIN may lie: more than any window in use."""
+_BEHIND: Final = np.uint32(1 << 16)
+_CHUNK: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The kept segments, tuple by tuple, in capture order inside each."""
+
+    code: Ints
+    """The tuple; dense and rising."""
+    forward: Bools
+    flags: Array
+    """uint16, 0 where the header was cut before them."""
+    seq: Array
+    """uint32."""
+    ack: Array
+    """uint32."""
+    length: Array
+    """Payload bytes, uint32."""
+    time: Ints
+
+    def take(self, rows: Ints) -> Rows:
+        """Return these rows alone; tuple codes stay as they are."""
+        return Rows(*(getattr(self, name)[rows] for name in ("code", "forward", "flags", "seq", "ack", "length", "time")))
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """Where new incarnations start, rising by row."""
+
+    rows: Ints
+    finished: Bools
+    by_fins: Bools
+
+
+def find(rows: Rows, count: int, self_connected: Bools) -> Cuts:
+    """Find the rows of `rows` that start a new incarnation; `count` tuples, of which some connect to themselves."""
+    suspects = _suspects(rows, count, self_connected)
+    where = np.flatnonzero(suspects[rows.code])
+    cuts: list[reuse.Cut] = []
+    if len(where):
+        few = rows.take(where)
+        for tuple_, events in _events(few, self_connected):
+            cuts.extend(tuple_.feed(events))
+    found = np.array([cut.row for cut in cuts], np.int64)
+    return Cuts(where[found], np.array([cut.finished for cut in cuts], bool), np.array([cut.by_fins for cut in cuts], bool))
+
+
+def first_of(rows: Ints, code: Array, count: int) -> Ints:
+    """Return the first of `rows` in each of `count` groups, -1 where there is none; `rows` and `code` both rise."""
+    first = np.full(count, -1, np.int64)
+    groups = code[rows]
+    starts = np.flatnonzero(np.concatenate(([True], groups[1:] != groups[:-1]))[: len(groups)])
+    first[groups[starts]] = rows[starts]
+    return first
+
+
+def _suspects(rows: Rows, count: int, self_connected: Bools) -> Bools:
+    """Whether each tuple may hold more than one incarnation."""
+    kind = rows.flags & _SYN_BITS
+    syn, synack = np.flatnonzero(kind == tables.SYN), np.flatnonzero(kind == tables.SYN | tables.ACK)
+    ending = np.flatnonzero(rows.flags & (tables.FIN | tables.RST))
+    first_syn, first_synack, first_ending = (first_of(some, rows.code, count) for some in (syn, synack, ending))
+    suspects = np.zeros(count, bool)
+    for some, first in ((syn, first_syn), (synack, first_synack)):
+        expected = first[rows.code[some]]
+        other = (rows.seq[some] != rows.seq[expected]) | (rows.forward[some] != rows.forward[expected])
+        suspects[rows.code[some[other]]] = True
+    ended = first_ending[rows.code[syn]]
+    suspects[rows.code[syn[(ended >= 0) & (syn > ended)]]] = True
+    begin = first_of(np.arange(len(rows.code)), rows.code, count)
+    suspects |= (first_syn > begin) | ((first_syn < 0) & (first_synack > begin))
+    both = (first_syn >= 0) & (first_synack >= 0)
+    suspects[both] |= (rows.forward[first_syn[both]] == rows.forward[first_synack[both]]) & ~self_connected[both]
+    return suspects
+
+
+def _events(rows: Rows, self_connected: Bools) -> Iterator[tuple[reuse.Tuple, Iterator[reuse.Event]]]:
+    """Yield each tuple of `rows` with its events; event rows count within `rows`."""
+    starts = np.flatnonzero(np.concatenate(([True], rows.code[1:] != rows.code[:-1])))
+    ends = np.append(starts[1:], len(rows.code))
+    begin = np.repeat(starts, ends - starts)
+    kind = _kinds(rows.flags)
+    places = np.flatnonzero(kind >= 0)
+    columns = _columns(rows, begin, places, kind, self_connected[rows.code])
+    bounds = np.searchsorted(places, np.append(starts, len(rows.code)))
+    ahead = np.add.reduceat(rows.forward.astype(np.int64), starts)
+    one_sided = (ahead == 0) | (ahead == ends - starts)
+    bears_syn = rows.flags[starts] & tables.SYN != 0
+    for number, start in enumerate(starts.tolist()):
+        opening = None if bears_syn[number] else _opening(rows, start)
+        looped = bool(self_connected[rows.code[start]])
+        tuple_ = reuse.Tuple(opening=opening, one_sided=bool(one_sided[number]), self_connected=looped)
+        yield tuple_, _stream(columns, int(bounds[number]), int(bounds[number + 1]))
+
+
+def _stream(columns: list[Array], start: int, end: int) -> Iterator[reuse.Event]:
+    for part in range(start, end, _CHUNK):
+        yield from map(reuse.Event, *(column[part : min(part + _CHUNK, end)].tolist() for column in columns))
+
+
+def _kinds(flags: Array) -> Array:
+    """Return each row's kind of event, -1 for none; flag sets no endpoint acts on are none."""
+    kind = np.full(len(flags), -1, np.int8)
+    kind[flags & _SYN_BITS == tables.SYN] = reuse.SYN
+    kind[flags & _SYN_BITS == tables.SYN | tables.ACK] = reuse.SYN_ACK
+    ending = flags & (tables.SYN | tables.FIN | tables.RST | tables.ACK)
+    kind[ending == tables.RST] = reuse.RESET
+    kind[ending == tables.RST | tables.ACK] = reuse.RESET_ACK
+    kind[ending == tables.FIN | tables.ACK] = reuse.FINISH
+    return kind
+
+
+def _opening(rows: Rows, row: int) -> reuse.Opening:
+    return reuse.Opening(
+        0 if rows.forward[row] else 1,
+        int(rows.seq[row]),
+        int(rows.ack[row]),
+        bool(rows.flags[row] & tables.ACK),
+        int(rows.time[row]),
+    )
+
+
+def _columns(rows: Rows, begin: Ints, places: Ints, kind: Array, looped: Bools) -> list[Array]:
+    """Return the fields of `reuse.Event`, in its order, for the rows at `places`."""
+    before = np.maximum(places - 1, begin[places])
+    known = (rows.time[places] != tables.NO_TIME) & (rows.time[before] != tables.NO_TIME)
+    idle = np.where(known, rows.time[places] - np.where(known, rows.time[before], 0), 0)
+    goes_on, answered = _continuations(rows, places[kind[places] <= reuse.SYN_ACK], looped)
+    side = np.where(rows.forward, 0, 1)
+    near = _near(rows, begin, places, looped)
+    fields = (side, kind, rows.seq, rows.ack, rows.length, rows.time)
+    return [places, *(field[places] for field in fields), idle, near, goes_on[places], answered[places]]
+
+
+def _near(rows: Rows, begin: Ints, places: Ints, looped: Bools) -> Bools:
+    """Whether each sequence number at `places` is about where the rows before say its sender is; True where none says."""
+    end = rows.seq + rows.length + (rows.flags & (tables.SYN | tables.FIN) != 0)
+    speaks = rows.flags & (tables.ACK | tables.RST) == tables.ACK
+    near = np.zeros(len(places), bool)
+    told = np.zeros(len(places), bool)
+    for says, number in ((rows.forward[places], end), (rows.forward[places] ^ ~looped[places], rows.ack)):
+        row = np.where(says, _last_before(speaks & rows.forward, places), _last_before(speaks & ~rows.forward, places))
+        there = row >= begin[places]
+        off = rows.seq[places] - number[np.maximum(row, 0)] + _BEHIND
+        near |= there & (off < _AHEAD + _BEHIND)
+        told |= there
+    return near | ~told
+
+
+def _last_before(marked: Bools, places: Ints) -> Ints:
+    """Return the last marked row before each of `places`, -1 where there is none."""
+    rows = np.flatnonzero(marked)
+    found = np.searchsorted(rows, places) - 1
+    return np.where(found >= 0, np.append(rows, -1)[found], -1)
+
+
+def _continuations(rows: Rows, openers: Ints, looped: Bools) -> tuple[Ints, Ints]:
+    """Return, per row, the first later row that goes on behind a SYN, and the first that answers a SYN+ACK; else NEVER."""
+    goes_on, answered = np.full(len(rows.code), reuse.NEVER, np.int64), np.full(len(rows.code), reuse.NEVER, np.int64)
+    plain = np.flatnonzero(rows.flags & _SYN_BITS == tables.ACK)
+    code = np.cumsum(np.concatenate(([0], rows.code[1:] != rows.code[:-1])))
+    place = code << 33 | rows.forward.astype(np.int64) << 32
+    peer = place ^ (~looped).astype(np.int64) << 32
+    fin = (rows.flags & tables.FIN != 0).astype(np.uint32)
+    begun = rows.seq + np.uint32(1)
+    for number in (begun, begun + rows.length + fin):
+        later = _next_equal(place[openers] | number[openers], openers, place[plain] | rows.seq[plain], plain)
+        goes_on[openers] = np.where(goes_on[openers] == reuse.NEVER, later, goes_on[openers])
+        later = _next_equal(peer[openers] | number[openers], openers, place[plain] | rows.ack[plain], plain)
+        later[(later >= 0) & (rows.seq[later] != rows.ack[openers])] = reuse.NEVER
+        answered[openers] = np.where(answered[openers] == reuse.NEVER, later, answered[openers])
+    return goes_on, answered
+
+
+def _next_equal(keys: Ints, rows: Ints, found_keys: Ints, found_rows: Ints) -> Ints:
+    """Return, for each (key, row), the first found row beyond it with the same key, or NEVER."""
+    every_key, every_row = np.concatenate([keys, found_keys]), np.concatenate([rows, found_rows])
+    order = np.lexsort((every_row, every_key))
+    is_found = order >= len(keys)
+    place = np.where(is_found, np.arange(len(order)), len(order))
+    following = np.minimum.accumulate(place[::-1])[::-1]
+    hit = np.append(order, -1)[following]
+    same = (hit >= 0) & (np.append(every_key, -1)[hit] == every_key[order])
+    answer = np.empty(len(order), np.int64)
+    answer[order] = np.where(same, every_row[np.maximum(hit, 0)], reuse.NEVER)
+    return answer[: len(keys)]

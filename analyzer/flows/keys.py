@@ -1,0 +1,164 @@
+"""Which segments share a tuple: capture, unordered pair of (address, port), VLAN stack, tunnel.
+
+Promises: tuple codes are dense and numbered by first segment; every row has exactly one; `forward` tells the two
+directions of a tuple apart and is True throughout where both ends are one socket. Whole arrays only.
+Must not know: flags and incarnations, but for the numbers that join two one-sided VLANs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+if TYPE_CHECKING:
+    from analyzer.flows.union import Array, Joined
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+PORT_BITS: Final = 16
+_ROOM: Final = 63
+"""Bits of a non-negative int64."""
+_POSITION: Final = np.int64(0xFFFF_FFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuples:
+    """Every row's tuple and direction, in capture order."""
+
+    code: Ints
+    forward: Bools
+    """The sender is the end that orders first; True in both directions of a self-connection."""
+    first: Ints
+    """Position of each tuple's first row; its length is the number of tuples."""
+    joined: Bools
+    """Per tuple: two one-sided VLANs made into one."""
+
+
+def number(joined: Joined) -> Tuples:
+    """Number the tuples of all segments."""
+    columns = joined.segments
+    source, target = ends(columns)
+    forward = source <= target
+    low, high = np.minimum(source, target), np.maximum(source, target)
+    bare = pack([(low, len(joined.categories["src"]) << PORT_BITS), (high, len(joined.categories["src"]) << PORT_BITS)])
+    carried = [(columns["tunnel"], len(joined.categories["tunnel"])), (columns["capture"], int(columns["capture"].max(initial=0)) + 1)]
+    bare = pack([bare, *carried])
+    key, _ = pack([bare, (columns["vlan"], len(joined.categories["vlan"]))])
+    code = pd.factorize(key)[0].astype(np.int64, copy=False)
+    first = first_positions(code)
+    one_sided = _complementary(code, first, forward, bare[0], joined) if len(joined.categories["vlan"]) > 1 else np.zeros((0, 2), np.int64)
+    if not len(one_sided):
+        return Tuples(code, forward, first, np.zeros(len(first), bool))
+    return _merge(Tuples(code, forward, first, np.zeros(len(first), bool)), one_sided)
+
+
+def ends(columns: dict[str, Array]) -> tuple[Ints, Ints]:
+    """Return (address code << 16 | port) of the sender and of the receiver of each row."""
+    return (
+        columns["src"].astype(np.int64) << PORT_BITS | columns["src_port"],
+        columns["dst"].astype(np.int64) << PORT_BITS | columns["dst_port"],
+    )
+
+
+def pack(parts: list[tuple[Array, int]]) -> tuple[Ints, int]:
+    """Return one int64 a row that is equal where all parts are, and the number it stays below.
+
+    `parts` are (values, exclusive bound); where the bounds do not fit into 63 bits together, what was packed so far is renumbered densely.
+    """
+    key, bound = parts[0][0].astype(np.int64, copy=False), parts[0][1]
+    for values, limit in parts[1:]:
+        if limit <= 1:
+            continue
+        more = values.astype(np.int64, copy=False)
+        if _bits(bound) + _bits(limit) > _ROOM:
+            key, bound = _renumber(key)
+        if _bits(bound) + _bits(limit) > _ROOM:
+            more, limit = _renumber(more)  # noqa: PLW2901 - the dense numbers stand for the same values
+        key = key << _bits(limit) | more
+        bound <<= _bits(limit)
+    return key, bound
+
+
+def first_positions(code: Ints) -> Ints:
+    """Return where each dense code occurs first."""
+    first = np.empty(int(code.max(initial=-1)) + 1, np.int64)
+    # Assigned backwards: of several values for one place the last one stays, which is the first occurrence.
+    first[code[::-1]] = np.arange(len(code) - 1, -1, -1)
+    return first
+
+
+def sort(code: Ints, positions: Ints) -> Ints:
+    """Return code << 32 | position, sorted: tuple by tuple, capture order inside each."""
+    packed = code << 32 | positions
+    packed.sort()
+    return packed
+
+
+def positions(packed: Ints) -> Ints:
+    """Return the positions inside `sort`'s answer."""
+    found: Ints = packed & _POSITION
+    return found
+
+
+def _bits(bound: int) -> int:
+    return max(bound - 1, 0).bit_length()
+
+
+def _renumber(values: Ints) -> tuple[Ints, int]:
+    codes, uniques = pd.factorize(values)
+    dense: Ints = codes.astype(np.int64, copy=False)
+    return dense, len(uniques)
+
+
+def _complementary(code: Ints, first: Ints, forward: Bools, bare: Ints, joined: Joined) -> Ints:
+    """Return pairs of tuples (kept, absorbed), shape (n, 2): the same but for the VLAN, one direction on each, numbers that fit."""
+    sent = np.bincount(code, weights=forward, minlength=len(first)).astype(np.int64)
+    total = np.bincount(code, minlength=len(first))
+    family = pd.factorize(bare[first])[0]
+    order = np.argsort(family, kind="stable")
+    sizes = np.bincount(family)
+    starts = np.cumsum(sizes) - sizes
+    pairs = np.stack([order[starts[sizes == 2]], order[starts[sizes == 2] + 1]], axis=1)  # noqa: PLR2004 - two VLANs
+    only_forward, only_backward = sent == total, sent == 0
+    opposite = (only_forward[pairs[:, 0]] & only_backward[pairs[:, 1]]) | (only_backward[pairs[:, 0]] & only_forward[pairs[:, 1]])
+    pairs = pairs[opposite]
+    fitting: Ints = pairs[_numbers_fit(code, pairs, len(first), joined)]
+    return fitting
+
+
+def _numbers_fit(code: Ints, pairs: Ints, count: int, joined: Joined) -> Bools:
+    """Whether one side of each pair acknowledges a number the other side sent or ended a segment on."""
+    columns = joined.segments
+    pair = np.full(count, -1, np.int64)
+    pair[pairs[:, 0]] = pair[pairs[:, 1]] = np.arange(len(pairs))
+    second = np.zeros(count, bool)
+    second[pairs[:, 1]] = True
+    rows = np.flatnonzero(pair[code] >= 0)
+    seq, ack = columns["seq"][rows], columns["ack"][rows]
+    flags = columns["flags"][rows]
+    after = seq + columns["payload_length"][rows].astype(np.uint32) + (flags & 3 != 0)
+    side = second[code[rows]]
+    # Pair, side and number make 64 bits: equal means the same number on the same side of the same pair.
+    where = (pair[code[rows]].astype(np.uint64) << np.uint64(33)) | (side.astype(np.uint64) << np.uint64(32))
+    mirrored = where ^ (np.uint64(1) << np.uint64(32))
+    acknowledges = flags & 0x10 != 0
+    wanted = (mirrored | ack)[acknowledges]
+    offered = np.concatenate([where | seq, where | after.astype(np.uint64)])
+    fits = np.zeros(len(pairs), bool)
+    fits[pair[code[rows]][acknowledges][np.isin(wanted, offered)]] = True
+    return fits
+
+
+def _merge(found: Tuples, pairs: Ints) -> Tuples:
+    replacement = np.arange(len(found.first))
+    replacement[pairs[:, 1]] = pairs[:, 0]
+    code = pd.factorize(replacement[found.code])[0].astype(np.int64, copy=False)
+    first = first_positions(code)
+    together = np.zeros(len(found.first), bool)
+    together[pairs[:, 0]] = True
+    return Tuples(code, found.forward, first, together[found.code[first]])
