@@ -1,0 +1,89 @@
+"""Capture times as exact integers, and what is wrong with them.
+
+Promises: nanoseconds since the epoch, no float on the way; a time that does not fit is `NO_TIME` and counted.
+Must not know: anything of a frame but its number and time.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from analyzer.tables import NO_TIME
+
+if TYPE_CHECKING:
+    from analyzer.capture.grid import Cells, Ints
+
+_LARGEST: Final = 2**63 - 1
+_SECOND: Final = 10**9
+_DECIMAL: Final = re.compile(r"(-?)(\d+)(?:\.(\d{1,9})\d*)?")
+_ISO: Final = re.compile(r"(\d{4,}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Clock:
+    """The times of a capture so far."""
+
+    first: int | None = None
+    """Time of the first frame that has one."""
+    latest: int | None = None
+    """The latest time of any frame."""
+    absent: int = 0
+    """Frames without a time."""
+    unfit: int = 0
+    """Frames whose time 64 bits of nanoseconds do not hold."""
+    backwards: int = 0
+    """Frames earlier than the frame before them."""
+    backwards_frame: int | None = None
+    """The first of those."""
+    _before: int | None = None
+
+    def read(self, cells: Cells, number: Ints) -> Ints:
+        """Return the times of frames `number` as int64 nanoseconds, `NO_TIME` where there is none."""
+        time, odd = cells.nanoseconds()
+        filled = cells.filled
+        for row in np.flatnonzero(odd & filled).tolist():
+            parsed = parse(bytes(cells.buffer[cells.start[row] : cells.stop[row]]).decode("ascii", "replace"))
+            self.unfit += parsed is None
+            time[row] = NO_TIME if parsed is None else parsed
+        time[~filled] = NO_TIME
+        self.absent += int((~filled).sum())
+        self._follow(time, number)
+        return time
+
+    def _follow(self, time: Ints, number: Ints) -> None:
+        """Keep first and latest time and look for steps back."""
+        there = time != NO_TIME
+        known = time[there]
+        if not len(known):
+            return
+        before = np.concatenate(([known[0] if self._before is None else self._before], known[:-1]))
+        back = known < before
+        if back.any() and self.backwards_frame is None:
+            self.backwards_frame = int(number[there][back][0])
+        self.backwards += int(back.sum())
+        self._before = int(known[-1])
+        self.first = int(known[0]) if self.first is None else self.first
+        self.latest = max(int(known.max()), self.latest if self.latest is not None else NO_TIME)
+
+
+def parse(text: str) -> int | None:
+    """Return `text`, decimal seconds or ISO 8601 (UTC unless it says otherwise), as nanoseconds; None if it does not fit."""
+    if match := _DECIMAL.fullmatch(text):
+        value = int(match[2]) * _SECOND + int((match[3] or "").ljust(9, "0"))
+        value = -value if match[1] else value
+    elif match := _ISO.fullmatch(text):
+        try:
+            moment = datetime.fromisoformat(match[1] + (match[3] or "+00:00").replace("Z", "+00:00"))
+        except ValueError:
+            return None
+        since = moment - _EPOCH
+        value = (since.days * 86400 + since.seconds) * _SECOND + int((match[2] or "").ljust(9, "0"))
+    else:
+        return None
+    return value if -_LARGEST <= value <= _LARGEST else None

@@ -1,0 +1,318 @@
+"""The pyshark engine: tshark's own view of every frame, as columns.
+
+Promises: pyshark's process, path and option handling, but never its packet objects; the exit status of tshark is
+awaited after its output has ended, and anything but 0 makes the capture incomplete, with the rows that came before;
+no child, folder or descriptor is left. Works in a thread that runs an event loop, and on every supported Python.
+Must not know: connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pyshark
+
+from analyzer.capture import fields, isolation
+from analyzer.capture.tshark import Tshark, probe
+from analyzer.errors import MachineError
+from analyzer.model import Capture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from analyzer.capture.segments import Gathering
+
+__all__ = ["ColumnCapture", "Tshark", "probe", "read"]
+
+_ROOT_WARNING: Final = "Running as user"
+_SHOWN_LETTERS: Final = 300
+_USAGE_STATUS: Final = 1
+"""tshark's exit status when it does not accept its arguments."""
+_DAMAGE: Final = ("cut short", "damaged or corrupt", "crc error")
+
+
+@dataclass(slots=True)
+class Ending:
+    """How a tshark ended."""
+
+    status: int | None = None
+    seconds: float = 0.0
+    """How long it was given."""
+    error: str = ""
+    """The last line of its standard error that matters."""
+    overdue: bool = False
+    unfinished: bool = False
+    """Its output stopped within a row."""
+    astray: str = ""
+    """What was wrong with its rows."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether tshark would not open the file at all, as opposed to finding damage in it."""
+        return not any(words in self.error for words in _DAMAGE)
+
+
+class Batches:
+    """Stands where pyshark has its packet parser: a "packet" is a batch of whole rows.
+
+    `ending` learns of a last row that was not finished, which is dropped.
+    """
+
+    def __init__(self, ending: Ending) -> None:
+        """Parse for one process."""
+        self._ending = ending
+
+    async def get_packets_from_stream(
+        self, stream: isolation.Child, existing_data: bytes, *, got_first_packet: bool = True
+    ) -> tuple[bytes | None, bytes]:
+        """Return the next whole rows and what is left of an unfinished one; raises `EOFError` at the end."""
+        del got_first_packet
+        data = await stream.read()
+        if not data:
+            self._ending.unfinished = bool(existing_data)
+            raise EOFError
+        data = existing_data + data
+        cut = data.rfind(b"\n") + 1
+        return data[:cut] or None, data[cut:]
+
+
+class ColumnCapture(pyshark.FileCapture):  # type: ignore[misc] # pyshark has no types
+    """A capture file whose iteration gives batches of `tshark -T fields` rows as bytes.
+
+    `path` is absolute. After iteration `ending` says how tshark ended; `close` is to be called whatever happened.
+    """
+
+    def __init__(self, path: Path, tshark: Tshark, home: str, deadline: float, cancelled: threading.Event) -> None:
+        """Prepare; tshark starts when iteration does."""
+        self._loop = asyncio.new_event_loop()
+        self._tshark = tshark
+        self._home = home
+        self._deadline = deadline
+        self._cancelled = cancelled
+        self.ending = Ending()
+        self.argv: list[str] = []
+        try:
+            # With a loop of ours pyshark makes no use of the event loop policy, whose child watchers newer Pythons lack.
+            super().__init__(
+                input_file=path,
+                keep_packets=False,
+                eventloop=self._loop,
+                tshark_path=tshark.path,
+                override_prefs=dict(fields.PREFERENCES),
+                custom_parameters=["-Q"],
+            )
+        except BaseException:
+            self._loop.close()
+            raise
+
+    def start(self) -> Iterator[bytes]:
+        """Start tshark and return its batches; pyshark's own iteration, which ends by `_cleanup_subprocess`."""
+        process = self._loop.run_until_complete(self._get_tshark_process())
+        batches: Iterator[bytes] = self._packets_from_tshark_sync(existing_process=process)
+        return batches
+
+    def _get_tshark_path(self) -> str:
+        """Return the tshark that was probed: pyshark would let ./config.ini and the folder of the path decide."""
+        return self._tshark.path
+
+    def _setup_tshark_output_parser(self) -> Batches:
+        return Batches(self.ending)
+
+    async def _get_tshark_process(self, packet_count: int | None = None, stdin: object = None) -> isolation.Child:
+        """Start tshark for columns instead of packets."""
+        del stdin
+        self._verify_capture_parameters()
+        output = ["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=,", "-E", "quote=n"]
+        for name in self._tshark.fields:
+            output += ["-e", name]
+        self.argv = [self._get_tshark_path(), "-n", *output, *self.get_parameters(packet_count=packet_count)]
+        child = isolation.start(self.argv, self._home, self._deadline, self._cancelled)
+        self._created_new_process(self.argv, child)
+        return child
+
+    async def _cleanup_subprocess(self, process: isolation.Child) -> None:
+        """Wait for the exit status of a tshark whose output has ended; kill one that was stopped early."""
+        try:
+            if self._eof_reached:
+                self.ending.status = await process.wait()
+            self.ending.overdue = process.overdue
+            self.ending.error = _complaint(bytes(process.error_text))
+        finally:
+            process.close()
+            self._running_processes.discard(process)
+
+    def close(self) -> None:
+        """End tshark if it still runs, and close the loop."""
+        if not self._loop.is_closed():
+            for process in list(self._running_processes):
+                self._loop.run_until_complete(self._cleanup_subprocess(process))
+            self._loop.close()
+
+
+def _complaint(text: bytes) -> str:
+    """Return the last line of standard error that says something, made printable and short."""
+    lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines()]
+    said = [line for line in lines if line and not line.startswith(_ROOT_WARNING)]
+    line = "".join(letter if letter.isprintable() else "?" for letter in said[-1]) if said else ""
+    return line.removeprefix("tshark: ")[:_SHOWN_LETTERS]
+
+
+def _loop_runs() -> bool:
+    """Whether this thread runs an event loop, which lets no other run in it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def read(path: Path, shown: str, tshark: Tshark, seconds: float, progress: Callable[[int], None] | None = None) -> Capture:
+    """Return the capture at the absolute `path`, called `shown` in reports, as tshark sees it, within `seconds`.
+
+    Raises `MachineError` when tshark cannot be started or refuses its arguments.
+    """
+    cancelled = threading.Event()
+    if not _loop_runs():
+        return _read(path, shown, tshark, seconds, progress, cancelled)
+    outcome: list[Capture] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            outcome.append(_read(path, shown, tshark, seconds, progress, cancelled))
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            failure.append(error)
+
+    thread = threading.Thread(target=work, name="pcaplint-tshark")
+    thread.start()
+    try:
+        thread.join()
+    finally:
+        cancelled.set()
+        thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+def _read(
+    path: Path,
+    shown: str,
+    tshark: Tshark,
+    seconds: float,
+    progress: Callable[[int], None] | None,
+    cancelled: threading.Event,
+) -> Capture:
+    """Run tshark over one file in this thread."""
+    begun = time.monotonic()
+    with isolation.private_home() as home:
+        _leave_alone(home, tshark)
+        capture = ColumnCapture(path, tshark, home, begun + seconds, cancelled)
+        try:
+            gathering = _gather(capture, tshark, progress)
+        except OSError as error:
+            message = f"{tshark.path} cannot be started: {error.strerror}"
+            raise MachineError(message) from error
+        finally:
+            capture.close()
+    ending = capture.ending
+    ending.seconds = seconds
+    if ending.status == _USAGE_STATUS and not gathering.counts.frames:
+        message = f"{tshark.path} (version {tshark.version}) cannot be used: {ending.error or 'it ended with status 1'}"
+        raise MachineError(message)
+    stats = {
+        "tshark": tshark.path,
+        "tshark_version": tshark.version,
+        "argv": capture.argv,
+        "seconds": time.monotonic() - begun,
+        "missing": tshark.missing,
+    }
+    return _conclude(ending, gathering, shown, stats)
+
+
+def _leave_alone(home: str, tshark: Tshark) -> None:
+    """Tell the tshark that will have `home` which protocols it must not dissect."""
+    import os
+
+    with open(os.path.join(home, "disabled_protos"), "w", encoding="utf-8") as file:  # noqa: PTH118, PTH123 - start-up matters
+        file.write("\n".join(tshark.forbidden) + "\n")
+
+
+def _gather(capture: ColumnCapture, tshark: Tshark, progress: Callable[[int], None] | None) -> Gathering:
+    """Return what the batches of `capture` hold; sees to it that tshark is waited for."""
+    import contextlib
+
+    batches = capture.start()
+    # While tshark starts there is time for the slow imports.
+    from analyzer.capture.grid import rule
+    from analyzer.capture.segments import Gathering
+
+    gathering = Gathering(tshark.fields)
+    # A generator left by an exception would be finished by the garbage collector, at any time.
+    with contextlib.closing(batches):
+        for batch in batches:
+            if capture.ending.astray:
+                continue
+            grid, whole = rule(batch, len(tshark.fields))
+            if not gathering.add(grid):
+                capture.ending.astray = f"tshark's frame numbers jump after frame {gathering.counts.frames}"
+            elif not whole:
+                capture.ending.astray = f"tshark printed a row of another shape after frame {gathering.counts.frames}"
+            if progress is not None:
+                progress(gathering.counts.frames)
+    return gathering
+
+
+def _conclude(ending: Ending, gathering: Gathering, shown: str, stats: dict[str, Any]) -> Capture:
+    """Return the capture made of what was gathered and of how tshark ended."""
+    from analyzer import tables
+    from analyzer.capture.notes import describe
+
+    segments, quotes, option_bytes = gathering.finish()
+    reason = explain(ending)
+    counts, clock = gathering.counts, gathering.clock
+    return Capture(
+        path=shown,
+        segments=tables.check(segments, tables.SEGMENTS),
+        quotes=tables.check(quotes, tables.QUOTES),
+        option_bytes=option_bytes,
+        packets=counts.frames,
+        complete=not reason,
+        reason=reason,
+        readable=bool(counts.frames or not reason or not ending.refused),
+        engines={"pyshark": counts.frames},
+        notes=describe(counts, clock, stats["missing"]),
+        start_time=clock.first,
+        end_time=clock.latest,
+        stats=stats,
+    )
+
+
+def explain(ending: Ending) -> str:
+    """Return why a capture is incomplete, in one line, given how tshark ended; empty when it is not."""
+    if ending.overdue:
+        return f"tshark was stopped: it took longer than {ending.seconds:g} s"
+    if ending.astray:
+        return ending.astray
+    if ending.status is None:
+        return "reading was stopped"
+    if ending.status < 0:
+        return f"tshark was ended by signal {_name_signal(-ending.status)}"
+    if ending.status:
+        return f"tshark ended with status {ending.status}" + (f": {ending.error}" if ending.error else "")
+    return "tshark's output ended within a row" if ending.unfinished else ""
+
+
+def _name_signal(number: int) -> str:
+    """Return SIGSEGV for 11."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)

@@ -1,0 +1,123 @@
+"""What is asked of tshark: the fields, the protocols it may dissect, the preferences.
+
+Promises: one list each, in the order of the columns tshark prints. A field that may be absent from an older or newer
+tshark says what is lost without it.
+Must not know: how tshark is started, how its rows are parsed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of `tshark -T fields`."""
+
+    name: str
+    loss: str = ""
+    """What is lost when this tshark does not know the field; empty when nothing can be read without it."""
+
+
+FIELDS: Final = (
+    Field("frame.number"),
+    Field("frame.time_epoch"),
+    Field("frame.len"),
+    Field("frame.cap_len"),
+    Field("frame.protocols"),
+    Field("frame.interface_id", "interfaces are not told apart"),
+    Field("eth.src", "link addresses are not shown"),
+    Field("eth.dst", "link addresses are not shown"),
+    Field("sll.src.eth", "link addresses of cooked captures are not shown"),
+    Field("wlan.sa", "link addresses of wireless captures are not shown"),
+    Field("wlan.da", "link addresses of wireless captures are not shown"),
+    Field("vlan.id", "connections on different VLANs are not told apart"),
+    Field("ieee8021ad.id", "outer VLAN ids of 802.1ad frames are not shown"),
+    Field("pppoe.session_id", "PPPoE sessions are not told apart"),
+    Field("gre.key", "GRE tunnels are not told apart"),
+    Field("vxlan.vni", "VXLAN networks are not told apart"),
+    Field("geneve.vni", "Geneve networks are not told apart"),
+    Field("erspan.spanid", "ERSPAN sessions are not told apart"),
+    Field("ip.src"),
+    Field("ip.dst"),
+    Field("ip.hdr_len"),
+    Field("ip.len"),
+    Field("ip.ttl"),
+    Field("ip.id"),
+    Field("ip.proto"),
+    Field("ip.dsfield.ecn", "IPv4 ECN bits are not read"),
+    Field("ip.fragment.count", "segments that came in IPv4 fragments are not marked"),
+    Field("ipv6.src"),
+    Field("ipv6.dst"),
+    Field("ipv6.plen"),
+    Field("ipv6.hlim"),
+    Field("ipv6.nxt"),
+    Field("ipv6.tclass.ecn", "IPv6 ECN bits are not read"),
+    Field("ipv6.fragment.count", "segments that came in IPv6 fragments are not marked"),
+    Field("ipv6.fraghdr.nxt", "IPv6 fragments that were never completed are not counted"),
+    Field("tcp.srcport"),
+    Field("tcp.dstport"),
+    Field("tcp.seq_raw"),
+    Field("tcp.seq"),
+    Field("tcp.ack_raw"),
+    Field("tcp.flags"),
+    Field("tcp.window_size_value"),
+    Field("tcp.urgent_pointer"),
+    Field("tcp.hdr_len"),
+    Field("tcp.checksum"),
+    Field("tcp.checksum.status", "TCP checksums are not verified"),
+    Field("tcp.checksum.partial", ""),
+    Field("tcp.len"),
+    Field("tcp.options"),
+    Field("icmp.type", "ICMP errors are not read"),
+    Field("icmp.code", "ICMP errors are not read"),
+    Field("icmpv6.type", "ICMPv6 errors are not read"),
+    Field("icmpv6.code", "ICMPv6 errors are not read"),
+    Field("_ws.malformed", "malformed frames are not counted"),
+)
+
+REPLACEABLE: Final = frozenset({"tcp.checksum.partial"})
+"""Fields that only newer tsharks have and that are worked out here otherwise: their absence is not worth a note."""
+
+PREFERENCES: Final = {
+    "tcp.desegment_tcp_streams": "FALSE",
+    "tcp.relative_sequence_numbers": "FALSE",
+    "tcp.analyze_sequence_numbers": "FALSE",
+    "tcp.calculate_timestamps": "FALSE",
+    "tcp.check_checksum": "TRUE",
+    "ip.defragment": "TRUE",
+    "ipv6.defragment": "TRUE",
+    "nameres.network_name": "FALSE",
+    "nameres.dns_pkt_addr_resolution": "FALSE",
+}
+
+_LINK = """
+frame pkt_comment raw null loop eth ethertype vlan ieee8021ad ieee8021ah ieee8021cb macsec isl llc sll ppp ppp_hdlc
+pppoe pppoes chdlc fr fddi tr trmac atm lane ipos arcnet lapb lapd x25 wlan wlan_radio wlan_aggregate wlancap wlan_ext
+prism radiotap ppi ppi_sensor ppi_vector ppi_gps ppi_antenna peekremote docsis docsis_vsif mp2t dvb_data_mpe
+dvb-s2_modeadapt dvb-s2_bb dvb-s2_gse hsr prp vntag etag brcm-tag usb usbport ipoib infiniband infiniband_link
+infiniband.eoib juniper nflog pflog pflog-old pktap ipnet erf symantec lapdm vssmonitoring hpteam cmd fp ax25 ax25_kiss
+ax25_nol3 bluetooth hci_h4 bthci_acl btl2cap btbnep btle wpan 6lowpan gsmtap s4607 user_dlt exported_pdu pcapng trill
+cfp ipfc fc mdshdr homeplug homeplug-av ieee802a batadv bat realtek vsock mactelnet _ws dsa
+"""
+_NETWORK = """
+ip ipv6 tcp icmp icmpv6 udp udplite ah esp ipcomp shim6 mip mipv6 data arp
+"""
+_TUNNEL = """
+gre grebonding etherip vxlan vxlan_gpe geneve gtp gtpprime erspan erspan-marker nsh mpls pwethcw pwethnocw
+pwethheuristic pw.padding pw_hdlc_nocw_hdlc_ppp pwach l2tp teredo ayiya lisp lisp-data stt amt udpencap tzsp capwap
+capwap.data lwapp lwapp-l3 wassp aruba_erm aruba_erm_type0 aruba_erm_type1 aruba_erm_type2 aruba_erm_type3
+aruba_erm_type4 aruba_erm_type5 aruba_erm_type6 hp_erm hpext sndcp sndcpxid llcgprs bssgp gprs-ns vmlab pppmux mpls_mac
+jmirror gue bier
+"""
+_ALLOWED: Final = frozenset((_LINK + _NETWORK + _TUNNEL).split())
+
+
+def forbid(protocols: frozenset[str]) -> list[str]:
+    """Return those of `protocols` that tshark is to leave undissected, sorted: all that carry no TCP.
+
+    A name is kept when it, or what stands before its first dot, is a link, network or tunnel protocol; names this
+    list knows and a tshark does not are never passed on, so no version refuses them.
+    """
+    return sorted(name for name in protocols if name not in _ALLOWED and name.split(".", 1)[0] not in _ALLOWED)
