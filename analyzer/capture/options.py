@@ -1,0 +1,208 @@
+"""TCP option bytes ─► columns, one decoder for every engine; and their text.
+
+Promises: whole arrays at a time, a step for each place an option can stand at, never for each row; an option that is
+cut or has a length its kind does not allow is not decoded and marks its row.
+Must not know: what an option means for a connection.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    Array = npt.NDArray[Any]
+
+END, NOP, MSS, WINDOW_SCALE, SACK_PERMITTED, SACK, TIMESTAMPS, MD5, AO, MPTCP, FAST_OPEN = 0, 1, 2, 3, 4, 5, 8, 19, 29, 30, 34
+"""Option kinds (IANA TCP parameters)."""
+ACCECN: Final = (172, 174)
+EXPERIMENTAL: Final = (253, 254)
+OBSOLETE: Final = (6, 7, 9, 10, 11, 12, 13, 14, 15)
+FAST_OPEN_MAGIC: Final = 0xF989
+"""The experiment identifier of Fast Open before it had a kind (RFC 7413 4.1.1, RFC 6994)."""
+MOST_BYTES: Final = 40
+"""The option bytes a TCP header has room for (RFC 9293 3.1)."""
+
+_HEADER: Final = 2
+_BLOCK: Final = 8
+_MAGIC_HEADER: Final = 4
+_CHUNK: Final = 1 << 16
+_LENGTHS: Final = {MSS: (4,), WINDOW_SCALE: (3,), SACK_PERMITTED: (2,), SACK: (10, 18, 26, 34), TIMESTAMPS: (10,), MD5: (18,)}
+"""The lengths RFC 9293 3.2, RFC 7323 2.2 and 3.2, RFC 2018 2 and 3, and RFC 2385 3 allow."""
+_ONCE: Final = (MSS, WINDOW_SCALE, SACK_PERMITTED, TIMESTAMPS, FAST_OPEN)
+_COLUMNS: Final = {
+    "mss": ("int32", -1),
+    "window_scale": ("int16", -1),
+    "sack_permitted": ("bool", False),
+    "sack_blocks": ("int16", 0),
+    "ts_val": ("int64", -1),
+    "ts_ecr": ("int64", -1),
+    "tfo_cookie_length": ("int16", -1),
+    "md5": ("bool", False),
+    "ao": ("bool", False),
+    "mptcp": ("bool", False),
+    "accecn": ("bool", False),
+    "obsolete": ("bool", False),
+    "experimental": ("bool", False),
+    "repeated": ("bool", False),
+    "after_end": ("bool", False),
+    "longest_nop_run": ("int16", 0),
+    "malformed": ("bool", False),
+}
+
+
+def decode(option_bytes: bytes, start: npt.NDArray[np.int64], length: npt.NDArray[np.int16]) -> pd.DataFrame:
+    """Return the options of each segment, a row each, index 0..n-1.
+
+    `start` (int64) and `length` (int16), shape (n,), say where each segment's options lie in `option_bytes`.
+
+    Columns: mss int32, window_scale int16, ts_val and ts_ecr int64, all -1 where absent; tfo_cookie_length int16, -1
+    where absent, 0 a request, in kind 34 or in kinds 253 and 254 with magic 0xF989 (RFC 7413 4.1.1); sack_permitted,
+    md5, ao, mptcp, accecn bool; sack_blocks int16; obsolete bool, a kind of 6, 7, 9 to 15; experimental bool, kind 253
+    or 254; repeated bool, one of MSS, window scale, SACK permitted, timestamps or Fast Open twice (the first counts);
+    after_end bool, a byte other than 0 after End-of-Options; longest_nop_run int16; malformed bool, an option that
+    is cut, or whose length is below 2 or none its kind has.
+    """
+    import numpy as np
+    import pandas as pd
+
+    count = len(length)
+    columns: dict[str, Array] = {name: np.full(count, blank, dtype=dtype) for name, (dtype, blank) in _COLUMNS.items()}
+    data = np.frombuffer(option_bytes + bytes(MOST_BYTES), dtype=np.uint8)
+    overlay = np.ndarray(shape=(len(option_bytes) + 1,), dtype=f"V{MOST_BYTES}", buffer=data, strides=(1,))
+    for first in range(0, count, _CHUNK):
+        part = slice(first, first + _CHUNK)
+        size = np.minimum(np.asarray(length[part], dtype=np.int64), MOST_BYTES)
+        begin = np.where(size > 0, np.asarray(start[part], dtype=np.int64), 0)
+        text = overlay[begin].view(np.uint8).reshape(len(size), MOST_BYTES)
+        _walk({name: column[part] for name, column in columns.items()}, text, size)
+    return pd.DataFrame(columns, copy=False)
+
+
+def _walk(columns: dict[str, Array], text: Array, size: Array) -> None:
+    """Fill `columns` from the rows of `text`, of which the first `size` bytes are options, one option of each row at a step."""
+    import numpy as np
+
+    at = np.zeros(len(size), dtype=np.int64)
+    seen = np.zeros(len(size), dtype=np.int64)
+    nops = np.zeros(len(size), dtype=np.int16)
+    rows = np.flatnonzero(size > 0)
+    while len(rows):
+        kind = text[rows, at[rows]].astype(np.int64)
+        nops[rows] = np.where(kind == NOP, nops[rows] + 1, 0)
+        columns["longest_nop_run"][rows] = np.maximum(columns["longest_nop_run"][rows], nops[rows])
+        ended = rows[kind == END]
+        beyond = (np.arange(MOST_BYTES) > at[ended][:, None]) & (np.arange(MOST_BYTES) < size[ended][:, None])
+        columns["after_end"][ended] = ((text[ended] != 0) & beyond).any(axis=1)
+        step = np.where(kind == NOP, 1, 0)
+        sized = np.flatnonzero(kind > NOP)
+        step[sized] = _measure(columns, text, rows[sized], kind[sized], at, size)
+        good = sized[step[sized] > 0]
+        _keep(columns, seen, text, rows[good], kind[good], at[rows[good]], step[good])
+        at[rows] += step
+        rows = rows[step > 0]
+        rows = rows[at[rows] < size[rows]]
+
+
+def _measure(columns: dict[str, Array], text: Array, rows: Array, kind: Array, at: Array, size: Array) -> Array:
+    """Return the length of the option each of `rows` has reached, 0 where it ends the walk; marks what is malformed."""
+    import numpy as np
+
+    place = at[rows]
+    room = size[rows] - place
+    stated = np.where(room > 1, text[rows, np.minimum(place + 1, MOST_BYTES - 1)], 0).astype(np.int64)
+    broken = (stated < _HEADER) | (stated > room)
+    wrong = broken.copy()
+    for known, allowed in _LENGTHS.items():
+        wrong |= (kind == known) & ~np.isin(stated, allowed)
+    columns["malformed"][rows] |= wrong
+    return np.where(broken, 0, stated)
+
+
+def _keep(columns: dict[str, Array], seen: Array, text: Array, rows: Array, kind: Array, at: Array, length: Array) -> None:
+    """Write one option of each of `rows`, of `length` bytes, to `columns`."""
+    import numpy as np
+
+    def number(of: Array, offset: int, width: int) -> Array:
+        value = np.zeros(int(of.sum()), dtype=np.int64)
+        for byte in range(width):
+            value = value << 8 | text[rows[of], at[of] + offset + byte]
+        return value
+
+    right = np.ones(len(rows), dtype=bool)
+    for known, allowed in _LENGTHS.items():
+        right &= (kind != known) | np.isin(length, allowed)
+    experimental = np.isin(kind, EXPERIMENTAL)
+    tagged = experimental & (length >= _MAGIC_HEADER)
+    tagged[tagged] = number(tagged, _HEADER, 2) == FAST_OPEN_MAGIC
+    fast_open = (kind == FAST_OPEN) | tagged
+    name = np.where(fast_open, FAST_OPEN, kind)
+    bit = np.where(right & np.isin(name, _ONCE), 1 << name % 64, 0)
+    again = seen[rows] & bit != 0
+    columns["repeated"][rows] |= again
+    seen[rows] |= bit
+    fresh = right & ~again
+    for known, column, offset, width in (
+        (MSS, "mss", 2, 2),
+        (WINDOW_SCALE, "window_scale", 2, 1),
+        (TIMESTAMPS, "ts_val", 2, 4),
+        (TIMESTAMPS, "ts_ecr", 6, 4),
+    ):
+        of = fresh & (kind == known)
+        columns[column][rows[of]] = number(of, offset, width)
+    of = fresh & fast_open
+    columns["tfo_cookie_length"][rows[of]] = (length - np.where(tagged, _MAGIC_HEADER, _HEADER))[of]
+    of = right & (kind == SACK)
+    columns["sack_blocks"][rows[of]] = length[of] // _BLOCK
+    columns["experimental"][rows] |= experimental
+    columns["obsolete"][rows] |= np.isin(kind, OBSOLETE)
+    columns["accecn"][rows] |= np.isin(kind, ACCECN)
+    for known, column in ((SACK_PERMITTED, "sack_permitted"), (MD5, "md5"), (AO, "ao"), (MPTCP, "mptcp")):
+        columns[column][rows] |= right & (kind == known)
+
+
+def show(data: bytes) -> str:
+    """Return option bytes as `<mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7>`, "" for none.
+
+    An option without a name, or of another length than its kind has, is `opt KIND HEX`; from a length that leads
+    nowhere on the rest is `opt-bytes HEX`.
+    """
+    items, at = [], 0
+    while at < len(data):
+        kind = data[at]
+        size = 1 if kind <= NOP else int.from_bytes(data[at + 1 : at + 2], "big")
+        if at + size > len(data) or (kind > NOP and size < _HEADER):
+            items.append(f"opt-bytes {data[at:].hex()}")
+            break
+        items.append(_show_one(kind, data[at + _HEADER : at + size]))
+        at += size
+    return f"<{','.join(items)}>" if items else ""
+
+
+def _show_one(kind: int, value: bytes) -> str:
+    """Return one option as text."""
+    words = [int.from_bytes(value[place : place + 4], "big") for place in range(0, len(value), 4)]
+    match kind, len(value):
+        case (0, _):
+            return "eol"
+        case (1, _):
+            return "nop"
+        case (2, 2):
+            return f"mss {words[0]}"
+        case (3, 1):
+            return f"wscale {words[0]}"
+        case (4, 0):
+            return "sackOK"
+        case (5, 8 | 16 | 24 | 32):
+            return "sack " + " ".join(f"{left}-{right}" for left, right in zip(words[0::2], words[1::2], strict=True))
+        case (8, 8):
+            return f"TS val {words[0]} ecr {words[1]}"
+        case (19, 16):
+            return f"md5 {value.hex()}"
+        case (34, _):
+            return f"tfo {value.hex()}".rstrip()
+        case _:
+            return f"opt {kind} {value.hex()}".rstrip()
