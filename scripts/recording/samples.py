@@ -64,7 +64,7 @@ def http() -> tuple[Sample, ...]:
         Sample("http-pipelined-ipv6.pcap", talk(dialogues.get_pipelined, SERVER6)),
         Sample("http-chunked.pcap", talk(dialogues.get_chunked, SERVER4)),
         Sample("http-chunked-ipv6.pcap", talk(dialogues.get_chunked, SERVER6)),
-        Sample("http-not-found.pcap", talk(dialogues.browse, SERVER4, ("GET", "/no-such-page", 404))),
+        Sample("http-not-found.pcap", talk(dialogues.get, SERVER4, "/no-such-page", status=404)),
         Sample("http-statuses.pcap", talk(dialogues.get_various, SERVER4)),
         Sample("http-download.pcap", talk(dialogues.get, SERVER4, "/large.bin")),
         Sample("http-mid-stream.pcap", partial(openings.mid_stream, host=SERVER4), r"^>PA\+ "),
