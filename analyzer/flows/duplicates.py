@@ -77,7 +77,10 @@ def _candidates(joined: Joined, tuples: Tuples) -> Ints:
     if not len(twice):
         return np.zeros(0, np.int64)
     usable = (columns["header_captured"] >= _FULL_HEADER) & (columns["time"] != tables.NO_TIME)
-    return np.flatnonzero(np.isin(mixed, np.unique(twice)) & usable)
+    # Looking up many numbers costs more than it saves.
+    if len(twice) < len(mixed) // 16:
+        usable &= np.isin(mixed, twice)
+    return np.flatnonzero(usable)
 
 
 def _mix(joined: Joined, tuples: Tuples, index: Ints | slice) -> npt.NDArray[np.uint64]:
@@ -115,15 +118,16 @@ def _runs(joined: Joined, tuples: Tuples, rows: Ints) -> _Runs:
 
 
 def _option_matrix(joined: Joined, rows: Ints) -> npt.NDArray[np.uint8]:
-    """Return the option bytes of `rows`, shape (n, 40), zero beyond each row's own."""
+    """Return the option bytes of `rows`, zero beyond each row's own; as wide as the longest, in whole words."""
     data = np.frombuffer(joined.option_bytes, np.uint8)
+    lengths = joined.segments["option_length"][rows][:, None]
+    width = -(-int(lengths.max(initial=1)) // 8) * 8
     if not len(data):
-        return np.zeros((len(rows), 40), np.uint8)
-    columns = joined.segments
-    offsets = np.arange(40)
-    places = columns["option_start"][rows][:, None] + offsets
-    held = data[np.clip(places, 0, len(data) - 1)]
-    held[offsets >= columns["option_length"][rows][:, None]] = 0
+        return np.zeros((len(rows), width), np.uint8)
+    offsets = np.arange(width)
+    places = joined.segments["option_start"][rows][:, None] + offsets
+    held = data.take(places, mode="clip")
+    held[offsets >= lengths] = 0
     return held
 
 

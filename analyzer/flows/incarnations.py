@@ -98,7 +98,17 @@ def _suspects(rows: Rows, count: int, self_connected: Bools) -> Bools:
     suspects |= (first_syn > begin) | ((first_syn < 0) & (first_synack > begin))
     both = (first_syn >= 0) & (first_synack >= 0)
     suspects[both] |= (rows.forward[first_syn[both]] == rows.forward[first_synack[both]]) & ~self_connected[both]
-    return suspects
+    return suspects & _has_more_than_syns(rows, syn, count)
+
+
+def _has_more_than_syns(rows: Rows, syn: Ints, count: int) -> Bools:
+    """Whether anything but SYNs in close succession is there: these alone are one client trying."""
+    more = np.ones(len(rows.code), bool)
+    more[syn] = False
+    more[1:] |= (rows.time[1:] - rows.time[:-1] > reuse.IDLE_NS) & (rows.code[1:] == rows.code[:-1])
+    found = np.zeros(count, bool)
+    found[rows.code[more]] = True
+    return found
 
 
 def _events(rows: Rows, self_connected: Bools) -> Iterator[tuple[reuse.Tuple, Iterator[reuse.Event]]]:

@@ -40,7 +40,7 @@ class Joined:
 
     segments: dict[str, Array]
     quotes: dict[str, Array]
-    categories: dict[str, pd.Index]
+    categories: dict[str, pd.CategoricalDtype]
     """Column name (`src`, `vlan`, …) to the texts its codes stand for."""
     option_bytes: bytes
 
@@ -52,17 +52,20 @@ class Joined:
             made[column.name] = self.text(column.name, values) if column.name in self.categories else values
         return pd.DataFrame(made, copy=False)
 
+    def size(self, name: str) -> int:
+        """Return how many texts the codes of column `name` may stand for."""
+        return len(self.categories[name].categories)
+
     def text(self, name: str, codes: Array) -> pd.Categorical:
         """Return `codes` as the categories of column `name`."""
-        dtype = pd.CategoricalDtype(self.categories[name])
-        return pd.Categorical.from_codes(codes, dtype=dtype, validate=False)  # type: ignore[call-overload,no-any-return,unused-ignore]
+        return pd.Categorical.from_codes(codes, dtype=self.categories[name], validate=False)  # type: ignore[call-overload,no-any-return,unused-ignore]
 
 
 def join(captures: Sequence[Capture]) -> Joined:
     """Join the segments, quotes and option bytes of `captures`; column `capture` becomes the index in the sequence."""
     parts = {"segments": [one.segments for one in captures], "quotes": [one.quotes for one in captures]}
     codes: dict[tuple[str, str], list[Array]] = {}
-    categories: dict[str, pd.Index] = {}
+    categories: dict[str, pd.CategoricalDtype] = {}
     for columns in _DOMAINS.values():
         held = [(kind, name, part[name].array) for kind, name in columns for part in parts[kind]]
         merged, texts = _unite([array for _, _, array in held])
@@ -92,19 +95,19 @@ def _chain(pieces: list[Array], dtype: str) -> Array:
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
-def _unite(arrays: list[Any]) -> tuple[list[Array], pd.Index]:
+def _unite(arrays: list[Any]) -> tuple[list[Array], pd.CategoricalDtype]:
     """Return each categorical's codes in one common set of categories, and that set."""
     if not arrays:
-        return [], pd.Index([""])
+        return [], pd.CategoricalDtype([""])
     first = arrays[0].categories
     if all(array.categories is first or array.categories.equals(first) for array in arrays):
-        return [array.codes for array in arrays], first
+        return [array.codes for array in arrays], pd.CategoricalDtype(first)
     # A category array is shared by many columns: each is looked up once.
     distinct = {id(array.categories): array.categories for array in arrays}
     found, texts = pd.factorize(np.concatenate([np.asarray(index, dtype=object) for index in distinct.values()]))
     ends = np.cumsum([len(index) for index in distinct.values()])
     lookup = dict(zip(distinct, np.split(found.astype(np.int32), ends[:-1]), strict=True))
-    return [lookup[id(array.categories)][array.codes] for array in arrays], pd.Index(texts)
+    return [lookup[id(array.categories)][array.codes] for array in arrays], pd.CategoricalDtype(texts)
 
 
 def _rebase(segments: dict[str, Array], captures: Sequence[Capture]) -> Array:
