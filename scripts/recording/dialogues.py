@@ -143,14 +143,30 @@ def transfer(host: str, *, passive: bool) -> None:
     session.quit()
 
 
+def fail_transfer(host: str) -> None:
+    """Log in and name a data port on which nobody listens: the server cannot connect and says 425."""
+    session = ftplib.FTP(timeout=LIMIT_S)  # noqa: S321  # FTP is what the sample shows
+    session.connect(host, 21)
+    session.login(USER, THROWAWAY)
+    with session.makeport():
+        pass
+    refuse(session, "425", "LIST")
+    session.quit()
+
+
+def refuse(session: ftplib.FTP, code: str, command: str) -> None:
+    """Send `command`, which the server has to refuse with `code`."""
+    try:
+        answer = session.sendcmd(command)
+    except (ftplib.error_perm, ftplib.error_temp) as refusal:
+        answer = str(refusal)
+    expect(answer[:3], code, command.split(" ", maxsplit=1)[0])
+
+
 def fail_login(host: str) -> None:
     """Log in with a wrong password, be refused with 530, and quit."""
     session = ftplib.FTP(timeout=LIMIT_S)  # noqa: S321  # FTP is what the sample shows
     session.connect(host, 21)
-    try:
-        session.login(USER, "not-the-password-either")
-    except ftplib.error_perm as refusal:
-        expect(str(refusal)[:3], "530", "login")
-    else:
-        expect("230", "530", "login")
+    session.sendcmd(f"USER {USER}")
+    refuse(session, "530", "PASS not-the-password-either")
     session.quit()

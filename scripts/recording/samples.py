@@ -98,6 +98,7 @@ def ftp() -> tuple[Sample, ...]:
         Sample("ftp-passive-ipv6.pcap", talk(dialogues.transfer, SERVER6, passive=True), out, 4),
         Sample("ftp-active.pcap", talk(dialogues.transfer, SERVER4, passive=False), back, 4),
         Sample("ftp-active-ipv6.pcap", talk(dialogues.transfer, SERVER6, passive=False), back, 4),
+        Sample("ftp-data-refused.pcap", talk(dialogues.fail_transfer, SERVER4), OPENED + r".*<S >RA ", 2),
         Sample("ftp-wrong-password.pcap", talk(dialogues.fail_login, SERVER4)),
     )
 
