@@ -1,0 +1,87 @@
+"""Connections ─► verdicts: the machine of rules/opening.toml run over all of them at once.
+
+Promises: every connection gets exactly one verdict, whatever its segments are; time grows with the steps alone. No
+transition, verdict or finding is named in Python: the rules are the only place that knows them.
+Must not know: files, output formats, application protocols.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyzer.opening import ending, findings, lockstep, program, selection
+from analyzer.rules.machine import REUSE
+from analyzer.tables import NO_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from analyzer.flows import Connections
+    from analyzer.opening.ending import Conclusions
+    from analyzer.opening.log import Log
+    from analyzer.opening.selection import Steps
+    from analyzer.rules import RuleSet
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+__all__ = ["Judged", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What `judge` returns; arrays have a value a connection unless they say otherwise."""
+
+    verdict: Array
+    """Index in `rules.verdicts`."""
+    view: Array
+    """Index in the machine's views."""
+    facts: Mapping[str, Array]
+    """bool, by the names of opening.toml's [facts]."""
+    numbers: Mapping[str, Array]
+    """int64, -1 where unknown, by the names of opening.toml's [numbers]."""
+    findings: pd.DataFrame
+    """Columns flow, id, severity, step, frames, message; only what the rule set reports."""
+    steps: Steps
+    log: Log
+    """Per step: the row that fired and the states after it."""
+
+
+def judge(connections: Connections, rules: RuleSet, *, few: int = lockstep.FEW) -> Judged:
+    """Return the verdict, findings and steps of every connection."""
+    compiled = program.compile_(rules.machine)
+    steps = selection.select(connections)
+    log, blocks, facts = lockstep.run(compiled, steps, _connection_facts(connections), few=few)
+    found: Conclusions = ending.conclude(compiled, steps, facts, blocks, log)
+    table = findings.tabulate(log.events, compiled.emissions, steps, rules)
+    return Judged(
+        verdict=found.verdict,
+        view=found.view,
+        facts=found.facts,
+        numbers=found.numbers,
+        findings=table[table["id"].isin(rules.reported)].reset_index(drop=True),
+        steps=steps,
+        log=log,
+    )
+
+
+def _connection_facts(connections: Connections) -> dict[str, Array]:
+    """Return the facts of whole connections, by the names of the rule language."""
+    flows, segments = connections.flows, connections.segments
+    readable = segments["flow"].to_numpy()[segments["header_captured"].to_numpy() >= selection.FLAGS_END]
+    end, capture_end = flows["end_time"].to_numpy(), flows["capture_end"].to_numpy()
+    timed = (end != NO_TIME) & (capture_end != NO_TIME)
+    words = ["", *REUSE[1:]]
+    return {
+        "n_client": flows["client_segments"].to_numpy(),
+        "n_server": flows["server_segments"].to_numpy(),
+        "n_readable": np.bincount(readable, minlength=len(flows)),
+        "client_bytes": flows["client_bytes"].to_numpy(),
+        "server_bytes": flows["server_bytes"].to_numpy(),
+        "capture_left": np.where(timed, np.where(timed, capture_end, 0) - np.where(timed, end, 0), -1),
+        "reuse": np.array([words.index(word) for word in flows["reuse"].cat.categories], np.int8)[flows["reuse"].cat.codes],
+    }

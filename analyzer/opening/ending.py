@@ -1,0 +1,117 @@
+"""When all steps are done: what holds still keep back, verdicts, views, facts and numbers.
+
+Promises: the first verdict whose condition holds, for every connection exactly one; what is unknown does not hold.
+Must not know: any verdict by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyzer.opening.lockstep import Group
+from analyzer.opening.log import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from analyzer.opening.facts import Facts
+    from analyzer.opening.log import Log
+    from analyzer.opening.program import Ending, Program
+    from analyzer.opening.selection import Steps
+    from analyzer.opening.state import State
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusions:
+    """One value a connection in every array."""
+
+    verdict: Array
+    """Index in the machine's verdicts."""
+    view: Array
+    """Index in the machine's views."""
+    facts: Mapping[str, Array]
+    numbers: Mapping[str, Array]
+    """int64, -1 where unknown."""
+
+
+def conclude(program: Program, steps: Steps, facts: Facts, blocks: Sequence[tuple[Array, State]], log: Log) -> Conclusions:
+    """Return the conclusions, and add to the log what only the end shows."""
+    size = len(steps.first) - 1
+    found = Conclusions(
+        np.zeros(size, np.int8),
+        np.zeros(size, np.int8),
+        {name: np.zeros(size, bool) for name in program.facts},
+        {name: np.full(size, -1, np.int64) for name in program.numbers},
+    )
+    kept_back = [event for event in log.events if event.hold]
+    log.events[:] = [event for event in log.events if not event.hold]
+    for everyone, state in blocks:
+        group = Group(state, facts, np.arange(len(everyone)), np.zeros(0, np.int64), everyone)
+        _release(program, group, kept_back, size, log)
+        _conclude_block(program, steps, group, found, log)
+    return found
+
+
+def _release(program: Program, group: Group, kept_back: Iterable[Event], size: int, log: Log) -> None:
+    """Emit what was held back and never settled."""
+    state, everyone = group.state, group.everyone
+    local = np.full(size, -1, np.int64)
+    local[everyone] = np.arange(len(everyone))
+    for event in kept_back:
+        rows = local[event.flows]
+        mine = np.flatnonzero(rows >= 0)
+        rows = rows[mine]
+        current = state.pending[event.hold][rows] & (state.held_step[event.hold][rows] == event.steps[mine])
+        mine, rows = mine[current], rows[current]
+        if not len(rows):
+            continue
+        part = group.part_of_end(rows)
+        for report in program.held[event.hold]:
+            chosen = np.flatnonzero(part.holds(report.when))
+            picked = mine[chosen]
+            if report.id in state.seen:
+                state.seen[report.id][rows[chosen]] = True
+            log.events.append(
+                replace(
+                    event,
+                    number=report.number,
+                    flows=event.flows[picked],
+                    steps=event.steps[picked],
+                    cites=tuple(cite[picked] for cite in event.cites),
+                    numbers={name: values[picked] for name, values in event.numbers.items()},
+                    hold="",
+                )
+            )
+
+
+def _conclude_block(program: Program, steps: Steps, group: Group, found: Conclusions, log: Log) -> None:
+    everyone = group.everyone
+    found.verdict[everyone] = verdicts = _choose(program.verdicts, group)
+    found.view[everyone] = _choose(program.views, group)
+    for name, expression in program.facts.items():
+        found.facts[name][everyone] = group.holds(expression)
+    for name, expression in program.numbers.items():
+        values, known = expression.many(group)
+        found.numbers[name][everyone] = values if known is None else np.where(known, np.asarray(values).astype(np.int64), -1)
+    last = np.maximum(steps.first[everyone + 1] - 1, 0)
+    for number, ending in enumerate(program.verdicts):
+        rows = np.flatnonzero(verdicts == number)
+        if not ending.reports or not len(rows):
+            continue
+        part = group.part_of_end(rows)
+        for report in ending.reports:
+            chosen = rows[part.holds(report.when)]
+            log.events.append(Event(report.number, everyone[chosen], last[chosen]))
+
+
+def _choose(endings: Sequence[Ending], group: Group) -> Array:
+    """Return, per connection, the first ending that holds."""
+    chosen = np.full(len(group.flows), -1, np.int8)
+    for number, ending in enumerate(endings):
+        chosen[(chosen < 0) & group.holds(ending.when)] = number
+    return chosen

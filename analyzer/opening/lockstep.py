@@ -1,0 +1,332 @@
+"""Run the machine over many connections at once: at step k, the k-th segment of each.
+
+Promises: the first row that fits fires, for every connection as if it were alone; all expressions of a row read the state
+before it. Connections are taken in blocks of similar length, and the work of a step is a few array operations for each
+group of connections that see the same class in the same states.
+Must not know: any row by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analyzer.opening import single
+from analyzer.opening.facts import Facts
+from analyzer.opening.log import Event, Log
+from analyzer.opening.program import PLACES
+from analyzer.opening.selection import ICMP, UNREADABLE
+from analyzer.opening.state import State
+from analyzer.rules.machine import STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from analyzer.opening.program import Expression, Program, Report, Step
+    from analyzer.opening.selection import Steps
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Answer = tuple[Any, Any]
+
+BLOCK: Final = 32_768
+FEW: Final = 48
+"""With fewer connections left than this, one at a time is quicker than arrays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some connections, longest first, and all that is needed to run them."""
+
+    program: Program
+    facts: Facts
+    codes: Array
+    """Per step of the input, (by_client * classes + class) * PLACES."""
+    everyone: Array
+    """The connections."""
+    counts: Array
+    """Their numbers of steps."""
+    first: Array
+    """Where their steps begin."""
+    state: State
+    log: Log
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """A row fired for a group: what its findings cite and say."""
+
+    group: Group
+    evidence: Array
+    cites: tuple[Array, ...]
+    numbers: Mapping[str, Array]
+
+
+class Group:
+    """Connections that see the same class in the same states; the environment their rows are evaluated in."""
+
+    def __init__(self, state: State, facts: Facts, flows: Array, steps: Array, everyone: Array) -> None:
+        self.state, self.facts, self.flows, self.steps, self.everyone = state, facts, flows, steps, everyone
+        self.bound: dict[str, Array] = {}
+        self.cache: dict[str, Answer] = {}
+
+    def name(self, name: str) -> Answer:
+        """Return values and known of a segment's, variable's or connection's name."""
+        if name not in self.cache:
+            self.cache[name] = self._gather(name)
+        return self.cache[name]
+
+    def _gather(self, name: str) -> Answer:
+        if name in self.state.values:
+            known = self.state.known.get(name)
+            return self.state.values[name][self.flows], None if known is None else known[self.flows]
+        if name in self.facts.values:
+            known = self.facts.known.get(name)
+            return self.facts.values[name][self.steps], None if known is None else known[self.steps]
+        if name in {"client", "server"}:
+            return getattr(self.state, name)[self.flows], None
+        values = self.facts.connection[name][self.everyone[self.flows]]
+        return values, None if name != "capture_left" else values >= 0
+
+    def field(self, record: str, name: str) -> Answer:
+        """Return values and known of the bound member, else of the newest."""
+        candidates = self.state.records[record]
+        slot = self.slot(record)
+        known = candidates.known[name][slot, self.flows] & (candidates.count[self.flows] > slot)
+        return candidates.values[name][slot, self.flows], known
+
+    def slot(self, record: str) -> Array:
+        """Return the member of `record` that is meant, per connection."""
+        return self.bound[record] if record in self.bound else self.state.records[record].newest[self.flows]
+
+    def seen(self, id_: str) -> Array:
+        """Return whether the row or finding has been seen."""
+        return self.state.seen[id_][self.flows]
+
+    def lost(self, record: str) -> Array:
+        """Return whether a member of the record had to make room."""
+        return self.state.records[record].lost[self.flows]
+
+    def part(self, rows: Array) -> Group:
+        """Return the group of the connections at `rows` of this one."""
+        part = Group(self.state, self.facts, self.flows[rows], self.steps[rows], self.everyone)
+        part.bound = {record: slot[rows] for record, slot in self.bound.items()}
+        return part
+
+    def part_of_end(self, rows: Array) -> Group:
+        """Return the group of the connections at `rows`, when there is no step at hand."""
+        return Group(self.state, self.facts, self.flows[rows], self.steps, self.everyone)
+
+    def holds(self, condition: Expression | None) -> Array:
+        """Return where `condition` holds."""
+        if condition is None:
+            return np.ones(len(self.flows), bool)
+        values, _ = condition.many(self)
+        return np.broadcast_to(np.asarray(values, bool), len(self.flows))
+
+
+def run(program: Program, steps: Steps, connection: Mapping[str, Array], *, few: int = FEW) -> tuple[Log, list[tuple[Array, State]], Facts]:
+    """Run `program` over all `steps`; return the log, and each block's connections with their last state.
+
+    `few` is the number of connections below which they are finished one at a time.
+    """
+    size = len(steps)
+    log = Log(
+        np.full(size, -1, np.int16), np.zeros(size, np.int8), np.zeros(size, np.int8), np.zeros(size, np.int8), np.zeros(size, np.int8)
+    )
+    facts = Facts(steps, connection)
+    codes = _codes(program, steps)
+    order = np.argsort(-steps.counts, kind="stable")
+    blocks = []
+    for begin in range(0, len(order), BLOCK):
+        flows = order[begin : begin + BLOCK]
+        state = State(program, len(flows))
+        _run_block(Block(program, facts, codes, flows, steps.counts[flows], steps.first[flows], state, log), few)
+        blocks.append((flows, state))
+    return log, blocks, facts
+
+
+def _codes(program: Program, steps: Steps) -> Array:
+    """Return, per step, (by_client * classes + class) * PLACES."""
+    columns = steps.columns
+    kinds = np.full(4096, len(program.machine.classes) - 1, np.int16)
+    settled = np.zeros(4096, bool)
+    flags = np.arange(4096)
+    for number, (_, tests) in enumerate(program.machine.classes):
+        for wanted, mask in tests:
+            fits = ~settled & (flags & mask == wanted)
+            kinds[fits] = number
+            settled |= fits
+    found = kinds[columns["flags"] & 0xFFF]
+    found[columns["kind"] == ICMP] = program.classes.index("icmp")
+    found[columns["kind"] == UNREADABLE] = program.classes.index("unreadable")
+    codes: Array = ((columns["by_client"] * len(program.classes) + found) * PLACES).astype(np.int32)
+    return codes
+
+
+def _run_block(block: Block, few: int) -> None:
+    state, log = block.state, block.log
+    for place in range(int(block.counts.max(initial=0))):
+        live = int(np.searchsorted(-block.counts, -place, side="left"))
+        if live < few:
+            single.finish(block, range(live), place)
+            return
+        positions = block.first[:live] + place
+        cells = block.codes[positions] + state.client[:live] * np.int32(len(STATES)) + state.server[:live]
+        order = np.argsort(cells, kind="stable")
+        ordered = cells[order]
+        cuts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+        for begin, end in zip((0, *cuts), (*cuts, live), strict=True):
+            flows = order[begin:end]
+            group = Group(state, block.facts, flows, positions[flows], block.everyone)
+            _fire(block.program.table[ordered[begin]], group, log)
+        for name in ("client", "server", "client_textbook", "server_textbook"):
+            getattr(log, name)[positions] = getattr(state, name)[:live]
+
+
+def _fire(candidates: Sequence[Step], group: Group, log: Log) -> None:
+    """Let the first row that fits fire, for every connection of the group."""
+    for step in candidates:
+        hit, bound = _match(step, group)
+        if not len(hit):
+            continue
+        everyone = len(hit) == len(group.flows)
+        chosen = group if everyone and not bound else group.part(hit)
+        chosen.bound = bound
+        _apply(step, chosen, log)
+        if everyone:
+            return
+        left = np.ones(len(group.flows), bool)
+        left[hit] = False
+        group = group.part(np.flatnonzero(left))
+
+
+def _match(step: Step, group: Group) -> tuple[Array, dict[str, Array]]:
+    """Return which connections of the group the row fits, and the members it binds there."""
+    size = len(group.flows)
+    open_rows = np.arange(size)
+    if step.row.settles is not None:
+        open_rows = np.flatnonzero(group.state.pending[step.row.settles][group.flows])
+    if step.when is None or not len(open_rows):
+        return open_rows, {}
+    if not step.row.binds:
+        part = group if len(open_rows) == size else group.part(open_rows)
+        return open_rows[part.holds(step.when)], {}
+    hits: list[Array] = []
+    slots: list[tuple[int, ...]] = []
+    records = [group.state.records[name] for name in step.row.binds]
+    for members in product(*(range(record.width) for record in records)):
+        rows = open_rows
+        for record, member in zip(records, members, strict=True):
+            rows = rows[record.count[group.flows[rows]] > member]
+        if not len(rows):
+            continue
+        part = group if len(rows) == size else group.part(rows)
+        part.bound = {name: np.full(len(rows), member, np.int16) for name, member in zip(step.row.binds, members, strict=True)}
+        found = rows[part.holds(step.when)]
+        part.bound = {}
+        hits.append(found)
+        slots.append(members)
+        open_rows = np.setdiff1d(open_rows, found, assume_unique=True)
+    return _gathered(step, hits, slots)
+
+
+def _gathered(step: Step, hits: list[Array], slots: list[tuple[int, ...]]) -> tuple[Array, dict[str, Array]]:
+    if not hits:
+        return np.zeros(0, np.int64), {}
+    hit = np.concatenate(hits)
+    bound = {
+        name: np.concatenate([np.full(len(found), members[place], np.int16) for found, members in zip(hits, slots, strict=True)])
+        for place, name in enumerate(step.row.binds)
+    }
+    return hit, bound
+
+
+def _apply(step: Step, group: Group, log: Log) -> None:
+    """Do what the row says for every connection of the group."""
+    row, state, flows = step.row, group.state, group.flows
+    assigned = [(record, name, *expression.many(group)) for record, name, expression in step.set]
+    taken = [(name, *expression.many(group)) for name, expression in step.takes]
+    emitted = [(report, group.holds(report.when)) for report in step.reports]
+    numbers = {name: _number(expression.many(group)) for name, expression in step.say} if step.say else {}
+    cites = tuple(_cited(group, record) for record in row.cite)
+    evidence = group.steps if row.settles is None else state.held_step[row.settles][flows]
+    firing = Firing(group, evidence, cites, numbers)
+    for report, where in emitted:
+        _emit(report, where, firing, log)
+    if row.holds is not None:
+        _hold(row.holds, taken, firing, log)
+    if row.settles is not None:
+        state.pending[row.settles][flows] = False
+    log.row[group.steps] = step.number
+    if row.id in state.seen:
+        state.seen[row.id][flows] = True
+    for name in row.add:
+        state.records[name].add(flows, group.steps)
+        group.bound[name] = state.records[name].newest[flows]
+    _assign(group, assigned)
+    for name in row.keep:
+        state.records[name].keep(flows, group.slot(name))
+    for column, code in (
+        (state.client, row.to[0]),
+        (state.server, row.to[1]),
+        (state.client_textbook, row.textbook[0]),
+        (state.server_textbook, row.textbook[1]),
+    ):
+        if code is not None:
+            column[flows] = code
+
+
+def _assign(group: Group, assigned: Sequence[tuple[str | None, str, Any, Any]]) -> None:
+    for record, name, values, known in assigned:
+        if record is None:
+            group.state.assign(name, group.flows, values, known)
+            continue
+        candidates, slot = group.state.records[record], group.slot(record)
+        candidates.values[name][slot, group.flows] = values
+        candidates.known[name][slot, group.flows] = True if known is None else known
+
+
+def _number(answer: Answer) -> Array:
+    """Return values as int64, -1 where unknown."""
+    values, known = answer
+    values = np.asarray(values).astype(np.int64)
+    return values if known is None else np.where(known, values, -1)
+
+
+def _cited(group: Group, record: str) -> Array:
+    candidates = group.state.records[record]
+    slot = group.slot(record)
+    return np.where(candidates.count[group.flows] > slot, candidates.step[slot, group.flows], -1)
+
+
+def _emit(report: Report, where: Array, firing: Firing, log: Log) -> None:
+    rows = np.flatnonzero(where)
+    group = firing.group
+    if not len(rows):
+        return
+    if report.id in group.state.seen:
+        group.state.seen[report.id][group.flows[rows]] = True
+    log.events.append(_event(report.number, rows, firing))
+
+
+def _hold(name: str, taken: Sequence[tuple[str, Any, Any]], firing: Firing, log: Log) -> None:
+    """Start the hold where none is pending."""
+    group, state = firing.group, firing.group.state
+    rows = np.flatnonzero(~state.pending[name][group.flows])
+    flows = group.flows[rows]
+    state.pending[name][flows] = True
+    state.held_step[name][flows] = group.steps[rows]
+    for variable, values, known in taken:
+        chosen = np.broadcast_to(values, len(group.flows))[rows]
+        state.assign(variable, flows, chosen, None if known is None else known[rows])
+    log.events.append(_event(-1, rows, firing, name))
+
+
+def _event(number: int, rows: Array, firing: Firing, hold: str = "") -> Event:
+    group = firing.group
+    said = {name: np.broadcast_to(values, len(group.flows))[rows] for name, values in firing.numbers.items()}
+    cites = tuple(cite[rows] for cite in firing.cites)
+    return Event(number, group.everyone[group.flows[rows]], firing.evidence[rows], cites, said, hold)

@@ -1,0 +1,166 @@
+"""A `Machine` compiled: every expression a function, every row in the list of the places where it may fire.
+
+Promises: for each (sender, class, client's state, server's state) the rows that may fire, in the file's order; expressions
+compiled for arrays and for one flow alike. Enumeration members have become codes.
+Must not know: how rows are run over flows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from analyzer.language import arrays, check, scalars, walk
+from analyzer.language.syntax import Ask, Name, Number
+from analyzer.rules.machine import INTRINSIC_CLASSES, STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from analyzer.language import Node, Scope
+    from analyzer.rules.machine import Emit, Machine, Row
+
+PLACES: Final = len(STATES) * len(STATES)
+"""Joint states of client and server; a joint state's code is client * len(STATES) + server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """One expression, compiled twice."""
+
+    many: arrays.Evaluate
+    one: scalars.Evaluate
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A finding a row may emit; `number` indexes `Program.emissions`."""
+
+    id: str
+    when: Expression | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row, ready to run."""
+
+    row: Row
+    number: int
+    """Index in `Program.steps`."""
+    when: Expression | None
+    set: tuple[tuple[str | None, str, Expression], ...]
+    reports: tuple[Report, ...]
+    say: tuple[tuple[str, Expression], ...]
+    takes: tuple[tuple[str, Expression], ...]
+    """Values the hold that this row starts takes along."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Something evaluated when all steps are done: a verdict, a view."""
+
+    name: str
+    when: Expression | None
+    reports: tuple[Report, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """All of a machine, ready to run."""
+
+    machine: Machine
+    steps: tuple[Step, ...]
+    classes: tuple[str, ...]
+    table: tuple[tuple[Step, ...], ...]
+    """By code ((by_client * classes + class) * PLACES + joint state): the rows that may fire there."""
+    held: Mapping[str, tuple[Report, ...]]
+    """By hold: what it reports when nothing settled it."""
+    verdicts: tuple[Ending, ...]
+    views: tuple[Ending, ...]
+    facts: Mapping[str, Expression]
+    numbers: Mapping[str, Expression]
+    asked: frozenset[str]
+    """Ids that some `seen` asks for."""
+    emissions: tuple[str, ...]
+    """Finding id of each emission."""
+
+
+class _Compiler:
+    """Compiles expressions of one machine and numbers what they emit."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.row_scope, self.end_scope = machine.scope(), machine.scope(of="end")
+        self.emissions: list[str] = []
+        self.asked: set[str] = set()
+
+    def expression(self, node: Node, scope: Scope, wanted: str | None = None) -> Expression:
+        self.asked |= {part.id for part in walk(node) if isinstance(part, Ask) and part.what == "seen"}
+        kind = check(node, scope)
+        if kind.startswith("member:") and isinstance(node, Name):
+            node, kind = Number(scope.enums[wanted or ""].index(node.name)), "int"
+        return Expression(arrays.compile_(node, scope), scalars.compile_(node, scope), kind)
+
+    def condition(self, node: Node | None, scope: Scope) -> Expression | None:
+        return None if node is None else self.expression(node, scope)
+
+    def reports(self, emits: Iterable[Emit], scope: Scope) -> tuple[Report, ...]:
+        found = []
+        for emit in emits:
+            found.append(Report(emit.id, self.condition(emit.when, scope), len(self.emissions)))
+            self.emissions.append(emit.id)
+        return tuple(found)
+
+    def step(self, row: Row, number: int) -> Step:
+        hold = self.machine.holds.get(row.holds or "")
+        return Step(
+            row=row,
+            number=number,
+            when=self.condition(row.when, self.row_scope),
+            set=tuple(
+                (one.record, one.name, self.expression(one.value, self.row_scope, self._wanted(one.record, one.name))) for one in row.set
+            ),
+            reports=self.reports(row.emits, self.row_scope),
+            say=tuple((name, self.expression(node, self.row_scope)) for name, node in row.say),
+            takes=tuple((name, self.expression(node, self.row_scope)) for name, node in (hold.values if hold else ())),
+        )
+
+    def _wanted(self, record: str | None, name: str) -> str | None:
+        return self.machine.variables[name] if record is None else None
+
+
+def compile_(machine: Machine) -> Program:
+    """Return `machine` compiled."""
+    compiler = _Compiler(machine)
+    end = compiler.end_scope
+    steps = tuple(compiler.step(row, number) for number, row in enumerate(machine.rows))
+    classes = (*(name for name, _ in machine.classes), *INTRINSIC_CLASSES)
+    return Program(
+        machine=machine,
+        steps=steps,
+        classes=classes,
+        table=_table(steps, classes),
+        held={hold.id: compiler.reports(hold.at_end, end) for hold in machine.holds.values()},
+        verdicts=tuple(
+            Ending(verdict.name, compiler.condition(verdict.when, end), compiler.reports(verdict.emits, end))
+            for verdict in machine.verdicts
+        ),
+        views=tuple(Ending(view.name, compiler.condition(view.when, end)) for view in machine.views),
+        facts={name: compiler.expression(node, end) for name, node in machine.facts.items()},
+        numbers={name: compiler.expression(node, end) for name, node in machine.numbers.items()},
+        asked=frozenset(compiler.asked),
+        emissions=tuple(compiler.emissions),
+    )
+
+
+def _table(steps: tuple[Step, ...], classes: tuple[str, ...]) -> tuple[tuple[Step, ...], ...]:
+    cells: list[tuple[Step, ...]] = []
+    for by_client in (False, True):
+        for name in classes:
+            seeing = [step for step in steps if (by_client, name) in step.row.see]
+            for place in range(PLACES):
+                client, server = divmod(place, len(STATES))
+                cells.append(tuple(step for step in seeing if client in step.row.client and server in step.row.server))
+    return tuple(cells)

@@ -1,0 +1,187 @@
+"""What the rules may see of a connection: its steps.
+
+Promises: every SYN-, RST- and FIN-bearing segment is a step, a run of exact repeats folded to its first and one more that
+stands for the rest; of the other segments the first `NEAR` in each direction after the connection's start, after each
+SYN-bearing segment and after each side's first RST; and every ICMP error that quotes the connection. Steps come in
+capture order. Whole arrays throughout.
+Must not know: rules, verdicts, states.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analyzer.capture import options
+from analyzer.tables import FIN, RST, SYN
+
+if TYPE_CHECKING:
+    from analyzer.flows import Connections
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+NEAR: Final = 4
+"""Other segments kept per direction after each boundary: enough for a third segment that comes late or in the wrong order."""
+
+FLAGS_END: Final = 14
+WINDOW_END: Final = 16
+"""Header bytes that reach to the end of the field (RFC 9293 section 3.1)."""
+
+_SPECIAL: Final = SYN | RST | FIN
+_COMPARED: Final = ("flow", "by_client", "flags", "seq", "ack", "length", "window", "kind")
+
+SEGMENT: Final = 0
+ICMP: Final = 1
+UNREADABLE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The steps of all connections, sorted by connection; every array has a value a step, but `first`."""
+
+    columns: dict[str, Array]
+    """flow, by_client, kind, flags, seq, ack, length, window, ttl, time, capture, frame, last_frame, repeats, header_cut,
+    stale, icmp_version, icmp_type, icmp_code, and the options mss, window_scale, tfo (-1 where absent)."""
+    first: Array
+    """Per connection, where its steps begin; one more entry than connections."""
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return len(self.columns["flow"])
+
+    @property
+    def counts(self) -> Array:
+        """Steps per connection."""
+        return np.diff(self.first)
+
+
+def select(connections: Connections) -> Steps:
+    """Return the steps of `connections`."""
+    columns = _segments(connections)
+    if (connections.quotes["flow"] >= 0).any():
+        columns = _with_quotes(columns, connections)
+    columns = _folded(columns)
+    first = np.searchsorted(columns["flow"], np.arange(len(connections.flows) + 1))
+    return Steps(columns, first)
+
+
+def _segments(connections: Connections) -> dict[str, Array]:
+    table = connections.segments
+    flow = table["flow"].to_numpy()
+    flags = table["flags"].to_numpy()
+    captured = table["header_captured"].to_numpy()
+    readable = captured >= FLAGS_END
+    chosen = np.flatnonzero(_near(flow, table["by_client"].to_numpy(), np.where(readable, flags, 0), readable))
+    picked = table.iloc[chosen]
+    captured = captured[chosen]
+    columns = {
+        name: picked[source].to_numpy()
+        for name, source in (
+            ("flow", "flow"),
+            ("by_client", "by_client"),
+            ("flags", "flags"),
+            ("seq", "seq"),
+            ("ack", "ack"),
+            ("ttl", "ttl"),
+            ("time", "time"),
+            ("capture", "capture"),
+            ("frame", "frame"),
+        )
+    }
+    columns["length"] = picked["payload_length"].to_numpy().astype(np.int64)
+    columns["window"] = np.where(captured >= WINDOW_END, picked["window"].to_numpy(), -1).astype(np.int64)
+    columns["kind"] = np.where(readable[chosen], SEGMENT, UNREADABLE).astype(np.int8)
+    columns["header_cut"] = captured < picked["header_length"].to_numpy()
+    columns["stale"] = picked["stale"].to_numpy() if "stale" in picked else np.zeros(len(chosen), bool)
+    for name in ("icmp_version", "icmp_type", "icmp_code"):
+        columns[name] = np.full(len(chosen), -1, np.int16)
+    decoded = options.decode(connections.option_bytes, picked["option_start"].to_numpy(), picked["option_length"].to_numpy())
+    columns["mss"] = decoded["mss"].to_numpy()
+    columns["window_scale"] = decoded["window_scale"].to_numpy()
+    columns["tfo"] = decoded["tfo_cookie_length"].to_numpy()
+    columns["options"] = _fingerprints(connections.option_bytes, picked["option_start"].to_numpy(), picked["option_length"].to_numpy())
+    return columns
+
+
+def _near(flow: Array, by_client: Array, flags: Array, readable: Array) -> Array:
+    """Return which segments are steps before folding."""
+    size = len(flow)
+    if not size:
+        return np.zeros(0, bool)
+    opens = np.ones(size, bool)
+    opens[1:] = flow[1:] != flow[:-1]
+    begins = np.flatnonzero(opens)
+    row = np.cumsum(opens) - 1
+    special = (flags & _SPECIAL != 0) | ~readable
+    boundary = opens | (flags & SYN != 0)
+    for side in (by_client, ~by_client):
+        resets = (flags & RST != 0) & side
+        boundary |= resets & (_rank(resets, begins, row) == 1)
+    sections = np.flatnonzero(boundary)
+    section = np.cumsum(boundary) - 1
+    chosen: Array = special.copy()
+    for side in (by_client, ~by_client):
+        others = side & ~special
+        chosen |= others & (_rank(others, sections, section) <= NEAR)
+    return chosen
+
+
+def _rank(mask: Array, begins: Array, group: Array) -> Array:
+    """Return, per row, how many rows of `mask` its group holds up to it."""
+    total = np.cumsum(mask)
+    rank: Array = total - (total[begins] - mask[begins])[group]
+    return rank
+
+
+def _fingerprints(option_bytes: bytes, start: Array, length: Array) -> Array:
+    """Return 64 bits per row that tell option bytes apart (a polynomial over the bytes; length counts through a leading one)."""
+    blob = np.frombuffer(option_bytes + bytes(64), np.uint8)
+    total: Array = np.ones(len(start), np.uint64)
+    for place in range(int(length.max(initial=0))):
+        live = length > place
+        total[live] = total[live] * np.uint64(0x100000001B3) + blob[start[live] + place]
+    return total
+
+
+def _with_quotes(columns: dict[str, Array], connections: Connections) -> dict[str, Array]:
+    """Put the ICMP errors between the segments, by frame: an error about one side's segment reaches it as if from the other side."""
+    quotes = connections.quotes[connections.quotes["flow"].to_numpy() >= 0]
+    size = len(quotes)
+    added = {
+        name: np.full(size, -1, column.dtype) if column.dtype.kind == "i" else np.zeros(size, column.dtype)
+        for name, column in columns.items()
+    }
+    for name in ("flow", "seq", "time", "capture", "frame"):
+        added[name] = quotes[name].to_numpy()
+    added["by_client"] = ~quotes["by_client"].to_numpy()
+    added["kind"] = np.full(size, ICMP, np.int8)
+    added["length"] = np.zeros(size, np.int64)
+    for name in ("version", "type", "code"):
+        added[f"icmp_{name}"] = quotes[name].to_numpy().astype(np.int16)
+    joined = {name: np.concatenate([column, added[name]]) for name, column in columns.items()}
+    order = np.lexsort((joined["frame"], joined["capture"], joined["flow"]))
+    return {name: column[order] for name, column in joined.items()}
+
+
+def _folded(columns: dict[str, Array]) -> dict[str, Array]:
+    """Fold runs of exact repeats of SYN-, RST- and FIN-bearing segments to the first and one for all the rest."""
+    size = len(columns["flow"])
+    same = np.zeros(size, bool)
+    if size:
+        same[1:] = (
+            (columns["kind"][1:] == SEGMENT) & (columns["flags"][1:] & _SPECIAL != 0) & (columns["options"][1:] == columns["options"][:-1])
+        )
+        for name in _COMPARED:
+            same[1:] &= columns[name][1:] == columns[name][:-1]
+    heads = np.flatnonzero(~same)
+    place = np.arange(size) - heads[np.cumsum(~same) - 1]
+    ends = np.append(heads[1:], size) - 1
+    run_end = ends[np.cumsum(~same) - 1] if size else heads
+    kept = np.flatnonzero(place <= 1)
+    second = place[kept] == 1
+    folded = {name: column[kept] for name, column in columns.items() if name != "options"}
+    folded["last_frame"] = np.where(second, columns["frame"][run_end[kept]], folded["frame"])
+    folded["repeats"] = np.where(second, run_end[kept] - kept + 1, 1).astype(np.int64)
+    return folded
