@@ -1,0 +1,168 @@
+"""expect.toml beside captures: what must be found in them, and is therefore meant.
+
+Promises: counts are exact. Where a capture has exactly as many connections of a verdict, or with a finding, as its entry says, those
+are excused; where it has more or fewer, none is, and a note says what was expected and what was found. What no entry names is judged
+as usual. Only the folder a capture lies in is looked at.
+Must not know: how captures are read or judged, or what a failed expectation means for the exit status.
+
+    schema = 1
+    [[capture]]
+    file = "web-broken.pcap"     # beside this file
+    origin = "scripted"
+    shows = "a SYN+ACK that acknowledges one too many"
+    [[capture.expect]]
+    verdict = "invalid"          # or: finding = "synack-ack-wrong"
+    count = 1
+    reason = "what the sample is for"
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from analyzer.errors import RuleError
+from analyzer.model import Note
+from analyzer.rules import source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+FILE: Final = "expect.toml"
+MAX_BYTES: Final = 256_000
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """So many connections of a verdict, or with a finding."""
+
+    kind: str
+    """verdict or finding."""
+    name: str
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Excuses:
+    """What expectations excuse, and where they failed."""
+
+    flow: NDArray[np.bool_]
+    """For each row of flows, whether its verdict is meant."""
+    finding: NDArray[np.bool_]
+    """For each row of findings, whether it is meant."""
+    failures: dict[int, tuple[Note, ...]]
+    """For each capture with any, what was expected and not so."""
+
+
+def load(path: Path) -> dict[str, tuple[Expectation, ...]]:
+    """Return the expectations in the file `path` by the real path of each capture named there.
+
+    Raises `RuleError` with file and key path for a file that is too large, too deep or not of its schema's shape, that names a
+    capture twice or names one that is not there, or that expects the same thing of a capture twice.
+    """
+    document = source.read(path, limit=MAX_BYTES)
+    source.check(document, "expect", path)
+    expected: dict[str, tuple[Expectation, ...]] = {}
+    for number, entry in enumerate(document.get("capture", ())):
+        place = f"{path}: capture[{number}]"
+        capture = path.parent / entry["file"]
+        if not capture.is_file():
+            message = f"{place}.file: there is no {entry['file']} beside this file"
+            raise RuleError(message)
+        key = os.path.realpath(capture)
+        if key in expected:
+            message = f"{place}.file: {entry['file']} is named twice"
+            raise RuleError(message)
+        expected[key] = tuple(_expectation(item) for item in entry.get("expect", ()))
+        _refuse_repeats(expected[key], place)
+    return expected
+
+
+def _expectation(item: dict[str, Any]) -> Expectation:
+    kind = "verdict" if "verdict" in item else "finding"
+    return Expectation(kind, item[kind], item["count"], " ".join(item["reason"].split()))
+
+
+def _refuse_repeats(expected: tuple[Expectation, ...], place: str) -> None:
+    seen: set[tuple[str, str]] = set()
+    for number, expectation in enumerate(expected):
+        key = (expectation.kind, expectation.name)
+        if key in seen:
+            message = f"{place}.expect[{number}]: {expectation.kind} {expectation.name} is expected twice"
+            raise RuleError(message)
+        seen.add(key)
+
+
+def find(paths: Sequence[str]) -> dict[int, tuple[Expectation, ...]]:
+    """Return the expectations of each capture that has any, by its place in `paths`; each expect.toml is read once."""
+    read = cache(load)
+    found: dict[int, tuple[Expectation, ...]] = {}
+    for index, capture in enumerate(paths):
+        beside = Path(capture).parent / FILE
+        expected = read(beside).get(os.path.realpath(capture), ()) if beside.is_file() else ()
+        if expected:
+            found[index] = expected
+    return found
+
+
+def apply(flows: pd.DataFrame, findings: pd.DataFrame, paths: Sequence[str]) -> Excuses:
+    """Hold tables `FLOWS` and `FINDINGS` of the captures at `paths` against the expect.toml beside each.
+
+    Raises `RuleError` for an expect.toml that is refused.
+    """
+    return hold(flows, findings, find(paths))
+
+
+def hold(flows: pd.DataFrame, findings: pd.DataFrame, expected: dict[int, tuple[Expectation, ...]]) -> Excuses:
+    """Hold tables `FLOWS` and `FINDINGS` against the expectations of each capture, by its index."""
+    import numpy as np
+
+    excuses = Excuses(np.zeros(len(flows), bool), np.zeros(len(findings), bool), {})
+    columns = _columns(flows, findings)
+    for index, expectations in expected.items():
+        notes = tuple(note for expectation in expectations if (note := _hold(index, expectation, columns, excuses)) is not None)
+        if notes:
+            excuses.failures[index] = notes
+    return excuses
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns that expectations look at, as arrays."""
+
+    flow_capture: NDArray[Any]
+    verdict: NDArray[Any]
+    finding_capture: NDArray[Any]
+    finding: NDArray[Any]
+    finding_flow: NDArray[Any]
+
+
+def _columns(flows: pd.DataFrame, findings: pd.DataFrame) -> _Columns:
+    """Return the columns; a finding belongs to the capture of its connection, or else of the first frame it cites."""
+    capture_of = dict(zip(flows["flow_id"], flows["capture"], strict=True))
+    capture = findings["flow_id"].map(capture_of).fillna(findings["capture"])
+    return _Columns(*(column.to_numpy() for column in (flows["capture"], flows["verdict"], capture, findings["id"], findings["flow_id"])))
+
+
+def _hold(index: int, expectation: Expectation, columns: _Columns, excuses: Excuses) -> Note | None:
+    """Excuse what one expectation names if the count is right; else return the note that says what is wrong."""
+    if expectation.kind == "verdict":
+        rows = (columns.flow_capture == index) & (columns.verdict == expectation.name)
+        found, excused = int(rows.sum()), excuses.flow
+    else:
+        rows = (columns.finding_capture == index) & (columns.finding == expectation.name)
+        found, excused = len(set(columns.finding_flow[rows])), excuses.finding
+    if found == expectation.count:
+        excused |= rows
+        return None
+    kind = "expected-absent" if found < expectation.count else "expected-surplus"
+    what = f"connections with {expectation.kind} {expectation.name}"
+    return Note(kind, f"{what}: expected {expectation.count}, found {found} ({expectation.reason})")

@@ -1,0 +1,65 @@
+"""Reports: what was found, written for a person or a program.
+
+Promises: each format is one file with one pure function, `render(report, layout) -> Iterator[str]`, and `FORMATS` lists them;
+the command line's choices are made from that table. The same report gives the same bytes.
+Must not know: how a report came to be, where its text goes, any exit status.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from analyzer.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from analyzer.model import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What may be chosen about a report's looks; a format uses what concerns it."""
+
+    width: int = 80
+    """Columns a line may take (text)."""
+    color: bool = False
+    """Whether to write ANSI colours (text)."""
+    limit: int | None = 200
+    """Connections to print at most; None prints all (text)."""
+    quiet: bool = False
+    """Print only connections that are not a clean pass, and no summary (text)."""
+    table: str = "flows"
+    """Which table to write: flows, findings or steps (csv)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One way to write a report."""
+
+    meaning: str
+    module: str
+    """Imported on first use: no format costs those who do not ask for it."""
+
+
+FORMATS: Final[Mapping[str, Format]] = {
+    "text": Format("for a terminal: a line a connection, findings below it", "analyzer.report.text"),
+    "json": Format("for programs: everything, as report.schema.json describes it", "analyzer.report.json"),
+    "csv": Format("for spreadsheets: one table", "analyzer.report.csv"),
+}
+
+CSV_TABLES: Final = ("flows", "findings", "steps")
+
+
+def render(report: Report, name: str = "text", layout: Layout | None = None) -> Iterator[str]:
+    """Return `report` in the format called `name`, in pieces that end at line ends.
+
+    Raises `UsageError` for a name that `FORMATS` does not hold.
+    """
+    if name not in FORMATS:
+        message = f"no report format is called {name!r}; there are {', '.join(FORMATS)}"
+        raise UsageError(message)
+    pieces: Iterator[str] = import_module(FORMATS[name].module).render(report, layout or Layout())
+    return pieces

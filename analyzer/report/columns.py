@@ -1,0 +1,54 @@
+"""Table columns turned into plain Python lists, absent values told from present ones.
+
+Promises: whole columns at a time, no access by cell; absent is None (see `tables`: -1, NO_TIME, NaN and empty text mean absent).
+Must not know: any format's syntax.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analyzer.tables import NO_TIME, Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHUNK: Final = 20_000
+"""Rows turned into text at a time: bounds what a million connections cost."""
+
+_EMPTY_IS_A_VALUE: Final = frozenset({"flags"})
+"""Text columns in which empty does not mean absent: a segment may carry no flag at all."""
+
+_SECOND: Final = 1_000_000_000
+
+
+def is_time(column: Column) -> bool:
+    """Tell whether the column holds times in ns since the epoch."""
+    return column.unit == "ns" and column.name.endswith("_ns")
+
+
+def values(cells: pd.Series[Any], column: Column) -> list[Any]:
+    """Return one column as a list, with None where there is no value."""
+    if column.dtype == "str":
+        return cells.tolist() if column.name in _EMPTY_IS_A_VALUE else [cell or None for cell in cells.tolist()]
+    if column.dtype in {"bool", "object"}:
+        return cells.tolist()
+    numbers = cells.to_numpy()
+    found: list[Any] = numbers.tolist()
+    absent = ~np.isfinite(numbers) if column.dtype == "float64" else numbers == (NO_TIME if is_time(column) else -1)
+    for row in np.flatnonzero(absent):
+        found[row] = None
+    return found
+
+
+def iso_times(cells: pd.Series[int]) -> list[str | None]:
+    """Return times in ns since the epoch as ISO 8601 in UTC with nine digits, None where there is no time."""
+    times = cells.to_numpy(np.int64)
+    seconds, row = np.unique(times // _SECOND, return_inverse=True)
+    texts = np.datetime_as_string(seconds.astype("datetime64[s]"), unit="s").tolist()
+    iso: list[str | None] = [f"{texts[k]}.{rest:09d}Z" for k, rest in zip(row.tolist(), (times % _SECOND).tolist(), strict=True)]
+    for absent in np.flatnonzero(times == NO_TIME):
+        iso[absent] = None
+    return iso

@@ -1,0 +1,87 @@
+"""One table of the report as CSV (RFC 4180), for spreadsheets and for `read_csv`.
+
+Promises: a header, one row a row of the table, CRLF line ends, UTF-8; absent is an empty cell; a cell of text is escaped as on a
+terminal and never begins a formula; numbers are numbers; truth is `true` or `false`.
+Must not know: where the text goes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any, Final
+
+from analyzer.errors import UsageError
+from analyzer.model import FINDINGS, FLOWS, STEPS
+from analyzer.report import CSV_TABLES
+from analyzer.report.columns import CHUNK, is_time, iso_times, values
+from analyzer.report.escaping import disarm, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from analyzer.model import Report
+    from analyzer.report import Layout
+    from analyzer.tables import Column, Table
+
+_TABLES: Final = dict(zip(CSV_TABLES, (FLOWS, FINDINGS, STEPS), strict=True))
+
+Columns = dict[str, list[Any]]
+
+
+def _texts(cells: list[Any]) -> list[str]:
+    """Return text cells made safe; each distinct text is worked on once."""
+    safe = {cell: "" if cell is None else disarm(printable(cell)) for cell in set(cells)}
+    return [safe[cell] for cell in cells]
+
+
+def _truths(cells: list[bool]) -> list[str]:
+    return ["true" if cell else "false" for cell in cells]
+
+
+def _cite(capture: int, frames: tuple[tuple[int, int], ...]) -> str:
+    """Return cited frames parted by blanks; a frame of another capture than the row's is written capture:frame."""
+    return " ".join(str(frame) if where == capture else f"{where}:{frame}" for where, frame in frames)
+
+
+def _column(table: pd.DataFrame, column: Column, paths: list[str]) -> Columns:
+    """Return a column, and before or after it the columns that only make it readable: path and ISO time."""
+    cells = values(table[column.name], column)
+    if column.name == "capture":
+        return {"capture": cells, "path": _texts([paths[index] for index in cells])}
+    if column.name == "frames":
+        return {"frames": [_cite(*row) for row in zip(table["capture"].tolist(), cells, strict=True)]}
+    if column.dtype == "str":
+        return {column.name: _texts(cells)}
+    if column.dtype == "bool":
+        return {column.name: _truths(cells)}
+    if is_time(column):
+        return {column.name.removesuffix("_ns"): list(iso_times(table[column.name])), column.name: cells}
+    return {column.name: cells}
+
+
+def _columns(table: pd.DataFrame, shape: Table, paths: list[str]) -> Columns:
+    columns: Columns = {}
+    for column in shape.columns:
+        columns |= _column(table, column, paths)
+    return columns
+
+
+def _write(rows: Iterator[tuple[Any, ...]] | list[tuple[Any, ...]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue()
+
+
+def render(report: Report, layout: Layout) -> Iterator[str]:
+    """Return the table `layout.table` as CSV, in pieces; raises `UsageError` when there is no such table."""
+    if layout.table not in _TABLES:
+        message = f"no table is called {layout.table!r}; there are {', '.join(_TABLES)}"
+        raise UsageError(message)
+    shape, paths = _TABLES[layout.table], [capture.path for capture in report.captures]
+    table: pd.DataFrame = getattr(report, layout.table)
+    yield _write([tuple(_columns(table.iloc[:0], shape, paths))])
+    for first in range(0, len(table), CHUNK):
+        yield _write(zip(*_columns(table.iloc[first : first + CHUNK], shape, paths).values(), strict=True))

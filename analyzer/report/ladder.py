@@ -1,0 +1,258 @@
+"""One connection as a ladder: every opening segment an arrow between the two endpoints, and what became of each endpoint.
+
+Promises: a segment's line holds its frame, time, numbers and both states after it, as each endpoint's own segments prove them and,
+in parentheses where it differs, as the textbook draws them; a finding stands below the segment that settled it.
+Must not know: the rules themselves; what a verdict or finding means is handed in as words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from analyzer.errors import UsageError
+from analyzer.report import wording
+from analyzer.report.escaping import printable
+from analyzer.report.text import Page
+from analyzer.tables import NO_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from analyzer.model import Report
+    from analyzer.report import Layout
+
+_GUTTER: Final = 13
+"""Columns of frame number and time."""
+_STATE: Final = 15
+"""Columns of an endpoint's state, parentheses and gap included."""
+_NARROWEST: Final = 34
+"""Columns between the lifelines in which every number fits."""
+_SHOWN: Final = 60
+"""Segments drawn at most."""
+_STYLE_OF_SEVERITY: Final = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+_MARK: Final = {"error": "✗", "warning": "!", "note": "·"}
+
+
+class FindingWords(Protocol):
+    """What is said about a finding."""
+
+    @property
+    def title(self) -> str:
+        """What is wrong, in one line."""
+
+    @property
+    def why(self) -> str:
+        """Why it matters."""
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """What usually causes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What rules say about verdicts and findings."""
+
+    verdicts: Mapping[str, str]
+    """Meaning of each verdict."""
+    findings: Mapping[str, FindingWords]
+
+
+Record = dict[str, Any]
+
+
+def _records(table: Any) -> list[Record]:  # noqa: ANN401 - a DataFrame; named so would import pandas' types into a protocol
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def pick(report: Report, flow: str) -> Record:
+    """Return the connection called `flow` (`f3` or `3`) as a record; raises `UsageError` when there is none."""
+    flow_id = f"f{flow}" if flow.isdecimal() else flow
+    found = report.flows[report.flows["flow_id"] == flow_id]
+    if not len(found):
+        last = f", f1 to f{len(report.flows)}" if len(report.flows) else ""
+        message = f"no connection is called {flow!r}; connections here: {len(report.flows)}{last}"
+        raise UsageError(message)
+    return _records(found)[0]
+
+
+def _endpoints(flow: Record) -> tuple[str, str]:
+    return wording.endpoint(flow["client_ip"], flow["client_port"]), wording.endpoint(flow["server_ip"], flow["server_port"])
+
+
+_CLIENT_BY: Final = {
+    "syn": "sent the first SYN",
+    "synack": "the other side sent the SYN+ACK",
+    "port": "by its port number",
+    "first-segment": "sent the first segment",
+}
+
+
+def _head(page: Page, flow: Record, path: str, words: Words) -> None:
+    client, server = _endpoints(flow)
+    style = {"opened": "bold green", "not-opened": "bold yellow", "broken": "bold red"}.get(flow["outcome"], "bold cyan")
+    excused = ", expected" if flow["excused"] else ""
+    page.add((flow["flow_id"], "bold"), "  ", printable(path))
+    page.add("client   ", client, f"  ({_CLIENT_BY.get(flow['client_by'], flow['client_by'])})")
+    page.add("server   ", server)
+    service = flow["service"] or (f"{flow['service_by_port']} by port number" if flow["service_by_port"] else "")
+    if service:
+        page.add("service  ", printable(service))
+    page.add("verdict  ", (flow["verdict"], style), f"  ({flow['outcome']}{excused})")
+    meaning = words.verdicts.get(flow["verdict"], "")
+    if meaning:
+        page.add("         " + printable(meaning), indent=9, wrap=True)
+    for line in _remarks(flow):
+        page.add("         " + line, indent=9, wrap=True)
+    page.add("")
+
+
+def _remarks(flow: Record) -> Iterator[str]:
+    """Yield what qualifies the verdict."""
+    views = {
+        "client-only": "Only the client's segments were captured.",
+        "server-only": "Only the server's segments were captured.",
+        "starts-late": "The capture begins after the connection did.",
+    }
+    if flow["view"] in views:
+        yield views[flow["view"]]
+    if flow["inconclusive"]:
+        yield "Inconclusive: bytes that a check needs were not captured."
+    if flow["evidence"] == "inferred":
+        yield "Inferred: the segment that proves it was not captured, what follows implies it."
+    if flow["outcome"] == "opened" and not flow["confirmed"]:
+        yield "Not confirmed: nothing the server sent proves that the third segment reached it."
+
+
+def _time(step: Record, start: int) -> str:
+    if NO_TIME in (step["time_ns"], start):
+        return "no time"
+    elapsed = (step["time_ns"] - start) / 1e6
+    if abs(elapsed) < 1000:  # noqa: PLR2004 - milliseconds in a second
+        return f"{elapsed:.3f} ms"
+    return f"{elapsed / 1000:.3f} s"
+
+
+def _label(step: Record) -> str:
+    """Return flags and relative numbers of a segment."""
+    parts = [wording.flags(step["flags"])]
+    if step["seq_relative"] >= 0:
+        parts.append(f"seq {wording.relative(step['seq_relative'])}")
+    if step["ack"] >= 0 and step["ack_relative"] >= 0:
+        parts.append(f"ack {wording.relative(step['ack_relative'])}")
+    if step["length"] > 0:
+        parts.append(f"len {step['length']}")
+    return " ".join(parts)
+
+
+def _arrow(label: str, by: str, width: int) -> str:
+    """Return the arrow that fills the space between the lifelines, with the label in it."""
+    if len(label) > width - 5:
+        label = label[: width - 6] + "…"
+    if by == "client":
+        return f"─ {label} ".ljust(width - 1, "─") + "▶"
+    return "◀" + f"─ {label} ".ljust(width - 1, "─")
+
+
+def _absolute(step: Record) -> str:
+    return f"seq {step['seq']}" + (f"  ack {step['ack']}" if step["ack"] >= 0 else "")
+
+
+def _textbook(step: Record, side: str) -> str:
+    state = step[f"{side}_textbook"]
+    return f"({state})" if state and state != step[f"{side}_state"] else ""
+
+
+def _draw(page: Page, step: Record, start: int, between: int) -> None:
+    """Draw one segment in two lines: arrow, frame and states; absolute numbers, time and textbook states."""
+    style = "red" if "R" in step["flags"] else "bold" if "S" in step["flags"] else ""
+    frame = f"#{step['frame']}"
+    page.add(
+        frame.ljust(_GUTTER),
+        (step["client_state"] or "?").ljust(_STATE) + "│",
+        (_arrow(_label(step), step["by"], between), style),
+        "│ " + (step["server_state"] or "?"),
+    )
+    left, right = _textbook(step, "client"), _textbook(step, "server")
+    second = (f"  {_time(step, start)}".ljust(_GUTTER), left.ljust(_STATE), f"  {_absolute(step)}".ljust(between), f" {right}".rstrip())
+    page.add((second[0] + second[1], "dim"), "│", (second[2], "dim"), "│", (second[3], "dim"))
+    if step["repeats"] > 1:
+        note = f"  sent {step['repeats']} times, last in frame {step['last_frame']}"
+        page.add(" " * (_GUTTER + _STATE), "│", (note[:between].ljust(between), "dim"), "│")
+
+
+def _place(finding: Record, steps: Sequence[Record]) -> int:
+    """Return the step below which a finding stands: the last one it cites; -1 when it cites none of them."""
+    cited = {frame for _, frame in finding["frames"]}
+    places = [index for index, step in enumerate(steps) if any(step["frame"] <= frame <= step["last_frame"] for frame in cited)]
+    exact = [index for index in places if steps[index]["frame"] in cited or steps[index]["last_frame"] in cited]
+    return max(exact or places, default=-1)
+
+
+def _tell(page: Page, finding: Record) -> None:
+    style = "dim" if finding["excused"] else _STYLE_OF_SEVERITY.get(finding["severity"], "")
+    excused = " (expected)" if finding["excused"] else ""
+    mark = _MARK.get(finding["severity"], "·")
+    cited = wording.frames(finding["frames"])
+    line = f": {printable(finding['message'])}" + (f" [{cited}]" if cited else "")
+    page.add(" " * 4, (f"{mark} {finding['severity']}{excused} {printable(finding['id'])}", style), line, indent=6, wrap=True)
+
+
+def _rungs(page: Page, steps: Sequence[Record], findings: Sequence[Record]) -> None:
+    between = max(_NARROWEST, page.width - _GUTTER - 2 * _STATE - 2)
+    page.add(" " * _GUTTER + "client".ljust(_STATE) + "│" + " " * between + "│ server")
+    start = steps[0]["time_ns"] if steps else NO_TIME
+    at: dict[int, list[Record]] = {}
+    for finding in findings:
+        at.setdefault(_place(finding, steps[:_SHOWN]), []).append(finding)
+    for index, step in enumerate(steps[:_SHOWN]):
+        _draw(page, step, start, between)
+        for finding in at.get(index, []):
+            _tell(page, finding)
+    if len(steps) > _SHOWN:
+        page.add((f"… {wording.count(len(steps) - _SHOWN, 'more segment')} not drawn", "dim"))
+    if at.get(-1):
+        page.add("")
+    for finding in at.get(-1, []):
+        _tell(page, finding)
+    page.add("")
+
+
+def _explain(page: Page, findings: Sequence[Record], words: Words) -> None:
+    """Say of each kind of finding why it matters, what usually causes it and where to read on."""
+    for rule in dict.fromkeys(finding["id"] for finding in findings):
+        said = words.findings.get(rule)
+        if said is None:
+            continue
+        page.add((printable(rule), "bold"), f": {printable(said.title)}", indent=2, wrap=True)
+        for paragraph in " ".join(said.why.split()), _causes(said.causes):
+            for line in wrap(printable(paragraph), page.width - 2, break_on_hyphens=False):
+                page.add("  " + line)
+        page.add((f"  pcaplint rules explain {printable(rule)}", "dim"))
+        page.add("")
+
+
+def _causes(causes: tuple[str, ...]) -> str:
+    return f"Usual causes: {'; '.join(cause.rstrip('.') for cause in causes)}." if causes else ""
+
+
+def render(report: Report, flow: str, words: Words, layout: Layout) -> str:
+    """Return the ladder of the connection called `flow`; at least 78 columns wide.
+
+    Raises `UsageError` when there is no such connection.
+    """
+    page, record = Page(layout), pick(report, flow)
+    steps = _records(report.steps[report.steps["flow_id"] == record["flow_id"]])
+    findings = _records(report.findings[report.findings["flow_id"] == record["flow_id"]])
+    _head(page, record, report.captures[record["capture"]].path, words)
+    _rungs(page, steps, findings)
+    _explain(page, findings, words)
+    sent = f"{record['client_segments']:,}/{record['server_segments']:,} segments"
+    size = f"{wording.size(record['client_bytes'])}/{wording.size(record['server_bytes'])}"
+    page.add(f"client/server: {sent}, {size}, frames {record['first_frame']} to {record['last_frame']}")
+    page.add("Wireshark: ", printable(record["wireshark_filter"]))
+    if record["community_id"]:
+        page.add("Community ID: ", printable(record["community_id"]))
+    return page.take()
