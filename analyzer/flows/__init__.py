@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyzer import tables
-from analyzer.flows import connections, duplicates, incarnations, keys, quotes, union
+from analyzer.flows import connections, duplicates, incarnations, keys, quotes, timewait, union
 from analyzer.flows.connections import Grouping
 from analyzer.flows.incarnations import Rows
 
@@ -92,6 +92,7 @@ def _gather(joined: Joined) -> Grouping:
     copy_row = np.searchsorted(packed, tuples.code[copies.positions] << 32 | copies.positions) - 1
     first = np.flatnonzero(starts)
     follows, reuse = _followed(first, cuts, flow)
+    _mark_early(rows, positions, joined, first, reuse, flow[cuts.rows[cuts.by_fins]])
     grouping = Grouping(
         rows=Rows(flow, rows.forward, rows.flags, rows.seq, rows.ack, rows.length, rows.time),
         positions=positions,
@@ -132,6 +133,13 @@ def _followed(first: Ints, cuts: incarnations.Cuts, flow: Ints) -> tuple[Ints, A
     follows[after] = after - 1
     reuse[after] = np.where(cuts.finished, connections.REUSE.index("closed"), connections.REUSE.index("active"))
     return follows, reuse
+
+
+def _mark_early(rows: Rows, positions: Ints, joined: Joined, first: Ints, reuse: Array, suspects: Ints) -> None:
+    """Mark, in `reuse`, which of the flows `suspects` came while the one before was in TIME-WAIT."""
+    if len(suspects):
+        early = timewait.find(rows, positions, joined, first[suspects], first[suspects - 1])
+        reuse[suspects[early]] = connections.REUSE.index("early")
 
 
 def _renumber(grouping: Grouping) -> Grouping:
