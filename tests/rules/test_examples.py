@@ -1,0 +1,50 @@
+"""Every finding's examples, through the same stages a capture goes through.
+
+An example that fires must show the finding, a near miss must not; so each file in rules/handshake is its own test.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+from analyzer import flows, notation, opening, rules
+
+if TYPE_CHECKING:
+    from analyzer.rules import Example, Finding, RuleSet
+
+
+@cache
+def _shipped() -> RuleSet:
+    return rules.load(check=True)
+
+
+def _examples() -> list[object]:
+    """Return (finding, example) for every example of the opening's findings, named after the finding and its place."""
+    return [
+        pytest.param(finding, example, id=f"{id_}-{number}-{'fires' if example.fires else 'silent'}")
+        for id_, finding in _shipped().findings.items()
+        if finding.family == "handshake"
+        for number, example in enumerate(finding.examples, 1)
+    ]
+
+
+def _judge(example: Example, where: str) -> opening.Judged:
+    script = notation.parse(example.segments, where=where)
+    return opening.judge(flows.group([notation.capture(script)]), _shipped())
+
+
+@pytest.mark.parametrize(("finding", "example"), _examples())
+def test_example_does_what_it_says(finding: Finding, example: Example) -> None:
+    judged = _judge(example, finding.id)
+    found = set(judged.findings["id"])
+    assert (finding.id in found) == example.fires, f"{example.note}\n{example.segments}found: {sorted(found)}"
+
+
+@pytest.mark.parametrize("finding", [pytest.param(finding, id=id_) for id_, finding in _shipped().findings.items()])
+def test_examples_differ_from_each_other(finding: Finding) -> None:
+    scripts = [notation.parse(example.segments) for example in finding.examples]
+    assert len(set(scripts)) == len(scripts)
+    assert all(example.note for example in finding.examples)
