@@ -61,9 +61,12 @@ def read(
     known = probe(tshark)
     from analyzer.capture import dissect
 
-    absolute = Path(os.path.abspath(shown))
-    seconds = limit(absolute.stat().st_size) if timeout_s is None else timeout_s
-    return dissect.read(absolute, shown, known, seconds, progress)
+    absolute = Path(shown).absolute()
+    try:
+        seconds = limit(absolute.stat().st_size) if timeout_s is None else timeout_s
+        return dissect.read(dissect.Request(absolute, shown, known, seconds, progress))
+    except OSError as error:
+        return refuse(shown, f"it cannot be read: {error.strerror or type(error).__name__}")
 
 
 def refuse(path: str, reason: str) -> Capture:

@@ -28,7 +28,7 @@ def pseudo_sums(addresses: Sequence[str], src: Ints, dst: Ints, length: Ints) ->
     used = np.unique(np.concatenate((src, dst)))
     words = np.zeros(int(used.max()) + 1, dtype=np.int64)
     words[used] = [_sum_words(addresses[place]) for place in used.tolist()]
-    total = words[src] + words[dst] + _TCP + (length >> 16) + (length & 0xFFFF)
+    total: Ints = words[src] + words[dst] + _TCP + (length >> 16) + (length & 0xFFFF)
     for _ in range(2):
         total = (total >> 16) + (total & 0xFFFF)
     return total

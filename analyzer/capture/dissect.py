@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import threading
 import time
@@ -24,13 +25,15 @@ from analyzer.errors import MachineError
 from analyzer.model import Capture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from analyzer.capture.segments import Gathering
 
 __all__ = ["ColumnCapture", "Tshark", "probe", "read"]
 
+BATCH_ROWS: Final = 8192
+"""Rows parsed at a time: about 2 MB."""
 _ROOT_WARNING: Final = "Running as user"
 _SHOWN_LETTERS: Final = 300
 _USAGE_STATUS: Final = 1
@@ -60,9 +63,10 @@ class Ending:
 
 
 class Batches:
-    """Stands where pyshark has its packet parser: a "packet" is a batch of whole rows.
+    """Stands where pyshark has its packet parser: a "packet" is a batch of whole rows, as bytes.
 
-    `ending` learns of a last row that was not finished, which is dropped.
+    Every batch but the last has `BATCH_ROWS` rows, so that the tables do not depend on how output arrives. `ending`
+    learns of a last row that was not finished, which is dropped.
     """
 
     def __init__(self, ending: Ending) -> None:
@@ -71,16 +75,30 @@ class Batches:
 
     async def get_packets_from_stream(
         self, stream: isolation.Child, existing_data: bytes, *, got_first_packet: bool = True
-    ) -> tuple[bytes | None, bytes]:
-        """Return the next whole rows and what is left of an unfinished one; raises `EOFError` at the end."""
+    ) -> tuple[bytes, bytes]:
+        """Return the next whole rows and what was read beyond them; raises `EOFError` at the end."""
         del got_first_packet
-        data = await stream.read()
-        if not data:
-            self._ending.unfinished = bool(existing_data)
+        data, cut = existing_data, _cut(existing_data)
+        while not cut:
+            more = await stream.read()
+            if not more:
+                cut = data.rfind(b"\n") + 1
+                break
+            data += more
+            cut = _cut(data)
+        if not cut:
+            self._ending.unfinished = bool(data)
             raise EOFError
-        data = existing_data + data
-        cut = data.rfind(b"\n") + 1
-        return data[:cut] or None, data[cut:]
+        return data[:cut], data[cut:]
+
+
+def _cut(data: bytes) -> int:
+    """Return where the first `BATCH_ROWS` lines of `data` end, 0 when it has fewer."""
+    if data.count(b"\n") < BATCH_ROWS:
+        return 0
+    import numpy as np
+
+    return int(np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n"))[BATCH_ROWS - 1]) + 1
 
 
 class ColumnCapture(pyshark.FileCapture):  # type: ignore[misc] # pyshark has no types
@@ -112,10 +130,10 @@ class ColumnCapture(pyshark.FileCapture):  # type: ignore[misc] # pyshark has no
             self._loop.close()
             raise
 
-    def start(self) -> Iterator[bytes]:
+    def start(self) -> Generator[bytes]:
         """Start tshark and return its batches; pyshark's own iteration, which ends by `_cleanup_subprocess`."""
         process = self._loop.run_until_complete(self._get_tshark_process())
-        batches: Iterator[bytes] = self._packets_from_tshark_sync(existing_process=process)
+        batches: Generator[bytes] = self._packets_from_tshark_sync(existing_process=process)
         return batches
 
     def _get_tshark_path(self) -> str:
@@ -133,7 +151,11 @@ class ColumnCapture(pyshark.FileCapture):  # type: ignore[misc] # pyshark has no
         for name in self._tshark.fields:
             output += ["-e", name]
         self.argv = [self._get_tshark_path(), "-n", *output, *self.get_parameters(packet_count=packet_count)]
-        child = isolation.start(self.argv, self._home, self._deadline, self._cancelled)
+        try:
+            child = isolation.start(self.argv, self._home, self._deadline, self._cancelled)
+        except OSError as error:
+            message = f"{self._tshark.path} cannot be started: {error.strerror}"
+            raise MachineError(message) from error
         self._created_new_process(self.argv, child)
         return child
 
@@ -160,8 +182,10 @@ def _complaint(text: bytes) -> str:
     """Return the last line of standard error that says something, made printable and short."""
     lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines()]
     said = [line for line in lines if line and not line.startswith(_ROOT_WARNING)]
-    line = "".join(letter if letter.isprintable() else "?" for letter in said[-1]) if said else ""
-    return line.removeprefix("tshark: ")[:_SHOWN_LETTERS]
+    line = said[-1].removeprefix("tshark: ") if said else ""
+    # The path is the user's own, and absolute: it would make two reports differ.
+    line = re.sub(r'The file ".*" (?=appears|isn|is )', "the file ", line)
+    return "".join(letter if letter.isprintable() else "?" for letter in line)[:_SHOWN_LETTERS]
 
 
 def _loop_runs() -> bool:
@@ -173,20 +197,35 @@ def _loop_runs() -> bool:
     return True
 
 
-def read(path: Path, shown: str, tshark: Tshark, seconds: float, progress: Callable[[int], None] | None = None) -> Capture:
-    """Return the capture at the absolute `path`, called `shown` in reports, as tshark sees it, within `seconds`.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One file to read."""
 
-    Raises `MachineError` when tshark cannot be started or refuses its arguments.
+    path: Path
+    """Absolute."""
+    shown: str
+    """The path as reports call it."""
+    tshark: Tshark
+    seconds: float
+    """How long tshark may take."""
+    progress: Callable[[int], None] | None = None
+    """Called with the number of frames so far."""
+
+
+def read(request: Request) -> Capture:
+    """Return a capture as tshark sees it.
+
+    Raises `MachineError` when tshark cannot be started or refuses its arguments, `OSError` when the file is gone.
     """
     cancelled = threading.Event()
     if not _loop_runs():
-        return _read(path, shown, tshark, seconds, progress, cancelled)
+        return _read(request, cancelled)
     outcome: list[Capture] = []
     failure: list[BaseException] = []
 
     def work() -> None:
         try:
-            outcome.append(_read(path, shown, tshark, seconds, progress, cancelled))
+            outcome.append(_read(request, cancelled))
         except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
             failure.append(error)
 
@@ -202,28 +241,18 @@ def read(path: Path, shown: str, tshark: Tshark, seconds: float, progress: Calla
     return outcome[0]
 
 
-def _read(
-    path: Path,
-    shown: str,
-    tshark: Tshark,
-    seconds: float,
-    progress: Callable[[int], None] | None,
-    cancelled: threading.Event,
-) -> Capture:
+def _read(request: Request, cancelled: threading.Event) -> Capture:
     """Run tshark over one file in this thread."""
-    begun = time.monotonic()
+    begun, tshark = time.monotonic(), request.tshark
     with isolation.private_home() as home:
         _leave_alone(home, tshark)
-        capture = ColumnCapture(path, tshark, home, begun + seconds, cancelled)
+        capture = ColumnCapture(request.path, tshark, home, begun + request.seconds, cancelled)
         try:
-            gathering = _gather(capture, tshark, progress)
-        except OSError as error:
-            message = f"{tshark.path} cannot be started: {error.strerror}"
-            raise MachineError(message) from error
+            gathering = _gather(capture, request)
         finally:
             capture.close()
     ending = capture.ending
-    ending.seconds = seconds
+    ending.seconds = request.seconds
     if ending.status == _USAGE_STATUS and not gathering.counts.frames:
         message = f"{tshark.path} (version {tshark.version}) cannot be used: {ending.error or 'it ended with status 1'}"
         raise MachineError(message)
@@ -234,7 +263,7 @@ def _read(
         "seconds": time.monotonic() - begun,
         "missing": tshark.missing,
     }
-    return _conclude(ending, gathering, shown, stats)
+    return _conclude(ending, gathering, request.shown, stats)
 
 
 def _leave_alone(home: str, tshark: Tshark) -> None:
@@ -245,28 +274,26 @@ def _leave_alone(home: str, tshark: Tshark) -> None:
         file.write("\n".join(tshark.forbidden) + "\n")
 
 
-def _gather(capture: ColumnCapture, tshark: Tshark, progress: Callable[[int], None] | None) -> Gathering:
+def _gather(capture: ColumnCapture, request: Request) -> Gathering:
     """Return what the batches of `capture` hold; sees to it that tshark is waited for."""
-    import contextlib
-
     batches = capture.start()
     # While tshark starts there is time for the slow imports.
     from analyzer.capture.grid import rule
     from analyzer.capture.segments import Gathering
 
-    gathering = Gathering(tshark.fields)
+    gathering = Gathering(request.tshark.fields)
     # A generator left by an exception would be finished by the garbage collector, at any time.
     with contextlib.closing(batches):
         for batch in batches:
             if capture.ending.astray:
                 continue
-            grid, whole = rule(batch, len(tshark.fields))
+            grid, whole = rule(batch, len(request.tshark.fields))
             if not gathering.add(grid):
                 capture.ending.astray = f"tshark's frame numbers jump after frame {gathering.counts.frames}"
             elif not whole:
                 capture.ending.astray = f"tshark printed a row of another shape after frame {gathering.counts.frames}"
-            if progress is not None:
-                progress(gathering.counts.frames)
+            if request.progress is not None:
+                request.progress(gathering.counts.frames)
     return gathering
 
 

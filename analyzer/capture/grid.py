@@ -22,10 +22,18 @@ if TYPE_CHECKING:
 TAB: Final = 0x09
 NEWLINE: Final = 0x0A
 COMMA: Final = 0x2C
+POINT: Final = 0x2E
 _PAD: Final = 32
-_WIDEST_NUMBER: Final = 20
+"""Zero bytes before and after a batch, so that a gather of that width never leaves the buffer."""
+_WIDEST_NUMBER: Final = 15
+"""Decimal digits float64 sums without rounding."""
+_WIDEST_TIME: Final = 30
 _NOT_A_DIGIT: Final = 99
-_NANOSECONDS: Final = 9
+_NANOSECOND_DIGITS: Final = 9
+_SECOND_DIGITS: Final = 9
+"""Whole seconds of more digits than this may, as nanoseconds, not fit 64 bits; ten fit below `_MOST_SECONDS`."""
+_MOST_SECONDS: Final = 2**63 // 10**9 - 1
+_WORD: Final = 8
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -46,7 +54,7 @@ class Cells:
     """One column: where each row's cell begins and ends in the buffer."""
 
     buffer: Bytes
-    """The batch, followed by at least `_PAD` zero bytes."""
+    """The batch between `_PAD` zero bytes on either side."""
     commas: Ints
     """Where the buffer has commas."""
     start: Ints
@@ -61,77 +69,79 @@ class Cells:
         """Whether each cell holds anything."""
         return self.stop > self.start
 
+    def between(self, start: Ints, stop: Ints) -> Cells:
+        """Return the cells of these bounds in the same buffer."""
+        return Cells(self.buffer, self.commas, start, stop)
+
     def take(self, rows: Ints | Bools) -> Cells:
         """Return the cells of some rows."""
-        return Cells(self.buffer, self.commas, self.start[rows], self.stop[rows])
+        return self.between(self.start[rows], self.stop[rows])
 
     def where(self, own: Bools, other: Cells) -> Cells:
         """Return these cells where `own` is true, those of `other`, a column of the same batch, where it is not."""
-        return Cells(self.buffer, self.commas, np.where(own, self.start, other.start), np.where(own, self.stop, other.stop))
-
-    def matrix(self, width: int) -> Bytes:
-        """Return the first `width` bytes of every cell, shape (rows, width), zero past the cell's end."""
-        size = len(self.buffer)
-        if width > _PAD:
-            buffer = np.concatenate((self.buffer, np.zeros(width, dtype=np.uint8)))
-            size = len(buffer)
-        else:
-            buffer = self.buffer
-        overlay = np.ndarray(shape=(size - width + 1,), dtype=f"V{width}", buffer=buffer, strides=(1,))
-        found = overlay[self.start].view(np.uint8).reshape(len(self), width)
-        found[np.arange(width) >= (self.stop - self.start)[:, None]] = 0
-        return found
+        return self.between(np.where(own, self.start, other.start), np.where(own, self.stop, other.stop))
 
     def widest(self) -> int:
         """Return the length of the longest cell, 0 when there is none."""
         return int((self.stop - self.start).max()) if len(self) else 0
 
+    def matrix(self, width: int) -> Bytes:
+        """Return the first `width` bytes of every cell, shape (rows, width), zero past the cell's end."""
+        found = self._gather(self.start, width)
+        np.multiply(found, np.arange(width) < (self.stop - self.start)[:, None], out=found)
+        return found
+
+    def _gather(self, start: Ints, width: int) -> Bytes:
+        """Return the `width` bytes from each of `start` on, shape (rows, width); a copy."""
+        buffer = self.buffer if width <= _PAD else np.concatenate((self.buffer, np.zeros(width, dtype=np.uint8)))
+        overlay = np.ndarray(shape=(len(buffer) - width + 1,), dtype=f"V{width}", buffer=buffer, strides=(1,))
+        return overlay[start].view(np.uint8).reshape(len(start), width)
+
     def numbers(self) -> Ints:
-        """Return the cells as int64: decimal, or hexadecimal after 0x; -1 where empty or no such number."""
-        width = self.widest()
-        if not width:
+        """Return the cells as int64: decimal, or hexadecimal after 0x; -1 where empty or no number of 15 digits at most."""
+        if not self.widest():
             return np.full(len(self), -1, dtype=np.int64)
+        prefixed = (self.buffer[self.start + 1] == ord("x")) & (self.stop - self.start > len("0x"))
+        if not prefixed.any():
+            return self._sum(10)
+        hexadecimal = self.between(self.start + 2 * prefixed, self.stop)._sum(16)  # noqa: SLF001 - another value of this class
+        return hexadecimal if prefixed.all() else np.where(prefixed, hexadecimal, self._sum(10))
+
+    def _sum(self, base: int) -> Ints:
+        """Return the cells as numbers of `base`, -1 where empty, too long or of other characters."""
         length = self.stop - self.start
-        if width > _WIDEST_NUMBER:
-            length = np.where(length > _WIDEST_NUMBER, 0, length)
-            width = _WIDEST_NUMBER
-        text = self.matrix(width)
-        if width > 1 and (hexadecimal := (text[:, 0] == ord("0")) & (text[:, 1] == ord("x"))).any():
-            base = np.where(hexadecimal, 16, 10)
-            skip = np.where(hexadecimal, 2, 0)
-            return _weigh(text, length, base, skip)
-        return _weigh(text, length, np.int64(10), np.int64(0))
+        width = min(int(length.max()), _WIDEST_NUMBER)
+        digits = _DIGITS[self._gather(self.stop - width, width)]
+        inside = np.arange(width, 0, -1, dtype=np.int64) <= length[:, None]
+        np.multiply(digits, inside, out=digits)
+        odd = (digits >= base).any(axis=1) | (length < 1) | (length > width)
+        value = digits @ np.array([float(base) ** power for power in range(width - 1, -1, -1)])
+        return np.where(odd, -1, value).astype(np.int64)
 
     def nanoseconds(self) -> tuple[Ints, Bools]:
         """Return decimal seconds as exact int64 nanoseconds, and which cells are something else (value 0).
 
-        At most nine decimals; whole seconds of at most nine digits more than int64 holds are "something else".
+        Something else is also a number of more than nine decimals, and one that is beyond int64 as nanoseconds.
         """
-        width = min(self.widest(), 40)
-        if not width:
-            return np.zeros(len(self), dtype=np.int64), ~self.filled
-        text = self.matrix(width)
-        dots = text == ord(".")
-        point = np.where(dots.any(axis=1), dots.argmax(axis=1), self.stop - self.start)
-        decimals = np.maximum(self.stop - self.start - point - 1, 0)
-        odd = (dots.sum(axis=1) > 1) | (decimals > _NANOSECONDS) | (point > 10) | (point < 1) | (self.stop - self.start > width)
-        value = np.zeros(len(self), dtype=np.int64)
-        for position in range(width):
-            byte = text[:, position]
-            digit = _DIGITS[byte]
-            active = byte != 0
-            odd |= active & (digit > 9) & (position != point)
-            value = np.where(active & (position != point) & ~odd, value * 10 + digit, value)
-        value *= 10 ** np.clip(_NANOSECONDS - decimals, 0, _NANOSECONDS)
-        odd |= (value < 0) | (point == 10) & (value // 10**9 > 2**63 // 10**9 - 1)
-        return np.where(odd, 0, value), odd
+        width = min(self.widest(), _WIDEST_TIME)
+        length = self.stop - self.start
+        dots = self.matrix(width) == POINT if width else np.zeros((len(self), 1), dtype=bool)
+        point = self.start + np.where(dots.any(axis=1), dots.argmax(axis=1), length)
+        seconds = self.between(self.start, point)._sum(10) if width else np.full(len(self), -1, dtype=np.int64)  # noqa: SLF001 - another value of this class
+        decimals = np.maximum(self.stop - point - 1, 0)
+        fraction = np.zeros(len(self), dtype=np.int64)
+        if decimals.any():
+            fraction = self.between(self.stop - decimals, self.stop)._sum(10)  # noqa: SLF001 - another value of this class
+            fraction = np.where(decimals > 0, fraction, 0)
+        odd = (seconds < 0) | (seconds > _MOST_SECONDS) | (fraction < 0) | (decimals > _NANOSECOND_DIGITS) | (length > width)
+        scale = 10 ** np.clip(_NANOSECOND_DIGITS - decimals, 0, _NANOSECOND_DIGITS)
+        return np.where(odd, 0, np.where(odd, 0, seconds) * 10**_SECOND_DIGITS + fraction * scale), odd
 
     def pick(self, ordinal: Ints) -> Cells:
         """Return each cell narrowed to its value number `ordinal` (0 the first, -1 the last), empty when it has fewer."""
         commas = self.commas
         if not len(commas):
-            keep = (ordinal == 0) | (ordinal == -1)
-            return Cells(self.buffer, commas, self.start, np.where(keep, self.stop, self.start))
+            return self if (ordinal <= 0).all() else self.between(self.start, np.where(ordinal <= 0, self.stop, self.start))
         first = np.searchsorted(commas, self.start)
         count = np.searchsorted(commas, self.stop) - first
         ordinal = np.where(ordinal < 0, count, ordinal)
@@ -141,7 +151,7 @@ class Cells:
         start = np.where(ordinal == 0, self.start, before + 1)
         stop = np.where(ordinal >= count, self.stop, after)
         absent = ordinal > count
-        return Cells(self.buffer, commas, np.where(absent, self.start, start), np.where(absent, self.start, stop))
+        return self.between(np.where(absent, self.start, start), np.where(absent, self.start, stop))
 
     def factorize(self) -> tuple[Ints, list[bytes]]:
         """Return a code a row and the distinct cells the codes stand for, in order of first appearance."""
@@ -149,31 +159,37 @@ class Cells:
 
         if not len(self):
             return np.zeros(0, dtype=np.int64), []
-        width = max(8, -(-self.widest() // 8) * 8)
-        words = self.matrix(width).view(np.uint64).reshape(len(self), width // 8)
+        width = max(_WORD, -(-self.widest() // _WORD) * _WORD)
+        words = self.matrix(width).view(np.uint64)
         codes, _ = pd.factorize(_fold(words))
-        first = _first_rows(codes)
+        first = first_rows(codes)
         if not (words == words[first[codes]]).all():
-            # Two cells share a fold: rare by chance, easy on purpose.
-            _, codes = np.unique(words, axis=0, return_inverse=True)
-            codes = codes.reshape(-1)
-            first = _first_rows(codes)
-        distinct = [bytes(self.buffer[self.start[row] : self.stop[row]]) for row in first.tolist()]
-        return codes.astype(np.int64), distinct
+            # Two cells share a fold: next to impossible by chance, possible on purpose.
+            codes, _ = pd.factorize(np.unique(words, axis=0, return_inverse=True)[1].reshape(-1))
+            first = first_rows(codes)
+        buffer = self.buffer.tobytes() if len(first) > len(self) // 4 else self.buffer
+        bounds = zip(self.start[first].tolist(), self.stop[first].tolist(), strict=True)
+        return codes.astype(np.int64), [bytes(buffer[start:stop]) for start, stop in bounds]
 
     def hexadecimal(self) -> tuple[bytes, Ints]:
-        """Return the bytes that all cells spell in hexadecimal, end to end, and how many bytes each cell gave."""
+        """Return the bytes that all cells spell in hexadecimal, end to end, and how many bytes each cell gave.
+
+        Colons between the digits are passed over; a cell with any other letter gives none.
+        """
         width = self.widest()
         if not width:
             return b"", np.zeros(len(self), dtype=np.int64)
-        digits = _DIGITS[self.matrix(width)]
+        text = self.matrix(width)
+        digits = _DIGITS[text]
         spelled = digits != _NOT_A_DIGIT
-        filler = self.matrix(width) == ord(":")
-        inside = np.arange(width) < (self.stop - self.start)[:, None]
-        spelled &= ~(inside & ~spelled & ~filler).any(axis=1)[:, None]
-        count = spelled.sum(axis=1) // 2
-        found = digits[spelled & (spelled.cumsum(axis=1) <= 2 * count[:, None])]
-        return ((found[0::2] << 4) | found[1::2]).astype(np.uint8).tobytes(), count
+        if (strange := ~spelled & (text != 0)).any():
+            spelled &= ~(strange & (text != ord(":"))).any(axis=1)[:, None]
+        count = spelled.sum(axis=1)
+        if (count & 1).any():
+            spelled &= (count & 1 == 0)[:, None]
+            count *= 1 - (count & 1)
+        found = digits[spelled]
+        return (found[0::2] << 4 | found[1::2]).tobytes(), count // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,20 +198,19 @@ class Grid:
 
     buffer: Bytes
     commas: Ints
-    marks: Ints
-    """Position of the tab or newline that ends each cell, shape (rows, columns)."""
+    stops: Ints
+    """Position of the tab or newline that ends each cell, shape (columns, rows)."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self.marks)
+        return int(self.stops.shape[1])
 
     def column(self, index: int) -> Cells:
         """Return column `index`."""
-        stop = self.marks[:, index]
         if index:
-            return Cells(self.buffer, self.commas, self.marks[:, index - 1] + 1, stop)
-        start = np.concatenate(([0], self.marks[:-1, -1] + 1)) if len(self.marks) else np.zeros(0, dtype=np.int64)
-        return Cells(self.buffer, self.commas, start, stop)
+            return Cells(self.buffer, self.commas, self.stops[index - 1] + 1, self.stops[index])
+        start = np.concatenate(([_PAD], self.stops[-1, :-1] + 1)) if len(self) else self.stops[0]
+        return Cells(self.buffer, self.commas, start, self.stops[0])
 
 
 def rule(batch: bytes, columns: int) -> tuple[Grid, bool]:
@@ -203,28 +218,21 @@ def rule(batch: bytes, columns: int) -> tuple[Grid, bool]:
 
     When one has not, the grid ends before it.
     """
-    data = np.frombuffer(batch, dtype=np.uint8)
-    marks = np.flatnonzero((data == TAB) | (data == NEWLINE))
-    ends = np.flatnonzero(data[marks] == NEWLINE)
-    expected = np.arange(1, len(ends) + 1) * columns - 1
-    right = ends == expected
+    buffer = np.frombuffer(bytes(_PAD) + batch + bytes(_PAD), dtype=np.uint8)
+    marks = np.flatnonzero((buffer == TAB) | (buffer == NEWLINE))
+    ends = np.flatnonzero(buffer[marks] == NEWLINE)
+    right = ends == np.arange(1, len(ends) + 1) * columns - 1
     rows = len(ends) if right.all() else int(np.argmin(right))
-    padded = np.concatenate((data, np.zeros(_PAD, dtype=np.uint8)))
     whole = rows == len(ends) and len(marks) == rows * columns
-    commas = np.flatnonzero(data == COMMA)
-    return Grid(padded, commas, marks[: rows * columns].reshape(rows, columns)), whole
+    stops = np.ascontiguousarray(marks[: rows * columns].reshape(rows, columns).T)
+    return Grid(buffer, np.flatnonzero(buffer == COMMA), stops), whole
 
 
-def _weigh(text: Bytes, length: Ints, base: Ints | np.int64, skip: Ints | np.int64) -> Ints:
-    """Return the numbers spelled by the rows of `text`, -1 where a digit does not fit the base or there is none."""
-    value = np.zeros(len(text), dtype=np.int64)
-    odd = length <= skip
-    for position in range(text.shape[1]):
-        digit = _DIGITS[text[:, position]].astype(np.int64)
-        active = (position >= skip) & (position < length)
-        odd |= active & (digit >= base)
-        value = np.where(active, value * base + digit, value)
-    return np.where(odd, -1, value)
+def first_rows(codes: Ints) -> Ints:
+    """Return the first row of each code, codes being 0..n-1 without gaps."""
+    first = np.empty(int(codes.max()) + 1 if len(codes) else 0, dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    return first
 
 
 def _fold(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -234,11 +242,3 @@ def _fold(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         folded = (folded ^ words[:, column]) * _MIX
         folded ^= folded >> np.uint64(29)
     return folded
-
-
-def _first_rows(codes: Ints) -> Ints:
-    """Return the first row of each code, codes being 0..n-1 without gaps."""
-    first = np.empty(int(codes.max()) + 1, dtype=np.int64)
-    rows = np.arange(len(codes))
-    first[codes[::-1]] = rows[::-1]
-    return first

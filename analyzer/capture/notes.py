@@ -6,7 +6,7 @@ Must not know: how anything was counted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from analyzer.capture.fields import FIELDS, REPLACEABLE
 from analyzer.model import Note
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from analyzer.capture.clock import Clock
     from analyzer.capture.segments import Counts
+
+
+_LINKED: Final = {"ethertype", "llc", "arp"}
+"""A frame with one of these names what it carries: when that is not IP, it is nothing to us."""
 
 
 def describe(counts: Counts, clock: Clock, missing: Sequence[str]) -> tuple[Note, ...]:
@@ -39,15 +43,10 @@ def _describe_frames(counts: Counts) -> Iterator[Note]:
         yield Note("quote-short", f"{_frames(counts.unquoted)} of ICMP errors that quote too little of a TCP header")
     if counts.malformed:
         yield Note("malformed", f"{_frames(counts.malformed)} that tshark calls malformed")
-    strangers = {name: times for name, times in counts.strangers.items() if not _known(name)}
+    strangers = {name: times for name, times in counts.strangers.items() if not _LINKED & set(name.split(":"))}
     if strangers:
-        shown = ", ".join(f"{name} {times}" for name, times in sorted(strangers.items(), key=lambda item: (-item[1], item[0]))[:3])
+        shown = ", ".join(f"{name[:40]} {times}" for name, times in sorted(strangers.items(), key=lambda item: (-item[1], item[0]))[:3])
         yield Note("undecoded", f"{_frames(sum(strangers.values()))} not read as far as IP: {shown}")
-
-
-def _known(protocols: str) -> bool:
-    """Whether a frame of these protocols is known to carry no IP: it ends with a protocol that is neither link nor data."""
-    return protocols.rsplit(":", 1)[-1] == "arp"
 
 
 def _describe_times(clock: Clock) -> Iterator[Note]:

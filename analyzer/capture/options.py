@@ -7,6 +7,7 @@ Must not know: what an option means for a connection.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -33,6 +34,18 @@ _CHUNK: Final = 1 << 16
 _LENGTHS: Final = {MSS: (4,), WINDOW_SCALE: (3,), SACK_PERMITTED: (2,), SACK: (10, 18, 26, 34), TIMESTAMPS: (10,), MD5: (18,)}
 """The lengths RFC 9293 3.2, RFC 7323 2.2 and 3.2, RFC 2018 2 and 3, and RFC 2385 3 allow."""
 _ONCE: Final = (MSS, WINDOW_SCALE, SACK_PERMITTED, TIMESTAMPS, FAST_OPEN)
+_NUMBERS: Final = ((MSS, "mss", 2, 2), (WINDOW_SCALE, "window_scale", 2, 1), (TIMESTAMPS, "ts_val", 2, 4), (TIMESTAMPS, "ts_ecr", 6, 4))
+"""Kind, column, and where in the option the number stands: offset and width in bytes."""
+_FLAGS: Final = (
+    ((SACK_PERMITTED,), "sack_permitted"),
+    ((MD5,), "md5"),
+    ((AO,), "ao"),
+    ((MPTCP,), "mptcp"),
+    (ACCECN, "accecn"),
+    (OBSOLETE, "obsolete"),
+    (EXPERIMENTAL, "experimental"),
+)
+"""Kinds, and the column that says one of them is there."""
 _COLUMNS: Final = {
     "mss": ("int32", -1),
     "window_scale": ("int16", -1),
@@ -97,71 +110,85 @@ def _walk(columns: dict[str, Array], text: Array, size: Array) -> None:
         ended = rows[kind == END]
         beyond = (np.arange(MOST_BYTES) > at[ended][:, None]) & (np.arange(MOST_BYTES) < size[ended][:, None])
         columns["after_end"][ended] = ((text[ended] != 0) & beyond).any(axis=1)
-        step = np.where(kind == NOP, 1, 0)
-        sized = np.flatnonzero(kind > NOP)
-        step[sized] = _measure(columns, text, rows[sized], kind[sized], at, size)
-        good = sized[step[sized] > 0]
-        _keep(columns, seen, text, rows[good], kind[good], at[rows[good]], step[good])
-        at[rows] += step
-        rows = rows[step > 0]
+        sized = rows[kind > NOP]
+        length = _measure(text, sized, at[sized], size[sized])
+        columns["malformed"][sized[length == 0]] = True
+        whole = sized[length > 0]
+        _keep(columns, seen, _Step(text, whole, kind[kind > NOP][length > 0], at[whole], length[length > 0]))
+        at[rows[kind == NOP]] += 1
+        at[whole] += length[length > 0]
+        rows = np.sort(np.concatenate((rows[kind == NOP], whole)))
         rows = rows[at[rows] < size[rows]]
 
 
-def _measure(columns: dict[str, Array], text: Array, rows: Array, kind: Array, at: Array, size: Array) -> Array:
-    """Return the length of the option each of `rows` has reached, 0 where it ends the walk; marks what is malformed."""
+def _measure(text: Array, rows: Array, at: Array, size: Array) -> Array:
+    """Return the length of the option that begins at `at` in each of `rows`, 0 where it is cut or less than 2."""
     import numpy as np
 
-    place = at[rows]
-    room = size[rows] - place
-    stated = np.where(room > 1, text[rows, np.minimum(place + 1, MOST_BYTES - 1)], 0).astype(np.int64)
-    broken = (stated < _HEADER) | (stated > room)
-    wrong = broken.copy()
-    for known, allowed in _LENGTHS.items():
-        wrong |= (kind == known) & ~np.isin(stated, allowed)
-    columns["malformed"][rows] |= wrong
-    return np.where(broken, 0, stated)
+    room = size - at
+    stated = np.where(room > 1, text[rows, np.minimum(at + 1, MOST_BYTES - 1)], 0).astype(np.int64)
+    return np.where((stated < _HEADER) | (stated > room), 0, stated)
 
 
-def _keep(columns: dict[str, Array], seen: Array, text: Array, rows: Array, kind: Array, at: Array, length: Array) -> None:
-    """Write one option of each of `rows`, of `length` bytes, to `columns`."""
-    import numpy as np
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """The options that were reached in some rows, all whole."""
 
-    def number(of: Array, offset: int, width: int) -> Array:
+    text: Array
+    rows: Array
+    kind: Array
+    at: Array
+    length: Array
+
+    def number(self, of: Array, offset: int, width: int) -> Array:
+        """Return the big-endian number of `width` bytes, `offset` into the options chosen by `of`."""
+        import numpy as np
+
         value = np.zeros(int(of.sum()), dtype=np.int64)
         for byte in range(width):
-            value = value << 8 | text[rows[of], at[of] + offset + byte]
+            value = value << 8 | self.text[self.rows[of], self.at[of] + offset + byte]
         return value
 
-    right = np.ones(len(rows), dtype=bool)
-    for known, allowed in _LENGTHS.items():
-        right &= (kind != known) | np.isin(length, allowed)
-    experimental = np.isin(kind, EXPERIMENTAL)
-    tagged = experimental & (length >= _MAGIC_HEADER)
-    tagged[tagged] = number(tagged, _HEADER, 2) == FAST_OPEN_MAGIC
+    def right(self) -> Array:
+        """Return whether each option has a length its kind allows."""
+        import numpy as np
+
+        right = np.ones(len(self.rows), dtype=bool)
+        for known, allowed in _LENGTHS.items():
+            right &= (self.kind != known) | np.isin(self.length, allowed)
+        return right
+
+    def fast_open_tags(self) -> Array:
+        """Return which are Fast Open under an experimental kind."""
+        import numpy as np
+
+        tagged = np.isin(self.kind, EXPERIMENTAL) & (self.length >= _MAGIC_HEADER)
+        tagged[tagged] = self.number(tagged, _HEADER, 2) == FAST_OPEN_MAGIC
+        return tagged
+
+
+def _keep(columns: dict[str, Array], seen: Array, step: _Step) -> None:
+    """Write the options of one step to `columns`; `seen` has a bit a kind a row."""
+    import numpy as np
+
+    rows, kind, right, tagged = step.rows, step.kind, step.right(), step.fast_open_tags()
     fast_open = (kind == FAST_OPEN) | tagged
     name = np.where(fast_open, FAST_OPEN, kind)
     bit = np.where(right & np.isin(name, _ONCE), 1 << name % 64, 0)
     again = seen[rows] & bit != 0
-    columns["repeated"][rows] |= again
     seen[rows] |= bit
     fresh = right & ~again
-    for known, column, offset, width in (
-        (MSS, "mss", 2, 2),
-        (WINDOW_SCALE, "window_scale", 2, 1),
-        (TIMESTAMPS, "ts_val", 2, 4),
-        (TIMESTAMPS, "ts_ecr", 6, 4),
-    ):
+    for known, column, offset, width in _NUMBERS:
         of = fresh & (kind == known)
-        columns[column][rows[of]] = number(of, offset, width)
+        columns[column][rows[of]] = step.number(of, offset, width)
     of = fresh & fast_open
-    columns["tfo_cookie_length"][rows[of]] = (length - np.where(tagged, _MAGIC_HEADER, _HEADER))[of]
+    columns["tfo_cookie_length"][rows[of]] = (step.length - np.where(tagged, _MAGIC_HEADER, _HEADER))[of]
     of = right & (kind == SACK)
-    columns["sack_blocks"][rows[of]] = length[of] // _BLOCK
-    columns["experimental"][rows] |= experimental
-    columns["obsolete"][rows] |= np.isin(kind, OBSOLETE)
-    columns["accecn"][rows] |= np.isin(kind, ACCECN)
-    for known, column in ((SACK_PERMITTED, "sack_permitted"), (MD5, "md5"), (AO, "ao"), (MPTCP, "mptcp")):
-        columns[column][rows] |= right & (kind == known)
+    columns["sack_blocks"][rows[of]] = step.length[of] // _BLOCK
+    columns["malformed"][rows] |= ~right
+    columns["repeated"][rows] |= again
+    for kinds, column in _FLAGS:
+        columns[column][rows] |= right & np.isin(kind, kinds)
 
 
 def show(data: bytes) -> str:

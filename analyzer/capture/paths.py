@@ -64,7 +64,7 @@ def find(paths: Sequence[str | Path]) -> list[Found]:
     found: list[Found] = []
     for path in paths:
         given = os.fspath(path)
-        if os.path.isdir(given):
+        if Path(given).is_dir():
             inside = [Found(name) for name in _walk(given)]
             found += inside or [Found(given, "the folder holds no capture")]
         else:
@@ -97,13 +97,13 @@ def examine(path: str | Path) -> str:
     try:
         if "\0" in given:
             return "the name holds a null byte"
-        mode = os.stat(given).st_mode
+        mode = Path(given).stat().st_mode
         if stat.S_ISDIR(mode):
             return "it is a folder, not a capture"
         if not stat.S_ISREG(mode):
             kind = next((name for test, name in _KINDS if test(mode)), "no regular file")
             return f"it is {kind}, not a capture file"
-        with open(given, "rb") as file:
+        with Path(given).open("rb") as file:
             return _judge(file.read(64), given)
     except OSError as error:
         return f"it cannot be read: {error.strerror or type(error).__name__}"

@@ -19,11 +19,13 @@ from analyzer import tables
 from analyzer.capture import layers
 from analyzer.capture.checksums import pseudo_sums
 from analyzer.capture.clock import Clock
+from analyzer.capture.grid import first_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from analyzer.capture.grid import Bools, Cells, Grid, Ints
+    from analyzer.capture.layers import Layers
 
 _PORTS_BYTES: Final = 4
 _SEQUENCE_BYTES: Final = 8
@@ -55,7 +57,8 @@ class Dictionary:
     def encode(self, cells: Cells) -> Ints:
         """Return the code of each cell."""
         local, distinct = cells.factorize()
-        return np.array([self.code(text) for text in distinct], dtype=np.int64)[local] if distinct else local
+        known = self.codes
+        return np.array([known.setdefault(text, len(known)) for text in distinct], dtype=np.int64)[local] if distinct else local
 
     def code(self, text: bytes) -> int:
         """Return the code of one text."""
@@ -89,20 +92,22 @@ class View:
     index: dict[str, int]
     rows: Ints
     """The rows looked at."""
-    layers: list[layers.Layers]
-    """Distinct layers."""
+    kinds: list[Layers]
+    """The distinct layers of the batch."""
     codes: Ints
     """Which of them each row looked at has."""
 
-    def fact(self, read: Callable[[layers.Layers], int]) -> Ints:
+    def fact(self, read: Callable[[Layers], int]) -> Ints:
         """Return a number of each row's layers."""
-        return np.array([read(entry) for entry in self.layers], dtype=np.int64)[self.codes]
+        return np.array([read(entry) for entry in self.kinds], dtype=np.int64)[self.codes]
 
     def cells(self, name: str, ordinal: Ints | None = None) -> Cells:
         """Return the column of field `name`, empty cells when this tshark has no such field."""
-        found = self.grid.column(self.index.get(name, 0)).take(self.rows)
+        found = self.grid.column(self.index.get(name, 0))
+        if len(self.rows) < len(found):
+            found = found.take(self.rows)
         if name not in self.index:
-            return found.where(np.zeros(len(found), dtype=bool), _nothing(found))
+            return found.between(found.start, found.start)
         return found if ordinal is None else found.pick(ordinal)
 
     def either(self, four: str, six: str, version: Ints, ordinal: Ints) -> Cells:
@@ -115,12 +120,7 @@ class View:
 
     def only(self, keep: Bools) -> View:
         """Return the view of some of these rows."""
-        return View(self.grid, self.index, self.rows[keep], self.layers, self.codes[keep])
-
-
-def _nothing(cells: Cells) -> Cells:
-    """Return as many empty cells."""
-    return type(cells)(cells.buffer, cells.commas, cells.start, cells.start)
+        return View(self.grid, self.index, self.rows[keep], self.kinds, self.codes[keep])
 
 
 @dataclass(slots=True)
@@ -174,14 +174,14 @@ class Gathering:
         fragments = np.maximum(view.cells("ip.fragment.count", last).numbers(), view.cells("ipv6.fragment.count", last).numbers())
         counts.unread += int((stated & ~carries).sum() - np.maximum(fragments[carries] - 1, 0).sum())
         for place, times in enumerate(np.bincount(view.codes, minlength=len(protocols)).tolist()):
-            if not view.layers[place].outer and times:
+            if not view.kinds[place].outer and times:
                 name = protocols[place].decode("ascii", "replace") or "nothing"
                 counts.strangers[name] = counts.strangers.get(name, 0) + times
 
     def _read_segments(self, view: View, number: Ints, time: Ints) -> dict[str, np.ndarray]:
         """Return the columns of the segments table for one batch."""
         version, ordinal = view.fact(lambda entry: entry.network), view.fact(lambda entry: entry.ordinal)
-        fragment = (view.cells("ip.fragment.count").filled) | (view.cells("ipv6.fragment.count").filled)
+        fragment = view.cells("ip.fragment.count").filled | (view.cells("ipv6.fragment.count").filled)
         text, length = view.cells("tcp.options", np.full(len(view.rows), -1, dtype=np.int64)).hexadecimal()
         start = len(self._options) + np.concatenate(([0], np.cumsum(length)[:-1]))
         self._options += text
@@ -218,10 +218,9 @@ class Gathering:
     def _addresses(self, view: View, version: Ints, ordinal: Ints) -> dict[str, Ints]:
         """Return codes of source and destination address."""
         known = self._dictionaries["address"]
-        return {
-            "src": known.encode(view.either("ip.src", "ipv6.src", version, ordinal)),
-            "dst": known.encode(view.either("ip.dst", "ipv6.dst", version, ordinal)),
-        }
+        src = view.either("ip.src", "ipv6.src", version, ordinal)
+        dst = view.either("ip.dst", "ipv6.dst", version, ordinal)
+        return {"src": known.encode(src), "dst": known.encode(dst)}
 
     def _links(self, view: View) -> dict[str, Ints]:
         """Return codes of link addresses, VLAN ids and tunnels."""
@@ -248,19 +247,19 @@ class Gathering:
         names = ("vlan.id", "ieee8021ad.id")
         return self._describe(view, self._dictionaries["vlan"], names, lambda entry, cells: layers.show_vlans(entry, *cells))
 
-    def _describe(self, view: View, known: Dictionary, names: tuple[str, ...], show: Callable[[layers.Layers, list[bytes]], str]) -> Ints:
+    def _describe(self, view: View, known: Dictionary, names: tuple[str, ...], show: Callable[[Layers, list[bytes]], str]) -> Ints:
         """Return codes of a text made of each row's layers and the cells of `names`, worked out once a combination."""
-        combined, keys = view.codes, [(entry,) for entry in range(len(view.layers))]
+        combined = view.codes
         columns = [view.cells(name).factorize() for name in names]
         for codes, distinct in columns:
             if len(distinct) > 1:
                 combined = combined * len(distinct) + codes
-        local, first = _number(combined)
-        del keys
+        local, _ = pd.factorize(combined)
+        first = first_rows(local)
         texts = []
         for row in first.tolist():
             cells = [distinct[codes[row]] for codes, distinct in columns]
-            texts.append(known.code(show(view.layers[view.codes[row]], cells).encode()))
+            texts.append(known.code(show(view.kinds[view.codes[row]], cells).encode()))
         return np.array(texts, dtype=np.int64)[local]
 
     def _judge_checksums(self, view: View, found: dict[str, Ints]) -> Ints:
@@ -313,14 +312,6 @@ class Gathering:
         segments = _assemble(self._segments, tables.SEGMENTS, dtypes)
         quotes = _assemble(self._quotes, tables.QUOTES, dtypes)
         return segments, quotes, bytes(self._options)
-
-
-def _number(values: Ints) -> tuple[Ints, Ints]:
-    """Return codes 0..n-1 in order of first appearance, and the first row of each."""
-    codes, distinct = pd.factorize(values)
-    first = np.empty(len(distinct), dtype=np.int64)
-    first[codes[::-1]] = np.arange(len(codes))[::-1]
-    return codes, first
 
 
 def _narrow(found: dict[str, Ints], table: tables.Table) -> dict[str, np.ndarray]:

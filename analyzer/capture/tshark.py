@@ -50,8 +50,8 @@ def locate(tshark: str | None = None) -> str:
     Raises `MachineError` when there is none, or the one named is not a program.
     """
     if tshark is not None:
-        path = os.path.abspath(tshark) if os.sep in tshark else shutil.which(tshark, path=_search_path()) or tshark
-        if not (os.path.isabs(path) and os.path.isfile(path) and os.access(path, os.X_OK)):
+        path = str(Path(tshark).absolute()) if os.sep in tshark else shutil.which(tshark, path=_search_path())
+        if path is None or not Path(path).is_file() or not os.access(path, os.X_OK):
             message = f"{tshark!r} is not a program that can be run as tshark"
             raise MachineError(message)
         return path
@@ -64,7 +64,7 @@ def locate(tshark: str | None = None) -> str:
 
 def _search_path() -> str:
     """Return PATH without relative entries, which would let the working directory choose the program."""
-    folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if os.path.isabs(folder)]
+    folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if Path(folder).is_absolute()]
     return os.pathsep.join([*folders, *_USUAL_FOLDERS])
 
 
@@ -74,7 +74,7 @@ def probe(tshark: str | None = None) -> Tshark:
     Raises `MachineError` when there is none, when it does not run, or when it lacks a field nothing can be read without.
     """
     path = locate(tshark)
-    status = os.stat(path)
+    status = Path(path).stat()
     return _probe(path, status.st_mtime_ns, status.st_size)
 
 
@@ -192,7 +192,7 @@ def _remember(key: list[Any], known: dict[str, Any]) -> None:
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump({"key": key, "known": known}, file)
-            os.replace(name, target)
+            Path(name).replace(target)
         except OSError:
-            os.unlink(name)
+            Path(name).unlink()
             raise
