@@ -26,8 +26,10 @@ Row = dict[str, Any]
 """A row of a table, by column name."""
 _CHECKSUM_STATES: Final = {"good": tables.CHECKSUM_GOOD, "bad": tables.CHECKSUM_BAD, "partial": tables.CHECKSUM_PARTIAL}
 _FIXED: Final = struct.Struct("!HHIIBBHHH")
-_ENDS: Final = {"src_port": 2, "dst_port": 4, "seq": 8, "ack": 12, "offset": 13, "flags": 14, "window": 16, "checksum": 18, "urgent": 20}
-"""Where each field of the fixed header ends (RFC 9293 3.1): fewer captured bytes do not show it."""
+_ENDS: Final = {"src_port": 2, "dst_port": 4, "seq": 8, "ack": 12, "offset": 8, "flags": 14, "window": 16, "checksum": 18, "urgent": 20}
+"""How many decoded bytes show each field of the fixed header; whoever has decoded `seq` has looked at the data offset first."""
+_PORTS, _SEQUENCE, _WINDOW, _CHECKSUM = 4, 8, 16, 18
+"""Where tshark stops in a header that is cut short, or that claims to be shorter than a header can be."""
 _UNSIGNED: Final = {"seq", "ack", "flags"}
 """Columns that have no value for "not there"."""
 
@@ -35,7 +37,8 @@ _UNSIGNED: Final = {"seq", "ack", "flags"}
 def capture(script: Script, *, path: str = "script") -> Capture:
     """Return the script as if a file of it had been read: frames 1 to N, `capture` 0, every column of both tables.
 
-    A segment cut short has what its captured bytes tell: 0 for a `seq`, `ack` or `flags` beyond them, -1 for the rest.
+    A segment that is cut short, or whose data offset cannot be true, has what tshark decodes of it: 0 for a `seq`, `ack` or
+    `flags` beyond that, -1 for the rest.
     """
     from analyzer.model import Capture
 
@@ -74,10 +77,12 @@ def _segment_row(segment: Segment, pair: Connection, frame: int) -> tuple[Row, b
     header = tcp_header(segment, pair)
     total = len(header) + segment.length
     captured = total if segment.cut is None else min(total, segment.cut)
-    fields = _fixed(header, captured)
+    decoded = _decoded(captured, total, header[12] // 16 * 4)
+    fields = _fixed(header, decoded)
     offset = fields.pop("offset")
     stated = offset * 4 if offset >= 0 else -1
-    extent = captured if offset < 0 else min(stated, captured)
+    extent = min(decoded, stated) if offset >= 0 else decoded
+    payload = total - stated if 0 <= stated <= total else -1
     options = (header + (segment.payload or bytes(min(segment.length, MAX_OPTIONS))))[_FIXED.size : extent]
     macs = segment.macs or (source.mac, target.mac)
     row = fields | {
@@ -92,20 +97,31 @@ def _segment_row(segment: Segment, pair: Connection, frame: int) -> tuple[Row, b
         "fragment": False,
         "header_length": stated,
         "header_captured": extent,
-        "checksum_state": _CHECKSUM_STATES[segment.checksum] if captured == total else tables.CHECKSUM_UNVERIFIED,
-        "payload_length": max(0, total - stated) if offset >= 0 else -1,
-        "payload_captured": max(0, captured - stated) if offset >= 0 else 0,
+        "checksum_state": _CHECKSUM_STATES[segment.checksum] if stated >= _FIXED.size and captured == total else tables.CHECKSUM_UNVERIFIED,
+        "payload_length": payload,
+        "payload_captured": captured - stated if payload >= 0 and extent == stated else 0,
         "option_length": len(options),
     }
     return row, options
 
 
-def _fixed(header: bytes, captured: int) -> Row:
-    """Return the fixed header's fields as far as they were captured."""
+def _decoded(captured: int, total: int, stated: int) -> int:
+    """Return how many header bytes tshark decodes, of `captured` bytes of a segment of `total` bytes."""
+    if captured < _WINDOW:
+        return _PORTS
+    if stated < _FIXED.size:
+        return _SEQUENCE
+    if captured < _FIXED.size:
+        return _CHECKSUM if captured >= _CHECKSUM else _WINDOW
+    return min(stated, total, captured)
+
+
+def _fixed(header: bytes, decoded: int) -> Row:
+    """Return the fixed header's fields as far as `decoded` bytes show them."""
     fields = dict(zip(_ENDS, _FIXED.unpack_from(header), strict=True))
     fields["flags"] |= (fields["offset"] & 0xF) << 8
     fields["offset"] >>= 4
-    return {name: value if captured >= _ENDS[name] else 0 if name in _UNSIGNED else -1 for name, value in fields.items()}
+    return {name: value if decoded >= _ENDS[name] else 0 if name in _UNSIGNED else -1 for name, value in fields.items()}
 
 
 def _quote_row(quote: Quote, pair: Connection) -> Row:

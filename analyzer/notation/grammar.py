@@ -179,9 +179,6 @@ def _draft_segment(line: Line, fields: dict[str, Any]) -> _Draft:
     if fields["flags"] & ACK and "ack" not in fields:
         message = "a segment with the ACK flag needs ack and a number"
         raise line.error(message)
-    if "payload" in fields and len(fields["payload"]) != fields["length"]:
-        message = f"the text has {len(fields['payload'])} bytes, not {fields['length']}"
-        raise line.error(message)
     return _Draft(line, fields, end)
 
 
@@ -210,7 +207,7 @@ def _words(line: Line, known: dict[str, tuple[str, Callable[[Line], Any]]], fiel
         if segment and line.text[start] == "<":
             name, value = "options", _options(line)
         elif segment and line.text[start] == '"':
-            name, value = "payload", string(line)
+            name, value = "payload", _payload(line, fields["length"])
         else:
             word = line.need(_WORD, "one of " + ", ".join(known)).group()
             if word not in known:
@@ -223,6 +220,15 @@ def _words(line: Line, known: dict[str, tuple[str, Callable[[Line], Any]]], fiel
             raise line.error(message, start)
         fields[name] = value
     return fields
+
+
+def _payload(line: Line, length: int) -> bytes:
+    start = line.at
+    payload = string(line)
+    if len(payload) != length:
+        message = f"the text has {len(payload)} bytes, not {length}"
+        raise line.error(message, start)
+    return payload
 
 
 def _options(line: Line) -> bytes:

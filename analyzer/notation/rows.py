@@ -37,7 +37,10 @@ def script(segments: pd.DataFrame, *, option_bytes: bytes = b"", quotes: pd.Data
     sent = _rows(segments)
     clients = _clients(sent, client)
     numbers = {ends: number for number, ends in enumerate(clients, 1)}
-    connections = tuple(_connection(sent, ends, left, numbers[ends]) for ends, left in clients.items())
+    firsts: dict[Ends, dict[End, Row]] = {}
+    for row in sent:
+        firsts.setdefault(_ends(row), {}).setdefault(_source(row), row)
+    connections = tuple(_connection(ends, left, firsts[ends], numbers[ends]) for ends, left in clients.items())
     errors = [row for row in _rows(quotes) if _ends(row) in clients] if quotes is not None else []
     time, events = None, list[Segment | Quote]()
     for row in sorted(sent + errors, key=lambda row: row["frame"]):
@@ -86,13 +89,9 @@ def _clients(rows: list[Row], client: End | None) -> dict[Ends, End]:
     return {ends: client if client in ends else openers.get(ends, sender) for ends, sender in senders.items()}
 
 
-def _connection(rows: list[Row], ends: Ends, client: End, number: int) -> Connection:
+def _connection(ends: Ends, client: End, firsts: dict[End, Row], number: int) -> Connection:
     """Return the ends, each with what its first segment carries, or else what its peer's first segment shows of it."""
     server = ends[1] if client == ends[0] else ends[0]
-    firsts: dict[End, Row] = {}
-    for row in rows:
-        if _ends(row) == ends:
-            firsts.setdefault(_source(row), row)
     usual = connection(number)
     return Connection(_host(client, firsts, usual.client), _host(server, firsts, usual.server))
 
@@ -132,17 +131,32 @@ def _segment(row: Row, by: Side, ends: Connection, place: Row, option_bytes: byt
 
 def _extent(row: Row, option_bytes: bytes) -> Row:
     """Return options, length, data offset and cut: how long the segment was, and how much of it was captured."""
-    stated, seen = row["header_length"], row["header_captured"] + row["payload_captured"]
-    total = max(_FIXED, seen, stated + row["payload_length"] if stated >= 0 else 0)
-    room = max(0, min(stated - _FIXED, MAX_OPTIONS))
+    stated, total = row["header_length"], _total(row)
+    room = max(0, min(stated - _FIXED, MAX_OPTIONS, (total - _FIXED) // 4 * 4))
     start = row["option_start"]
-    options = option_bytes[start : start + min(row["option_length"], room)].ljust(room, b"\0")
+    options = option_bytes[start : start + row["option_length"]]
+    length = total - _FIXED - room
+    # A header that claims more than there is has taken payload for options.
+    payload = options[room:].ljust(length, b"\0") if any(options[room:]) else b""
+    seen = total if 0 <= stated < _FIXED else row["header_captured"] + row["payload_captured"]
     return {
-        "options": options,
-        "length": total - _FIXED - room,
+        "options": options[:room].ljust(room, b"\0"),
+        "length": length,
+        "payload": payload,
         "offset": None if stated < 0 or stated == _FIXED + room else stated // 4,
         "cut": None if seen >= total else max(MIN_CUT, seen),
     }
+
+
+def _total(row: Row) -> int:
+    """Return the bytes of TCP header and payload that were sent, as far as the row tells."""
+    stated, held = int(row["header_length"]), int(row["header_captured"])
+    if stated < 0:
+        return _FIXED
+    if row["payload_length"] >= 0:
+        return max(_FIXED, stated + int(row["payload_length"]))
+    # The header claims to be longer than the segment; only of a segment captured whole is the sum known.
+    return max(_FIXED, held if row["checksum_state"] != tables.CHECKSUM_UNVERIFIED else held + 1)
 
 
 def _quote(row: Row, by: Side, ends: Connection, place: Row) -> Quote:

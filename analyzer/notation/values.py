@@ -316,6 +316,9 @@ def check_fit(event: Segment | Quote, connections: tuple[Connection, ...]) -> No
     if event.sender is not None and (":" in event.sender) != ipv6:
         message = f"{event.sender} is not of the connection's address family"
         raise NotationError(message)
+    if ipv6 and event.cut is not None:
+        message = "ICMPv6 quotes as much as fits (RFC 4443 2.4), so nothing is cut"
+        raise NotationError(message)
     if event.type not in (ERRORS_6 if ipv6 else ERRORS_4):
         message = f"ICMP type {event.type} is no error message and quotes nothing"
         raise NotationError(message)
