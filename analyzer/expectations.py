@@ -74,6 +74,9 @@ def load(path: Path) -> dict[str, tuple[Expectation, ...]]:
     for number, entry in enumerate(document.get("capture", ())):
         place = f"{path}: capture[{number}]"
         capture = path.parent / entry["file"]
+        if capture.parent != path.parent:
+            message = f"{place}.file: {entry['file']} is not beside this file; put an {FILE} into its own folder"
+            raise RuleError(message)
         if not capture.is_file():
             message = f"{place}.file: there is no {entry['file']} beside this file"
             raise RuleError(message)

@@ -29,16 +29,17 @@ if TYPE_CHECKING:
 
 _STYLE_OF_STANDING: Final = ("green", "bold red", "yellow", "dim", "cyan")
 _STYLE_OF_SEVERITY: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
+_STATUS_WORDS: Final = {"unreadable": "cannot be read", "incomplete": "not read to its end", "nothing-checked": "nothing to check"}
 _HISTORY: Final = 8
 """Letters of the opening that fit the table."""
 
 _REQUIRED: Final = ("id", "client", "server", "verdict")
-_OPTIONAL: Final = ("opening", "rtt", "service", "segments", "bytes")
+_WANTED: Final = ("opening", "rtt", "service", "segments", "bytes")
 """Columns shown when the width allows, the most wanted first."""
-_ORDER: Final = ("id", "client", "server", "service", "verdict", "opening", "rtt", "segments", "bytes")
+_ORDER: Final = ("id", "client", "server", "service", "verdict", "opening", "rtt", "duration", "segments", "bytes", "file")
+_RIGHT: Final = frozenset({"rtt", "duration", "segments", "bytes"})
 _GAP: Final = 2
 _IPV4: Final = len("255.255.255.255:65535")
-_RIGHT: Final = frozenset({"rtt", "segments", "bytes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def _verdict(flow: dict[str, Any], standing: int) -> str:
     return f"{flow['verdict']}, inconclusive" if flow["inconclusive"] else str(flow["verdict"])
 
 
-def _cells(flow: dict[str, Any], standing: int, history: str) -> dict[str, str]:
+def _cells(flow: dict[str, Any], standing: int, history: str, path: str) -> dict[str, str]:
     return {
         "id": flow["flow_id"],
         "client": wording.endpoint(flow["client_ip"], flow["client_port"]),
@@ -135,8 +136,10 @@ def _cells(flow: dict[str, Any], standing: int, history: str) -> dict[str, str]:
         "verdict": _verdict(flow, standing),
         "opening": history,
         "rtt": wording.milliseconds(flow["rtt_ms"]),
+        "duration": wording.milliseconds(flow["duration_ms"]),
         "segments": f"{flow['client_segments']:,}/{flow['server_segments']:,}",
         "bytes": f"{wording.size(flow['client_bytes'])}/{wording.size(flow['server_bytes'])}",
+        "file": printable(path),
     }
 
 
@@ -148,13 +151,15 @@ def read_rows(report: Report, chosen: NDArray[np.intp], standing: NDArray[np.int
     rows: list[Row] = []
     for flow, stands in zip(flows.to_dict("records"), standing[chosen].tolist(), strict=True):
         flow_id = flow["flow_id"]
-        cells = _cells({str(key): value for key, value in flow.items()}, stands, histories.get(flow_id, ""))
-        rows.append(Row(int(flow["capture"]), stands, cells, findings.get(flow_id, [])))
+        capture = int(flow["capture"])
+        named = {str(key): value for key, value in flow.items()}
+        cells = _cells(named, stands, histories.get(flow_id, ""), report.captures[capture].path)
+        rows.append(Row(capture, stands, cells, findings.get(flow_id, [])))
     return rows
 
 
-def measure(rows: Sequence[Row], width: int) -> dict[str, int]:
-    """Return the width of each column to print: those needed, and as many others as fit.
+def measure(rows: Sequence[Row], width: int, wanted: Sequence[str] = _WANTED) -> dict[str, int]:
+    """Return the width of each column to print: those needed, and as many of those `wanted` as fit, the first ones first.
 
     Where long IPv6 endpoints would not leave room, their columns get the width of IPv4's and such rows take two lines.
     """
@@ -163,7 +168,7 @@ def measure(rows: Sequence[Row], width: int) -> dict[str, int]:
     if sum(widths[name] + _GAP for name in _REQUIRED) + 2 > width:
         widths |= {name: min(widths[name], _IPV4) for name in ("client", "server")}
     room = width - 2 - sum(widths[name] + _GAP for name in _REQUIRED)
-    for name in _OPTIONAL:
+    for name in wanted:
         if any(row.cells[name] for row in rows) and widths[name] + _GAP <= room:
             chosen.add(name)
             room -= widths[name] + _GAP
@@ -174,14 +179,15 @@ def _cell(name: str, text: str, width: int) -> str:
     return text.rjust(width) if name in _RIGHT else text.ljust(width)
 
 
-def _heading(page: Page, widths: dict[str, int]) -> None:
+def add_heading(page: Page, widths: dict[str, int]) -> None:
+    """Print the names of the columns."""
     line = " "
     for name, width in widths.items():
         line += _cell(name, name, width) + ("   " if name == "client" else "  ")
     page.add((line.rstrip(), "dim"))
 
 
-def _line(page: Page, row: Row, widths: dict[str, int]) -> None:
+def add_row(page: Page, row: Row, widths: dict[str, int]) -> None:
     """Print one connection; where its endpoints are too long for their columns, the server starts a second line."""
     style = _STYLE_OF_STANDING[row.standing]
     folded = any(len(row.cells[name]) > widths[name] for name in ("client", "server"))
@@ -215,10 +221,9 @@ def _finding(page: Page, finding: dict[str, Any]) -> None:
 def _capture(page: Page, capture: Summary, connections: int, *, quiet: bool) -> None:
     packets = wording.count(capture.packets, "packet")
     page.add((printable(capture.path), "bold"), f": {wording.count(connections, 'connection')} in {packets}")
-    if capture.status in {"unreadable", "incomplete", "nothing-checked"}:
-        words = {"unreadable": "cannot be read", "incomplete": "not read to its end", "nothing-checked": "nothing to check"}
+    if capture.status in _STATUS_WORDS:
         reason = f": {printable(capture.reason)}" if capture.reason else ""
-        page.add("  ", (words[capture.status], "bold red"), reason, indent=4, wrap=True)
+        page.add("  ", (_STATUS_WORDS[capture.status], "bold red"), reason, indent=4, wrap=True)
     for note in capture.expectations:
         page.add("  ", ("expectation not met", "bold red"), f": {printable(note.text)}", indent=4, wrap=True)
     for note in () if quiet else capture.notes:
@@ -258,13 +263,13 @@ def render(report: Report, layout: Layout) -> Iterator[str]:
     for row in rows:
         of_capture.setdefault(row.capture, []).append(row)
     if rows:
-        _heading(page, widths)
+        add_heading(page, widths)
     for index, capture in enumerate(report.captures):
         own = of_capture.get(index, [])
         if own or _speaks(capture, quiet=layout.quiet) or (not layout.quiet and not hidden):
             _capture(page, capture, connections[index], quiet=layout.quiet)
         for row in own:
-            _line(page, row, widths)
+            add_row(page, row, widths)
             for finding in row.findings:
                 _finding(page, finding)
         yield page.take()

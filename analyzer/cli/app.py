@@ -1,0 +1,148 @@
+"""The command itself: its top-level options, and how every end becomes a status and at most one line.
+
+Promises: whatever is raised below comes out as a status from `errors.Exit`; a traceback is printed for --debug only.
+Must not know: any one command.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from analyzer import __version__
+from analyzer.cli.output import complain
+from analyzer.errors import Exit, MachineError, PcaplintError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; raised in the main thread so that what is open gets closed and children get ended."""
+
+
+class _Commands(TyperGroup):
+    """Typer's group, ending as this program promises: also when Typer's test runner calls it."""
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - Typer's signature, passed on
+        options["standalone_mode"] = False
+        sys.exit(_end(lambda: super(_Commands, self).main(*args, **options)))
+
+
+app = typer.Typer(
+    name="pcaplint",
+    cls=_Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Judge every TCP opening in packet captures by its sequence and acknowledgment numbers.",
+    epilog="Exit status: 0 clean, 1 findings, 2 usage, 3 unreadable, 4 incomplete, 5 nothing checked, 6 rules invalid, 7 environment.",
+)
+
+_debug = False
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    if value:
+        typer.echo(f"pcaplint {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    *,
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")] = False,
+) -> None:
+    """Keep what concerns every command."""
+    del version
+    global _debug  # noqa: PLW0603 - asked for once, before any command, and read where all of them end
+    _debug = debug
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line on `arguments` and return its exit status; it does not raise."""
+    try:
+        with _signals():
+            app(args=list(arguments), prog_name="pcaplint")
+    except SystemExit as end:
+        return int(end.code or 0)
+    except Terminated:
+        return Exit.TERMINATED
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    return Exit.CLEAN
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Turn SIGTERM into an exception, as SIGINT is one already."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        del number, frame
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(call: Any) -> int:  # noqa: ANN401 - any callable; one return an end
+    """Call, and return the status of however it ended, saying why in one line where that is not a report's business."""
+    try:
+        status = call()
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        return _refuse(error)
+    except PcaplintError as error:
+        complain(str(error))
+        return error.status
+    except (KeyboardInterrupt, typer.Abort):
+        return Exit.INTERRUPTED
+    except Terminated:
+        return Exit.TERMINATED
+    except BrokenPipeError:
+        _drop_output()
+        return Exit.CLOSED_PIPE
+    except Exception as error:  # noqa: BLE001 - this is where every other exception ends
+        return _confess(error)
+    return int(status or Exit.CLEAN)
+
+
+def _refuse(error: typer.TyperException) -> int:
+    """Say what is wrong with the command line, and where to read how it is used."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if message.startswith("Usage:"):
+        typer.echo(message, err=True)
+        return Exit.USAGE
+    where = f" (see: {context.command_path} --help)" if context else ""
+    complain(message.rstrip(".") + where)
+    return Exit.USAGE
+
+
+def _drop_output() -> None:
+    """Let the interpreter's last flush go nowhere: whoever read standard output has left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _confess(error: Exception) -> int:
+    if _debug:
+        import traceback
+
+        traceback.print_exc()
+    if isinstance(error, OSError) and error.filename is None and error.strerror:
+        complain(f"cannot write: {error.strerror}")
+        return MachineError.status
+    complain(f"internal error: {type(error).__name__}: {error}; please report it (--debug shows the traceback)")
+    return Exit.INTERNAL

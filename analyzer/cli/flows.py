@@ -1,0 +1,82 @@
+"""`pcaplint flows`: the connections as a table, sorted and cut as asked.
+
+Promises: the same formats as `check`; a listing does not fail for what it lists, only for what it could not read.
+Must not know: how columns are formatted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from analyzer.cli import options, output, statuses
+from analyzer.cli.check import complain_of, text_layout, write
+from analyzer.cli.progress import shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analyzer.model import Report
+
+_SORTS: Final = {
+    "bytes": ("client_bytes", "server_bytes"),
+    "packets": ("client_segments", "server_segments"),
+    "duration": ("duration_ms",),
+    "rtt": ("rtt_ms",),
+}
+"""What --sort takes, and the columns whose sum it sorts by, largest first."""
+
+Sort = Annotated[
+    str | None,
+    typer.Option("--sort", metavar="|".join(_SORTS), help="Largest first.", show_default=False),
+]
+Top = Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Only the first N.", show_default=False)]
+
+
+def flows(  # noqa: PLR0913 - a command line is its options
+    paths: options.Paths,
+    *,
+    sort: Sort = None,
+    top: Top = None,
+    format_name: options.FormatName = "text",
+    output_file: options.Output = None,
+    timeout: options.Timeout = None,
+    tshark: options.Tshark = None,
+    show_all: options.ShowAll = False,
+    allow_empty: options.AllowEmpty = False,
+    color: options.Color = "auto",
+) -> None:
+    """List the TCP connections in PATHS."""
+    if sort is not None:
+        options.one_of(_SORTS)(sort)
+    output.refuse(output_file, paths)
+    from analyzer.analysis import analyze
+
+    with shown() as progress:
+        whole = analyze(paths, fail_on="never", expect=False, timeout_s=timeout, tshark=tshark, progress=progress)
+    report = arrange(whole, sort, top)
+    layout = text_layout(output_file, color=color, show_all=show_all, table="flows")
+    if format_name == "text":
+        from analyzer.report import listing
+
+        output.refuse(output_file, [capture.path for capture in report.captures])
+        output.write(listing.render(report, layout), output_file)
+        complain_of(report)
+    else:
+        write(report, format_name, layout, output_file, quiet=True)
+    raise typer.Exit(statuses.worst((capture.status for capture in report.captures), allow_empty=allow_empty))
+
+
+def arrange(report: Report, sort: str | None = None, top: int | None = None) -> Report:
+    """Return the report with its connections sorted, largest first, and cut; findings and steps of the others are dropped."""
+    table = report.flows
+    if sort is not None:
+        weight: pd.Series[float] = table[list(_SORTS[sort])].sum(axis="columns", min_count=1)
+        table = table.loc[weight.sort_values(ascending=False, kind="stable").index]
+    table = table.head(top) if top is not None else table
+    kept = table["flow_id"]
+    findings = report.findings[report.findings["flow_id"].isin(kept)]
+    steps = report.steps[report.steps["flow_id"].isin(kept)]
+    return replace(report, flows=table, findings=findings, steps=steps)

@@ -1,0 +1,138 @@
+"""Where text goes: standard output, standard error, or a file written whole or not at all.
+
+Promises: a file is replaced in one step or left as it was, never through a link and never over something that is no regular file;
+what is said on standard error is one line, safe to print. Whether to colour is decided here, from the option, the stream and
+NO_COLOR, FORCE_COLOR and TERM.
+Must not know: what the text says.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from analyzer.errors import MachineError, UsageError
+from analyzer.report.escaping import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import TextIO
+
+_PLAIN: Final = str.maketrans(
+    {"→": "->", "─": "-", "▶": ">", "◀": "<", "│": "|", "…": "...", "·": "-", "✗": "x"},
+)
+"""What stands for our own marks on a terminal that cannot show them."""
+
+COLORS: Final = ("auto", "always", "never")
+
+
+def say(text: str) -> None:
+    """Write a line to standard error; a closed one is no reason to end."""
+    try:
+        sys.stderr.write(_encodable(text, sys.stderr) + "\n")
+        sys.stderr.flush()
+    except OSError:
+        pass
+
+
+def complain(text: str) -> None:
+    """Say what went wrong, each line as `pcaplint: error: …`."""
+    for line in text.splitlines() or [""]:
+        say(f"pcaplint: error: {printable(line)}")
+
+
+def colored(choice: str, stream: TextIO) -> bool:
+    """Tell whether to colour text for `stream` (https://no-color.org); `choice` is auto, always or never."""
+    if choice != "auto":
+        return choice == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int:
+    """Return the columns of the terminal, or of $COLUMNS; 80 when there is neither."""
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    encoding = stream.encoding or "ascii"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+    return text
+
+
+def write(pieces: Iterable[str], destination: Path | None, *, exact: bool = False) -> None:
+    """Write text to the file `destination`, or to standard output when that is None or `-`.
+
+    Text meant for programs is `exact`: UTF-8 and its own line ends, whatever the terminal's encoding is.
+    Raises `UsageError` for a destination that is not to be written to, `MachineError` for one that cannot be.
+    """
+    if destination is not None and str(destination) != "-":
+        _replace(pieces, destination)
+        return
+    stream = sys.stdout
+    for piece in pieces:
+        data = piece.encode() if exact else _encodable(piece, stream).encode(stream.encoding or "ascii")
+        stream.buffer.write(data)
+    stream.flush()
+
+
+def refuse(destination: Path | None, inputs: Sequence[str | Path] = ()) -> None:
+    """Raise `UsageError` unless `destination` may be written: its folder is there, it is no link, no device and none of the inputs."""
+    if destination is None or str(destination) == "-":
+        return
+    shown = printable(str(destination))
+    try:
+        found = os.lstat(destination)
+    except FileNotFoundError:
+        if not destination.parent.is_dir():
+            message = f"--output {shown}: there is no folder {printable(str(destination.parent))}"
+            raise UsageError(message) from None
+        return
+    except (OSError, ValueError) as error:
+        message = f"--output {shown}: {error}"
+        raise UsageError(message) from None
+    if stat.S_ISLNK(found.st_mode) or not stat.S_ISREG(found.st_mode):
+        kind = "a link" if stat.S_ISLNK(found.st_mode) else "not a regular file"
+        message = f"--output {shown}: is {kind}, and is left alone"
+        raise UsageError(message)
+    if any(_same(found, path) for path in inputs):
+        message = f"--output {shown}: is one of the captures"
+        raise UsageError(message)
+
+
+def _same(found: os.stat_result, path: str | Path) -> bool:
+    try:
+        return os.path.samestat(found, Path(path).stat())
+    except (OSError, ValueError):
+        return False
+
+
+def _replace(pieces: Iterable[str], destination: Path) -> None:
+    """Write a file beside `destination`, make it durable and put it in place; on any failure nothing is left behind."""
+    refuse(destination)
+    beside = destination.parent / f".{destination.name[:64]}.{secrets.token_hex(8)}.part"
+    try:
+        mode = stat.S_IMODE(destination.stat().st_mode) if destination.exists() else None
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - a descriptor
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(destination)
+    except OSError as error:
+        message = f"--output {printable(str(destination))}: {error.strerror or error}"
+        raise MachineError(message) from error
+    finally:
+        beside.unlink(missing_ok=True)

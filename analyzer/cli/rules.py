@@ -1,0 +1,164 @@
+"""`pcaplint rules`: list the rules, explain one, check rule files.
+
+Promises: what is printed is what the rule files say; a refused file gives one line a fault and status 6.
+Must not know: how rules are run.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from analyzer.cli import options, output
+from analyzer.errors import UsageError
+from analyzer.report.escaping import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from analyzer.report.text import Page
+    from analyzer.rules import Finding, RuleSet, Verdict
+
+rules = typer.Typer(name="rules", no_args_is_help=True, rich_markup_mode=None, help="List, explain and check rules.")
+
+_STYLES = {"error": "red", "warning": "yellow", "note": "cyan"}
+_FORMATS = ("text", "json")
+
+ListFormat = Annotated[
+    str, typer.Option("--format", "-f", metavar="|".join(_FORMATS), callback=options.one_of(_FORMATS), help="How to write the list.")
+]
+Id = Annotated[str, typer.Argument(metavar="ID", help="A rule or a verdict.", show_default=False)]
+Folders = Annotated[list[Path] | None, typer.Argument(metavar="[DIR]...", help="Folders of rule files.", show_default=False)]
+
+
+@rules.command("list")
+def list_(*, format_name: ListFormat = "text", extra: options.Rules = None, color: options.Color = "auto") -> None:
+    """List all rules: id, severity and title, by family."""
+    from analyzer.rules import load
+
+    ruleset = load(extra or ())
+    if format_name == "json":
+        output.write(_json(ruleset), None, exact=True)
+        return
+    page = _page(color)
+    longest = max((len(id_) for id_ in ruleset.findings), default=0)
+    for family in dict.fromkeys(finding.family for finding in ruleset.findings.values()):
+        page.add((family, "bold"))
+        for finding in ruleset.findings.values():
+            if finding.family == family:
+                style = _STYLES[finding.severity]
+                page.add("  ", finding.id.ljust(longest), "  ", (finding.severity.ljust(7), style), "  ", printable(finding.title))
+    page.add(("verdicts", "bold"))
+    for verdict in ruleset.verdicts:
+        page.add("  ", verdict.name.ljust(longest), "  ", verdict.counts_as.ljust(7), "  ", printable(verdict.meaning))
+    output.write([page.take()], None)
+
+
+def _json(ruleset: RuleSet) -> Iterator[str]:
+    import json
+
+    findings = [_record(finding) for finding in ruleset.findings.values()]
+    verdicts = [
+        {"name": verdict.name, "outcome": verdict.outcome, "counts_as": verdict.counts_as, "meaning": verdict.meaning}
+        for verdict in ruleset.verdicts
+    ]
+    yield json.dumps({"digest": ruleset.digest, "findings": findings, "verdicts": verdicts}, indent=1) + "\n"
+
+
+def _record(finding: Finding) -> dict[str, object]:
+    return {
+        "id": finding.id,
+        "family": finding.family,
+        "severity": finding.severity,
+        "title": finding.title,
+        "message": finding.message,
+        "why": finding.why,
+        "causes": list(finding.causes),
+        "references": list(finding.references),
+        "peers": dict(finding.peers),
+    }
+
+
+@rules.command()
+def explain(id_: Id, *, extra: options.Rules = None, color: options.Color = "auto") -> None:
+    """Say what a rule or a verdict means, why it matters and what usually causes it."""
+    from analyzer.rules import load
+
+    ruleset = load(extra or ())
+    verdicts = {verdict.name: verdict for verdict in ruleset.verdicts}
+    finding, verdict = ruleset.findings.get(id_), verdicts.get(id_)
+    if finding is None and verdict is None:
+        raise UsageError(_unknown(id_, {**ruleset.findings, **verdicts}))
+    page = _page(color)
+    if finding is not None:
+        _explain(page, finding)
+    if verdict is not None:
+        _explain_verdict(page, verdict)
+    output.write([page.take()], None)
+
+
+def _unknown(id_: str, known: Mapping[str, object]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(id_, known, n=3)
+    hint = f": did you mean {', '.join(near)}?" if near else ""
+    return f"no rule or verdict is called {id_}{hint}"
+
+
+def _page(color: str) -> Page:
+    from analyzer.report import Layout
+    from analyzer.report.text import Page
+
+    return Page(Layout(width=output.width(), color=output.colored(color, sys.stdout)))
+
+
+def _paragraphs(page: Page, text: str) -> None:
+    for paragraph in text.split("\n\n"):
+        for line in wrap(printable(" ".join(paragraph.split())), page.width, break_on_hyphens=False):
+            page.add(line)
+        page.add("")
+
+
+def _explain(page: Page, finding: Finding) -> None:
+    page.add((finding.id, "bold"), "  ", (finding.severity, _STYLES[finding.severity]))
+    page.add(printable(finding.title), wrap=True)
+    page.add("")
+    _paragraphs(page, finding.why)
+    sections = {
+        "Usual causes": finding.causes,
+        "References": finding.references,
+        "Elsewhere": tuple(f"{tool}: {name}" for tool, name in finding.peers.items()),
+    }
+    for heading, lines in sections.items():
+        if lines:
+            page.add((heading, "bold"))
+        for line in lines:
+            page.add("  " + printable(line), indent=4, wrap=True)
+        if lines:
+            page.add("")
+    for example in finding.examples:
+        page.add(("Reported" if example.fires else "Not reported", "bold"), f": {printable(example.note)}" if example.note else "")
+        for line in example.segments.strip().splitlines():
+            page.add("  " + printable(line.expandtabs()))
+        page.add("")
+    page.add((printable(finding.path), "dim"))
+
+
+def _explain_verdict(page: Page, verdict: Verdict) -> None:
+    page.add((verdict.name, "bold"), f"  verdict, {verdict.outcome}")
+    _paragraphs(page, verdict.meaning)
+    counts = {"pass": "It passes a check.", "nothing": "It neither passes nor fails a check."}
+    page.add(counts.get(verdict.counts_as, f"It fails a check as {'an' if verdict.counts_as == 'error' else 'a'} {verdict.counts_as}."))
+
+
+@rules.command()
+def check(folders: Folders = None) -> None:
+    """Check rule files: the shipped ones, and those in DIR on top of them."""
+    from analyzer.rules import load
+
+    ruleset = load(folders or (), check=True)
+    typer.echo(f"{len(ruleset.findings)} findings, {len(ruleset.verdicts)} verdicts: no fault (digest {ruleset.digest})")

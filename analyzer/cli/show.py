@@ -1,0 +1,56 @@
+"""`pcaplint show`: one connection, segment by segment.
+
+Promises: the exit status is that of reading the capture; what the connection did wrong is told, not failed for.
+Must not know: how a ladder is drawn.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from analyzer.cli import options, output, statuses
+from analyzer.cli.check import complain_of, text_layout
+from analyzer.cli.progress import shown
+
+if TYPE_CHECKING:
+    from analyzer.report.ladder import Words
+    from analyzer.rules import RuleSet
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The capture.", show_default=False)]
+Flow = Annotated[str, typer.Argument(metavar="FLOW", help="The connection, as f3 or 3; f1 is the first in FILE.", show_default=False)]
+
+
+def show(  # noqa: PLR0913 - a command line is its options
+    file: File,
+    flow: Flow,
+    *,
+    rules: options.Rules = None,
+    timeout: options.Timeout = None,
+    tshark: options.Tshark = None,
+    color: options.Color = "auto",
+) -> None:
+    """Draw the opening of connection FLOW in FILE and say what it means."""
+    from analyzer.rules import load
+
+    ruleset = load(rules or ())
+    from analyzer.analysis import analyze
+    from analyzer.report import ladder
+
+    with shown() as progress:
+        report = analyze([file], rules=ruleset, fail_on="never", timeout_s=timeout, tshark=tshark, progress=progress)
+    ended = statuses.worst(capture.status for capture in report.captures)
+    complain_of(report)
+    if not len(report.flows) and ended:
+        raise typer.Exit(ended)
+    output.write([ladder.render(report, flow, words(ruleset), text_layout(None, color=color))], None)
+    raise typer.Exit(ended)
+
+
+def words(rules: RuleSet) -> Words:
+    """Return what the rules say about verdicts and findings."""
+    from analyzer.report.ladder import Words
+
+    return Words({verdict.name: verdict.meaning for verdict in rules.verdicts}, rules.findings)
