@@ -8,7 +8,6 @@ Must not know: why connections were cut where they were.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,38 +15,19 @@ import pandas as pd
 
 from analyzer import tables
 from analyzer.flows import services
+from analyzer.flows.grouping import REUSE
 from analyzer.flows.incarnations import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from analyzer.flows.grouping import Grouping
     from analyzer.flows.incarnations import Rows
     from analyzer.flows.keys import Bools, Ints
     from analyzer.flows.union import Array, Joined
 
 CLIENT_BY: Final = ("syn", "synack", "port", "first-segment")
 _BY_SYN, _BY_SYNACK, _BY_PORT, _BY_FIRST = range(4)
-REUSE: Final = ("", "closed", "active", "early")
-
-
-@dataclass(frozen=True, slots=True)
-class Grouping:
-    """Rows sorted by flow, in capture order inside each, and the few facts the table needs about every flow."""
-
-    rows: Rows
-    """`code` is the flow."""
-    positions: Ints
-    """Where each row stands in the joined segments."""
-    first: Ints
-    """Each flow's first row."""
-    copies: Ints
-    """Positions of the dropped copies."""
-    copy_flow: Ints
-    routed: Bools
-    follows: Ints
-    reuse: Array
-    """Index into `REUSE`."""
-    vlan_joined: Bools
 
 
 def name_clients(grouping: Grouping, joined: Joined) -> tuple[Bools, Array]:

@@ -7,7 +7,7 @@ Must not know: how a cut is decided.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -44,6 +44,10 @@ class Rows:
     length: Array
     """Payload bytes, uint32."""
     time: Ints
+
+    def renamed(self, code: Ints) -> Rows:
+        """Return the same rows under other codes."""
+        return replace(self, code=code)
 
     def take(self, rows: Ints) -> Rows:
         """Return these rows alone; tuple codes stay as they are."""

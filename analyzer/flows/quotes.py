@@ -14,7 +14,7 @@ import numpy as np
 from analyzer.flows import keys
 
 if TYPE_CHECKING:
-    from analyzer.flows.connections import Grouping
+    from analyzer.flows.grouping import Grouping
     from analyzer.flows.keys import Bools, Ints
     from analyzer.flows.union import Array, Joined
 

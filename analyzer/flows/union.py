@@ -107,7 +107,7 @@ def _unite(arrays: list[Any]) -> tuple[list[Array], pd.CategoricalDtype]:
     found, texts = pd.factorize(np.concatenate([np.asarray(index, dtype=object) for index in distinct.values()]))
     ends = np.cumsum([len(index) for index in distinct.values()])
     lookup = dict(zip(distinct, np.split(found.astype(np.int32), ends[:-1]), strict=True))
-    return [lookup[id(array.categories)][array.codes] for array in arrays], pd.CategoricalDtype(texts)
+    return [lookup[id(array.categories)][array.codes] for array in arrays], pd.CategoricalDtype(pd.Index(texts))
 
 
 def _rebase(segments: dict[str, Array], captures: Sequence[Capture]) -> Array:

@@ -253,10 +253,8 @@ def test_incarnations_of_interleaved_tuples_are_numbered_by_first_frame() -> Non
 
 def test_many_incarnations_take_turns() -> None:
     turns = 40
-    script = "\n".join(
-        f"> S {k * 100000}:{k * 100000}(0)\n< S. {k * 7}:{k * 7}(0) ack {k * 100000 + 1}\n> R. {k * 100000 + 1}:{k * 100000 + 1}(0) ack {k * 7 + 1}"
-        for k in range(1, turns + 1)
-    )
+    turn = "> S {isn}:{isn}(0)\n< S. 7:7(0) ack {next}\n> R. {next}:{next}(0) ack 8\n"
+    script = "".join(turn.format(isn=isn, next=isn + 1) for isn in range(1000, 1000 * (turns + 1), 1000))
     found = flows.group([capture(parse(script))]).flows
     assert list(found["first_frame"]) == list(range(1, 3 * turns, 3))
     assert list(found["reuse"]) == [""] + ["closed"] * (turns - 1)
