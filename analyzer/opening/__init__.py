@@ -14,7 +14,6 @@ import numpy as np
 
 from analyzer.opening import ending, findings, lockstep, program, selection
 from analyzer.rules.machine import REUSE
-from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +23,10 @@ if TYPE_CHECKING:
     from analyzer.flows import Connections
     from analyzer.opening.ending import Conclusions
     from analyzer.opening.log import Log
+    from analyzer.opening.program import Program
     from analyzer.opening.selection import Steps
     from analyzer.rules import RuleSet
+    from analyzer.rules.machine import Row
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -49,6 +50,10 @@ class Judged:
     steps: Steps
     log: Log
     """Per step: the row that fired and the states after it."""
+    rows: tuple[Row, ...]
+    """The rows that `log.row` counts."""
+    cited: Array
+    """Per step: whether a reported finding cites it."""
 
 
 def judge(connections: Connections, rules: RuleSet, *, few: int = lockstep.FEW) -> Judged:
@@ -66,15 +71,25 @@ def judge(connections: Connections, rules: RuleSet, *, few: int = lockstep.FEW) 
         findings=table[table["id"].isin(rules.reported)].reset_index(drop=True),
         steps=steps,
         log=log,
+        rows=rules.machine.rows,
+        cited=_cited(log, compiled, rules, len(steps)),
     )
+
+
+def _cited(log: Log, compiled: Program, rules: RuleSet, size: int) -> Array:
+    cited = np.zeros(size, bool)
+    for event in log.events:
+        if compiled.emissions[event.number] in rules.reported:
+            cited[event.steps] = True
+            for cite in event.cites:
+                cited[cite[cite >= 0]] = True
+    return cited
 
 
 def _connection_facts(connections: Connections) -> dict[str, Array]:
     """Return the facts of whole connections, by the names of the rule language."""
     flows, segments = connections.flows, connections.segments
     readable = segments["flow"].to_numpy()[segments["header_captured"].to_numpy() >= selection.FLAGS_END]
-    end, capture_end = flows["end_time"].to_numpy(), flows["capture_end"].to_numpy()
-    timed = (end != NO_TIME) & (capture_end != NO_TIME)
     words = ["", *REUSE[1:]]
     return {
         "n_client": flows["client_segments"].to_numpy(),
@@ -82,6 +97,6 @@ def _connection_facts(connections: Connections) -> dict[str, Array]:
         "n_readable": np.bincount(readable, minlength=len(flows)),
         "client_bytes": flows["client_bytes"].to_numpy(),
         "server_bytes": flows["server_bytes"].to_numpy(),
-        "capture_left": np.where(timed, np.where(timed, capture_end, 0) - np.where(timed, end, 0), -1),
+        "capture_end": flows["capture_end"].to_numpy(),
         "reuse": np.array([words.index(word) for word in flows["reuse"].cat.categories], np.int8)[flows["reuse"].cat.codes],
     }

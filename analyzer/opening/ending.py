@@ -98,15 +98,23 @@ def _conclude_block(program: Program, steps: Steps, group: Group, found: Conclus
     for name, expression in program.numbers.items():
         values, known = expression.many(group)
         found.numbers[name][everyone] = values if known is None else np.where(known, np.asarray(values).astype(np.int64), -1)
-    last = np.maximum(steps.first[everyone + 1] - 1, 0)
+    first, last = steps.first[everyone], np.maximum(steps.first[everyone + 1] - 1, 0)
     for number, ending in enumerate(program.verdicts):
-        rows = np.flatnonzero(verdicts == number)
-        if not ending.reports or not len(rows):
-            continue
-        part = group.part_of_end(rows)
-        for report in ending.reports:
-            chosen = rows[part.holds(report.when)]
-            log.events.append(Event(report.number, everyone[chosen], last[chosen]))
+        _report(ending, np.flatnonzero(verdicts == number), last, group, log)
+    for ending in program.observations:
+        _report(ending, np.flatnonzero(group.holds(ending.when)), first, group, log)
+
+
+def _report(ending: Ending, rows: Array, evidence: Array, group: Group, log: Log) -> None:
+    """Emit what `ending` reports of the connections at `rows`; what it cites is the evidence, else the step given."""
+    if not ending.reports or not len(rows):
+        return
+    part = group.part_of_end(rows)
+    cites = [part.cited(record) for record in ending.cite]
+    steps = evidence[rows] if not cites else np.where(cites[0] >= 0, cites[0], evidence[rows])
+    for report in ending.reports:
+        chosen = np.flatnonzero(part.holds(report.when))
+        log.events.append(Event(report.number, group.everyone[rows[chosen]], steps[chosen], tuple(cite[chosen] for cite in cites[1:])))
 
 
 def _choose(endings: Sequence[Ending], group: Group) -> Array:

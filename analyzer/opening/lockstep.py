@@ -21,6 +21,7 @@ from analyzer.opening.program import PLACES
 from analyzer.opening.selection import ICMP, UNREADABLE
 from analyzer.opening.state import State
 from analyzer.rules.machine import STATES
+from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,7 +89,7 @@ class Group:
         if name in {"client", "server"}:
             return getattr(self.state, name)[self.flows], None
         values = self.facts.connection[name][self.everyone[self.flows]]
-        return values, None if name != "capture_left" else values >= 0
+        return values, None if name != "capture_end" else values != NO_TIME
 
     def field(self, record: str, name: str) -> Answer:
         """Return values and known of the bound member, else of the newest."""
@@ -100,6 +101,12 @@ class Group:
     def slot(self, record: str) -> Array:
         """Return the member of `record` that is meant, per connection."""
         return self.bound[record] if record in self.bound else self.state.records[record].newest[self.flows]
+
+    def cited(self, record: str) -> Array:
+        """Return the step that added the member that is meant, -1 when there is none."""
+        candidates, slot = self.state.records[record], self.slot(record)
+        step: Array = np.where(candidates.count[self.flows] > slot, candidates.step[slot, self.flows], -1)
+        return step
 
     def seen(self, id_: str) -> Array:
         """Return whether the row or finding has been seen."""
@@ -251,7 +258,7 @@ def _apply(step: Step, group: Group, log: Log) -> None:
     taken = [(name, *expression.many(group)) for name, expression in step.takes]
     emitted = [(report, group.holds(report.when)) for report in step.reports]
     numbers = {name: _number(expression.many(group)) for name, expression in step.say} if step.say else {}
-    cites = tuple(_cited(group, record) for record in row.cite)
+    cites = tuple(group.cited(record) for record in row.cite)
     evidence = group.steps if row.settles is None else state.held_step[row.settles][flows]
     firing = Firing(group, evidence, cites, numbers)
     for report, where in emitted:
@@ -294,12 +301,6 @@ def _number(answer: Answer) -> Array:
     values, known = answer
     values = np.asarray(values).astype(np.int64)
     return values if known is None else np.where(known, values, -1)
-
-
-def _cited(group: Group, record: str) -> Array:
-    candidates = group.state.records[record]
-    slot = group.slot(record)
-    return np.where(candidates.count[group.flows] > slot, candidates.step[slot, group.flows], -1)
 
 
 def _emit(report: Report, where: Array, firing: Firing, log: Log) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from analyzer.language import Node, Scope
-    from analyzer.rules.machine import Emit, Machine, Row
+    from analyzer.rules.machine import Emit, Machine, Observation, Row, Verdict
 
 PLACES: Final = len(STATES) * len(STATES)
 """Joint states of client and server; a joint state's code is client * len(STATES) + server."""
@@ -59,11 +59,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Something evaluated when all steps are done: a verdict, a view."""
+    """Something evaluated when all steps are done: a verdict, an observation, a view."""
 
     name: str
     when: Expression | None
     reports: tuple[Report, ...] = ()
+    cite: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Program:
     held: Mapping[str, tuple[Report, ...]]
     """By hold: what it reports when nothing settled it."""
     verdicts: tuple[Ending, ...]
+    observations: tuple[Ending, ...]
     views: tuple[Ending, ...]
     facts: Mapping[str, Expression]
     numbers: Mapping[str, Expression]
@@ -127,6 +129,9 @@ class _Compiler:
             takes=tuple((name, self.expression(node, self.row_scope)) for name, node in (hold.values if hold else ())),
         )
 
+    def ending(self, name: str, entry: Verdict | Observation) -> Ending:
+        return Ending(name, self.condition(entry.when, self.end_scope), self.reports(entry.emits, self.end_scope), entry.cite)
+
     def _wanted(self, record: str | None, name: str) -> str | None:
         return self.machine.variables[name] if record is None else None
 
@@ -143,10 +148,8 @@ def compile_(machine: Machine) -> Program:
         classes=classes,
         table=_table(steps, classes),
         held={hold.id: compiler.reports(hold.at_end, end) for hold in machine.holds.values()},
-        verdicts=tuple(
-            Ending(verdict.name, compiler.condition(verdict.when, end), compiler.reports(verdict.emits, end))
-            for verdict in machine.verdicts
-        ),
+        verdicts=tuple(compiler.ending(verdict.name, verdict) for verdict in machine.verdicts),
+        observations=tuple(compiler.ending(observation.id, observation) for observation in machine.observations),
         views=tuple(Ending(view.name, compiler.condition(view.when, end)) for view in machine.views),
         facts={name: compiler.expression(node, end) for name, node in machine.facts.items()},
         numbers={name: compiler.expression(node, end) for name, node in machine.numbers.items()},

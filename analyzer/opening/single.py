@@ -14,6 +14,7 @@ import numpy as np
 
 from analyzer.opening.log import Event
 from analyzer.rules.machine import STATES
+from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -61,7 +62,8 @@ class Flow:
             return int(self.facts.values[name][self.position]) if known is None or known[self.position] else None
         if name in {"client", "server"}:
             return int(getattr(self, name))
-        return int(self.facts.connection[name][self.everyone])
+        value = int(self.facts.connection[name][self.everyone])
+        return None if name == "capture_end" and value == NO_TIME else value
 
     def field(self, record: str, name: str) -> int | None:
         """Return a field of the bound member, else of the newest."""
@@ -249,10 +251,11 @@ def _write_members(flow: Flow, candidates: Candidates, name: str, number: int) -
     candidates.newest[number] = flow.newest[name]
     candidates.lost[number] = name in flow.lost_records
     for slot, member in enumerate(members):
-        candidates.step[slot, number] = member["step"]
+        step = member["step"]
+        candidates.step[slot, number] = -1 if step is None else step
         for field, column in candidates.values.items():
             value = member.get(field)
-            column[slot, number] = int(value or 0)
+            column[slot, number] = 0 if value is None else value
             candidates.known[field][slot, number] = value is not None
 
 

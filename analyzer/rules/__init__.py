@@ -126,6 +126,7 @@ def _merge(document: dict[str, Any], changes: dict[str, Any], path: Path) -> dic
         "variables": document.get("variables", {}) | changes.get("variables", {}),
         "row": list(document["row"]),
         "verdict": list(document["verdict"]),
+        "observation": [*document.get("observation", ()), *changes.get("observation", ())],
     }
     for kind, name in (("row", "id"), ("verdict", "is")):
         for entry in changes.get(kind, ()):

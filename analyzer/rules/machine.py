@@ -49,7 +49,7 @@ CONNECTION: Final[Mapping[str, str]] = {
     "n_readable": "int",  # segments whose flags were captured
     "client_bytes": "int",  # payload, repeats included
     "server_bytes": "int",
-    "capture_left": "time",  # how long the capture went on after the connection's last segment
+    "capture_end": "time",  # the latest time in the capture
     "reuse": "reuse",  # how this connection follows an earlier one between the same ports
 }
 REUSE: Final = ("first", "closed", "active", "early")
@@ -138,6 +138,19 @@ class Verdict:
     meaning: str
     when: Node | None
     emits: tuple[Emit, ...] = ()
+    cite: tuple[str, ...] = ()
+    """Records whose newest member is the evidence; without any it is the connection's last step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Something true of a connection as a whole, whatever its verdict."""
+
+    id: str
+    when: Node | None
+    emits: tuple[Emit, ...]
+    cite: tuple[str, ...] = ()
+    """Records whose newest member is the evidence; without any it is the connection's first step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +177,7 @@ class Machine:
     holds: Mapping[str, Hold]
     rows: tuple[Row, ...]
     verdicts: tuple[Verdict, ...]
+    observations: tuple[Observation, ...]
     views: tuple[Choice, ...]
     facts: Mapping[str, Node]
     """Conditions evaluated at the end, by the report's column name."""
@@ -171,9 +185,10 @@ class Machine:
     """Numbers evaluated at the end, by name: sequence numbers and nanoseconds."""
 
     def scope(self, *, of: str = "row") -> Scope:
-        """Return what an expression may name: in a `row` the segment too, at the `end` only the connection."""
-        names = dict(self.variables) | {"client": "state", "server": "state"}
-        names |= SEGMENT if of == "row" else CONNECTION
+        """Return what an expression may name: in a `row` the segment at hand too, at the `end` only the connection."""
+        names = dict(self.variables) | {"client": "state", "server": "state"} | dict(CONNECTION)
+        if of == "row":
+            names |= SEGMENT
         return Scope(
             names,
             {record.name: record.fields for record in self.records.values()},
@@ -187,4 +202,5 @@ def emitted(machine: Machine) -> frozenset[str]:
     groups = [row.emits for row in machine.rows]
     groups += [hold.at_end for hold in machine.holds.values()]
     groups += [verdict.emits for verdict in machine.verdicts]
+    groups += [observation.emits for observation in machine.observations]
     return frozenset(emit.id for group in groups for emit in group)

@@ -24,6 +24,7 @@ from analyzer.rules.machine import (
     Emit,
     Hold,
     Machine,
+    Observation,
     Record,
     Row,
     Verdict,
@@ -55,6 +56,7 @@ def build(document: dict[str, Any], path: Path) -> Machine:
         holds=holds,
         rows=rows,
         verdicts=tuple(_verdict(entry, path) for entry in document["verdict"]),
+        observations=tuple(_observation(entry, path) for entry in document.get("observation", ())),
         views=tuple(Choice(entry["is"], _node(entry.get("when"), f"{path}: view {entry['is']}")) for entry in document["view"]),
         facts={name: _parse(text, f"{path}: facts.{name}") for name, text in document["facts"].items()},
         numbers={name: _parse(text, f"{path}: numbers.{name}") for name, text in document["numbers"].items()},
@@ -113,7 +115,13 @@ def _verdict(entry: dict[str, Any], path: Path) -> Verdict:
         meaning=entry["meaning"],
         when=_node(entry.get("when"), where),
         emits=_emits(entry.get("emit"), where),
+        cite=_words(entry.get("cite")),
     )
+
+
+def _observation(entry: dict[str, Any], path: Path) -> Observation:
+    where = f"{path}: observation {entry['id']}"
+    return Observation(entry["id"], _node(entry["when"], where), _emits(entry["emit"], where), _words(entry.get("cite")))
 
 
 def _rows(document: dict[str, Any], path: Path, variables: dict[str, str]) -> tuple[dict[str, Hold], tuple[Row, ...]]:
@@ -221,9 +229,20 @@ def _check_kinds(machine: Machine, path: Path) -> None:
         for name, node in hold.values:
             _kind(node, row_scope, f"{path}: row {hold.id}: hold.values", machine.variables[name])
         _check_emits(hold.at_end, end_scope, f"{path}: row {hold.id}: hold.at_end")
+    _check_endings(machine, end_scope, path)
+
+
+def _check_endings(machine: Machine, end_scope: Scope, path: Path) -> None:
     for verdict in machine.verdicts:
         _check_condition(verdict.when, end_scope, f"{path}: verdict {verdict.name}")
         _check_emits(verdict.emits, end_scope, f"{path}: verdict {verdict.name}")
+    for observation in machine.observations:
+        _check_condition(observation.when, end_scope, f"{path}: observation {observation.id}")
+        _check_emits(observation.emits, end_scope, f"{path}: observation {observation.id}")
+    cited = [entry.cite for entry in machine.verdicts] + [entry.cite for entry in machine.observations]
+    for record in {name for names in cited for name in names} - machine.records.keys():
+        message = f"{path}: cite: no record is called {record}"
+        raise RuleError(message)
     for choice in machine.views:
         _check_condition(choice.when, end_scope, f"{path}: view {choice.name}")
     for name, node in machine.facts.items():

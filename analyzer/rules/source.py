@@ -63,7 +63,10 @@ def _bound(text: str) -> None:
 
 
 def check(document: dict[str, Any], schema: str, path: Path) -> None:
-    """Hold `document` against the schema rules/schema/<schema>.schema.json, or one definition of it (`schema#name`). Raises `RuleError` with the key path of the worst fault."""
+    """Hold `document` against the schema rules/schema/<schema>.schema.json, or one definition of it (`schema#name`).
+
+    Raises `RuleError` with the key path of the worst fault.
+    """
     from jsonschema.exceptions import best_match
 
     fault = best_match(_validator(schema).iter_errors(document))

@@ -1,0 +1,131 @@
+"""The straight line: paths ─► captures ─► connections ─► verdicts ─► a report.
+
+Promises: every path given is answered for in the report, whatever is wrong with it.
+Must not know: output formats, terminals, exit statuses.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyzer import capture, expectations, flows, opening
+from analyzer import rules as rules_
+from analyzer.capture import paths as paths_
+from analyzer.model import SEVERITIES, Report, Summary
+from analyzer.opening import tabulate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+
+    from analyzer.expectations import Excuses
+    from analyzer.model import Capture, FailOn, Status
+    from analyzer.rules import RuleSet
+
+
+def analyze(  # noqa: PLR0913 - the public call: every option has a default and a name
+    paths: str | Path | Sequence[str | Path],
+    *,
+    rules: RuleSet | None = None,
+    fail_on: FailOn = "warning",
+    expect: bool = True,
+    timeout_s: float | None = None,
+    tshark: str | None = None,
+    progress: Callable[[str, int], None] | None = None,
+) -> Report:
+    """Read and judge every capture in `paths` (files or folders) and return the report.
+
+    `rules` are the shipped ones unless given; `fail_on` is the lowest severity that makes a capture's status `findings`;
+    `expect` says whether expect.toml beside a capture counts; `timeout_s` bounds each capture's reading; `progress` is
+    called with a path and the frames read of it so far. Raises `MachineError` when tshark is missing, `RuleError` when an
+    expect.toml is invalid; a bad capture is not an error but a status.
+    """
+    rules = rules or rules_.load()
+    found = paths_.find([paths] if isinstance(paths, (str, Path)) else paths)
+    captures = [_read(path, timeout_s, tshark, progress) for path in found]
+    connections = flows.group(captures)
+    judged = opening.judge(connections, rules)
+    table, findings = tabulate.flows(connections, judged, rules), tabulate.findings(judged)
+    names = [one.path for one in captures]
+    excuses = expectations.apply(table, findings, names if expect else [])
+    table["excused"], findings["excused"] = excuses.flow, excuses.finding
+    failing = _failing(table, findings, rules, fail_on, len(captures))
+    if fail_on != "never":
+        failing[list(excuses.failures)] = True
+    return Report(
+        captures=_summaries(captures, table, excuses, failing),
+        flows=table,
+        findings=findings,
+        steps=tabulate.steps(judged),
+        transactions=_no_transactions(),
+        fail_on=fail_on,
+    )
+
+
+def _read(found: paths_.Found, timeout_s: float | None, tshark: str | None, progress: Callable[[str, int], None] | None) -> Capture:
+    if found.reason:
+        return capture.refuse(found.path, found.reason)
+    report = None if progress is None else lambda frames: progress(found.path, frames)
+    return capture.read(found.path, timeout_s=timeout_s, tshark=tshark, progress=report)
+
+
+def _summaries(
+    captures: Sequence[Capture], table: pd.DataFrame, excuses: Excuses, failing: np.ndarray[Any, np.dtype[np.bool_]]
+) -> tuple[Summary, ...]:
+    owner = table["capture"].to_numpy()
+    judged = np.bincount(owner[((table["outcome"] != "not-judged") | table["excused"]).to_numpy()], minlength=len(captures))
+    unsure = np.bincount(owner[(table["inconclusive"] & ~table["excused"]).to_numpy()], minlength=len(captures))
+    return tuple(
+        Summary(
+            path=one.path,
+            status=_status(
+                one,
+                failing=bool(failing[number]),
+                judged=bool(judged[number]),
+                unsure=bool(unsure[number]),
+            ),
+            complete=one.complete,
+            reason=one.reason,
+            packets=one.packets,
+            segments=len(one.segments),
+            engines=one.engines,
+            notes=one.notes,
+            expectations=excuses.failures.get(number, ()),
+        )
+        for number, one in enumerate(captures)
+    )
+
+
+def _failing(
+    table: pd.DataFrame, findings: pd.DataFrame, rules: RuleSet, fail_on: FailOn, captures: int
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return, per capture, whether a verdict or a finding counts as at least `fail_on` and is not meant to be there."""
+    if fail_on == "never":
+        return np.zeros(captures, bool)
+    enough = set(SEVERITIES[SEVERITIES.index(fail_on) :])
+    bad_verdicts = [verdict.name for verdict in rules.verdicts if verdict.counts_as in enough]
+    flows_failing = (table["verdict"].isin(bad_verdicts) & ~table["excused"]).to_numpy()
+    findings_failing = (findings["severity"].isin(enough) & ~findings["excused"]).to_numpy()
+    owners = np.concatenate([table["capture"].to_numpy()[flows_failing], findings["capture"].to_numpy()[findings_failing]])
+    return np.bincount(owners, minlength=captures) > 0
+
+
+def _status(one: Capture, *, failing: bool, judged: bool, unsure: bool) -> Status:
+    """Return the exit class of a capture: the first that fits, worst first."""
+    if not one.readable:
+        return "unreadable"
+    if not one.complete or unsure:
+        return "incomplete"
+    if failing:
+        return "findings"
+    return "clean" if judged else "nothing-checked"
+
+
+def _no_transactions() -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({"flow_id": pd.Series(dtype="str")})

@@ -1,0 +1,170 @@
+"""Connections and what was judged of them ─► the tables of a report.
+
+Promises: tables FLOWS, FINDINGS and STEPS as `model` describes them, made column by column.
+Must not know: expectations, statuses, output formats.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analyzer.flows import identity, services
+from analyzer.model import FINDINGS, FLOWS, SEVERITIES, STEPS
+from analyzer.opening import peers
+from analyzer.opening.selection import ICMP
+from analyzer.rules.machine import STATES
+from analyzer.tables import ACK, FLAG_LETTERS, NO_TIME, SYN, check
+
+if TYPE_CHECKING:
+    from analyzer.flows import Connections
+    from analyzer.opening import Judged
+    from analyzer.rules import RuleSet
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def _text(values: Any) -> pd.Series:  # noqa: ANN401 - any sequence of strings
+    return pd.Series(values, dtype="str")
+
+
+def _words(codes: Array, words: list[str]) -> pd.Series:
+    return _text(np.array(words, dtype=object)[codes])
+
+
+def flow_ids(size: int) -> Array:
+    """Return f1, f2, … for `size` connections."""
+    return np.char.add("f", np.arange(1, size + 1).astype(str)).astype(object)
+
+
+def flows(connections: Connections, judged: Judged, rules: RuleSet) -> pd.DataFrame:
+    """Return table `FLOWS`."""
+    table = connections.flows
+    start, end = table["start_time"].to_numpy(), table["end_time"].to_numpy()
+    seen = peers.Seen(connections.segments, len(table))
+    columns: dict[str, Any] = {
+        "flow_id": _text(flow_ids(len(table))),
+        "start_time_ns": start,
+        "end_time_ns": end,
+        "duration_ms": np.where(start == NO_TIME, np.nan, (end - np.where(start == NO_TIME, 0, start)) / 1e6),
+        "service": _text(np.full(len(table), "")),
+        "service_by_port": _services(table["server_port"].to_numpy()),
+        "excused": np.zeros(len(table), bool),
+        "client_first_ns": table["client_first"].to_numpy(),
+        "server_first_ns": table["server_first"].to_numpy(),
+        "zeek_conn_state": _text(peers.zeek_conn_state(seen)),
+        "tcp_completeness": peers.tcp_completeness(seen),
+        "wireshark_filter": _text(identity.wireshark_filter(table)),
+        "community_id": _text(identity.community_id(table)),
+    }
+    columns |= _judgement(judged, rules, len(table))
+    for name in ("client_ip", "server_ip", "vlan", "tunnel", "client_by"):
+        columns[name] = _text(table[name].astype(object).to_numpy())
+    for column in FLOWS.columns:
+        if column.name not in columns:
+            columns[column.name] = table[column.name].to_numpy().astype(np.int64)
+    return check(pd.DataFrame({name: columns[name] for name in FLOWS.names}), FLOWS)
+
+
+def _judgement(judged: Judged, rules: RuleSet, size: int) -> dict[str, Any]:
+    verdicts, views = rules.verdicts, rules.machine.views
+    rank = np.zeros(size, np.int8)
+    np.maximum.at(rank, judged.findings["flow"].to_numpy(), judged.findings["severity"].map(_rank).to_numpy(np.int8))
+    rtt = judged.numbers["rtt_ns"]
+    return {
+        "verdict": _words(judged.verdict, [verdict.name for verdict in verdicts]),
+        "outcome": _words(judged.verdict, [verdict.outcome for verdict in verdicts]),
+        "worst": _words(rank, ["", *SEVERITIES]),
+        "view": _words(judged.view, [view.name for view in views]),
+        "evidence": _words(judged.facts["inferred"].astype(np.int8), ["observed", "inferred"]),
+        "confirmed": judged.facts["confirmed"],
+        "inconclusive": judged.facts["inconclusive"],
+        "syn_validated": judged.facts["syn_validated"],
+        "ack_synchronized": judged.facts["ack_synchronized"],
+        "rtt_ms": np.where(rtt < 0, np.nan, rtt / 1e6),
+        "client_isn": judged.numbers["client_isn"],
+        "server_isn": judged.numbers["server_isn"],
+    }
+
+
+def _rank(severity: str) -> int:
+    return SEVERITIES.index(severity) + 1
+
+
+def _services(ports: Array) -> pd.Series:
+    found, place = np.unique(ports, return_inverse=True)
+    return _words(place, [services.service_by_port(int(port)) for port in found] or [""])
+
+
+def findings(judged: Judged) -> pd.DataFrame:
+    """Return table `FINDINGS`."""
+    table = judged.findings
+    ids = flow_ids(len(judged.verdict))
+    columns = {
+        "flow_id": _text(ids[table["flow"].to_numpy()]),
+        "id": table["id"],
+        "severity": table["severity"],
+        "capture": np.array([frames[0][0] for frames in table["frames"]], np.int64),
+        "frames": table["frames"],
+        "message": table["message"],
+        "excused": np.zeros(len(table), bool),
+    }
+    return check(pd.DataFrame(columns), FINDINGS)
+
+
+def steps(judged: Judged) -> pd.DataFrame:
+    """Return table `STEPS`: the steps of the opening, and later ones that a finding cites."""
+    chosen = np.flatnonzero(_of_opening(judged))
+    columns = {name: column[chosen] for name, column in judged.steps.columns.items()}
+    flow, by_client = columns["flow"], columns["by_client"]
+    own = np.where(by_client, judged.numbers["client_isn"][flow], judged.numbers["server_isn"][flow])
+    other = np.where(by_client, judged.numbers["server_isn"][flow], judged.numbers["client_isn"][flow])
+    is_icmp = columns["kind"] == ICMP
+    own = np.where(is_icmp, other, own)
+    has_ack = (columns["flags"] & ACK != 0) & ~is_icmp
+    seq, ack = columns["seq"].astype(np.int64), np.where(has_ack, columns["ack"].astype(np.int64), -1)
+    rows = ["", *(row.id for row in judged.rows)]
+    table = {
+        "flow_id": _text(flow_ids(len(judged.verdict))[flow]),
+        "capture": columns["capture"].astype(np.int64),
+        "frame": columns["frame"].astype(np.int64),
+        "last_frame": columns["last_frame"].astype(np.int64),
+        "repeats": columns["repeats"],
+        "time_ns": columns["time"],
+        "by": _words(by_client.astype(np.int8), ["server", "client"]),
+        "flags": _flags(columns),
+        "seq": seq,
+        "ack": ack,
+        "seq_relative": np.where(own < 0, -1, (seq - own) % 2**32),
+        "ack_relative": np.where((other < 0) | ~has_ack, -1, (ack - other) % 2**32),
+        "length": columns["length"],
+        "row": _words(judged.log.row[chosen].astype(np.int64) + 1, rows),
+    }
+    for name in ("client", "server"):
+        table[f"{name}_state"] = _words(getattr(judged.log, name)[chosen], list(STATES))
+        table[f"{name}_textbook"] = _words(getattr(judged.log, f"{name}_textbook")[chosen], list(STATES))
+    return check(pd.DataFrame({name: table[name] for name in STEPS.names}), STEPS)
+
+
+def _of_opening(judged: Judged) -> Array:
+    """Return which steps belong to the opening: up to where both ends are proved established, and what findings cite."""
+    columns, log = judged.steps.columns, judged.log
+    done = (log.client == STATES.index("ESTABLISHED")) & (log.server == STATES.index("ESTABLISHED"))
+    before = np.zeros(len(done), bool)
+    before[1:] = done[:-1] & (columns["flow"][1:] == columns["flow"][:-1])
+    belongs: Array = ((log.row >= 0) & ~before) | (columns["flags"] & SYN != 0) | judged.cited
+    return belongs
+
+
+def _flags(columns: dict[str, Array]) -> pd.Series:
+    values, place = np.unique(columns["flags"] & 0xFFF, return_inverse=True)
+    text = np.array([_letters(int(value)) for value in values], dtype=object)[place]
+    for step in np.flatnonzero(columns["kind"] == ICMP).tolist():
+        text[step] = f"icmp {columns['icmp_type'][step]}/{columns['icmp_code'][step]}"
+    return _text(text)
+
+
+def _letters(flags: int) -> str:
+    return "".join(letter for bit, letter in enumerate(FLAG_LETTERS) if flags >> bit & 1) or "none"
