@@ -76,10 +76,10 @@ install_project() {
   say "installing pcaplint into .venv"
   export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
   if [ "${1:-}" = dev ]; then
-    .venv/bin/python -m pip install -q 'pip>=25.1' >&2 # the first to know dependency groups
-    .venv/bin/python -m pip install -q -e . --group dev >&2
+    .venv/bin/python -m pip install -qq 'pip>=25.1' >&2 # the first to know dependency groups
+    .venv/bin/python -m pip install -qq -e . --group dev >&2
   else
-    .venv/bin/python -m pip install -q -e . >&2
+    .venv/bin/python -m pip install -qq -e . >&2
   fi
   printf '%s\n' "$state" >"$stamp"
 }

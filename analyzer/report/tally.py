@@ -46,7 +46,8 @@ def rank(words: pd.Series[str], ranks: Mapping[str, int]) -> NDArray[np.int8]:
 def stand(report: Report) -> NDArray[np.int8]:
     """Return the standing of each connection, an index into `STANDINGS`.
 
-    failed: a verdict or a finding at or above `fail_on` that no expectation excuses; expected: there are such, and all are excused.
+    failed: a verdict or a finding at or above `fail_on` that no expectation excuses; expected: what would fail, or could not be judged,
+    is excused.
     """
     flows, findings = report.flows, report.findings
     threshold = SEVERITIES.index(report.fail_on) if report.fail_on != "never" else len(SEVERITIES)
@@ -61,7 +62,10 @@ def stand(report: Report) -> NDArray[np.int8]:
     failed[positions[bad_finding & ~excused_finding & (positions >= 0)]] = True
     meant = bad_verdict & excused_verdict
     meant[positions[bad_finding & excused_finding & (positions >= 0)]] = True
-    conditions = [failed, flows["inconclusive"].to_numpy(bool), meant, flows["outcome"].to_numpy() == "not-judged"]
+    not_judged = flows["outcome"].to_numpy() == "not-judged"
+    meant |= not_judged & excused_verdict
+    unsure = flows["inconclusive"].to_numpy(bool) & ~excused_verdict
+    conditions = [failed, unsure, meant, not_judged]
     choices = [FAILED, INCONCLUSIVE, EXPECTED, NOT_JUDGED]
     return np.select(conditions, choices, default=OK).astype(np.int8)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from analyzer import report as reports
 from analyzer.model import FINDINGS, FLOWS, STEPS, Note, Report, Summary
 from analyzer.tables import NO_TIME, Table, check
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 START = 1_700_000_000_123_456_789
 HOSTILE = "a\x1b[31mred\x9b2J\u202etxt.exe\x07\n[bold]b[/nope]"
@@ -282,3 +285,27 @@ def huge(report: Report) -> Report:
     flows.loc[refused, "verdict"] = "refused"
     flows.loc[refused, "outcome"] = "not-opened"
     return Report(report.captures[:1], check(flows, FLOWS), table(FINDINGS, []), table(STEPS, []), pd.DataFrame())
+
+
+@pytest.fixture
+def golden() -> Callable[[str, str], None]:
+    """Compare text with the file of that name in goldens/; PCAPLINT_UPDATE_GOLDENS=1 writes it anew, to be read before it is committed."""
+
+    def compare(name: str, text: str) -> None:
+        path = Path(__file__).with_name("goldens") / name
+        if os.environ.get("PCAPLINT_UPDATE_GOLDENS"):
+            path.write_text(text, encoding="utf-8", newline="")
+        assert text == path.read_bytes().decode()
+
+    return compare
+
+
+def render(report: Report, name: str, **layout: Any) -> str:  # noqa: ANN401 - whatever Layout takes
+    """Return the whole report as one text."""
+    return "".join(reports.render(report, name, reports.Layout(**layout)))
+
+
+@pytest.fixture
+def written(report: Report) -> Callable[..., str]:
+    """Render the small report."""
+    return lambda name, **layout: render(report, name, **layout)
