@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from analyzer.language import arrays, check, scalars, walk
-from analyzer.language.syntax import Ask, Name, Number
+from analyzer.language import arrays, check, records_of, scalars, walk
+from analyzer.language.syntax import Ask, Binary, Field, Name, Number
 from analyzer.rules.machine import INTRINSIC_CLASSES, STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from analyzer.language import Node, Scope
     from analyzer.rules.machine import Emit, Machine, Observation, Row, Verdict
@@ -43,6 +43,15 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """An equation in a row's condition that tells a record's members apart: `record.field == value`."""
+
+    record: str
+    field: str
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One row, ready to run."""
 
@@ -50,6 +59,8 @@ class Step:
     number: int
     """Index in `Program.steps`."""
     when: Expression | None
+    key: Key | None
+    """When there is one, only members that satisfy it need be tried."""
     set: tuple[tuple[str | None, str, Expression], ...]
     reports: tuple[Report, ...]
     say: tuple[tuple[str, Expression], ...]
@@ -121,6 +132,7 @@ class _Compiler:
             row=row,
             number=number,
             when=self.condition(row.when, self.row_scope),
+            key=self.key(row),
             set=tuple(
                 (one.record, one.name, self.expression(one.value, self.row_scope, self._wanted(one.record, one.name))) for one in row.set
             ),
@@ -129,11 +141,29 @@ class _Compiler:
             takes=tuple((name, self.expression(node, self.row_scope)) for name, node in (hold.values if hold else ())),
         )
 
+    def key(self, row: Row) -> Key | None:
+        """Return the first equation among the row's conjuncts between a record's field and what names no record."""
+        for part in _conjuncts(row.when):
+            if not isinstance(part, Binary) or part.sign != "==":
+                continue
+            for one, other in ((part.left, part.right), (part.right, part.left)):
+                if isinstance(one, Field) and not records_of(other):
+                    return Key(one.record, one.name, self.expression(other, self.row_scope))
+        return None
+
     def ending(self, name: str, entry: Verdict | Observation) -> Ending:
         return Ending(name, self.condition(entry.when, self.end_scope), self.reports(entry.emits, self.end_scope), entry.cite)
 
     def _wanted(self, record: str | None, name: str) -> str | None:
         return self.machine.variables[name] if record is None else None
+
+
+def _conjuncts(node: Node | None) -> Iterator[Node]:
+    if isinstance(node, Binary) and node.sign == "and":
+        yield from _conjuncts(node.left)
+        yield from _conjuncts(node.right)
+    elif node is not None:
+        yield node
 
 
 def compile_(machine: Machine) -> Program:

@@ -36,6 +36,7 @@ class Flow:
 
     def __init__(self, facts: Facts, state: State, number: int, everyone: int) -> None:
         self.facts, self.everyone, self.position = facts, everyone, 0
+        self.at_hand: dict[str, int | None] = {}
         self.client, self.server = int(state.client[number]), int(state.server[number])
         self.client_textbook, self.server_textbook = int(state.client_textbook[number]), int(state.server_textbook[number])
         self.values: dict[str, int | None] = {
@@ -48,20 +49,32 @@ class Flow:
         self.members = {name: _members(candidates, number) for name, candidates in state.records.items()}
         self.newest = {name: int(candidates.newest[number]) for name, candidates in state.records.items()}
         self.lost_records = {name for name, candidates in state.records.items() if candidates.lost[number]}
+        self.blank: dict[str, Member] = {name: dict.fromkeys(candidates.record.fields) for name, candidates in state.records.items()}
         self.keeps = {name: candidates.record.keep for name, candidates in state.records.items()}
         self.pending = {hold for hold, column in state.pending.items() if column[number]}
         self.held_step = {hold: int(column[number]) for hold, column in state.held_step.items()}
         self.bound = _UNBOUND
 
+    def move_to(self, position: int) -> None:
+        """Take up the step at `position`."""
+        self.position = position
+        self.at_hand = {}
+
     def name(self, name: str) -> int | None:
         """Return the value of a name, None when unknown."""
+        if name in self.at_hand:
+            return self.at_hand[name]
         if name in self.values:
             return self.values[name]
+        if name in {"client", "server"}:
+            return int(getattr(self, name))
+        value = self.at_hand[name] = self._look_up(name)
+        return value
+
+    def _look_up(self, name: str) -> int | None:
         if name in self.facts.values:
             known = self.facts.known.get(name)
             return int(self.facts.values[name][self.position]) if known is None or known[self.position] else None
-        if name in {"client", "server"}:
-            return int(getattr(self, name))
         value = int(self.facts.connection[name][self.everyone])
         return None if name == "capture_end" and value == NO_TIME else value
 
@@ -97,7 +110,7 @@ class Flow:
             slot = self.newest[record] % (keep - 1) + 1
             members[slot] = {}
             self.lost_records.add(record)
-        members[slot]["step"] = self.position
+        members[slot].update(self.blank[record], step=self.position)
         self.newest[record] = slot
 
     def keep(self, record: str) -> None:
@@ -127,7 +140,7 @@ def finish(block: Block, numbers: Iterable[int], place: int) -> None:
         rows: list[int] = []
         states: list[tuple[int, int, int, int]] = []
         for position, code in zip(range(begin, end), block.codes[begin:end].tolist(), strict=True):
-            flow.position = position
+            flow.move_to(position)
             rows.append(_fire(block.program.table[code + flow.client * len(STATES) + flow.server], flow, events))
             states.append((flow.client, flow.server, flow.client_textbook, flow.server_textbook))
         log.row[begin:end] = rows
@@ -155,12 +168,21 @@ def _matches(step: Step, flow: Flow) -> bool:
         return True
     if not step.row.binds:
         return bool(step.when.one(flow))
-    for members in product(*(range(len(flow.members[name])) for name in step.row.binds)):
+    for members in product(*(_worth_trying(step, name, flow) for name in step.row.binds)):
         flow.bound = dict(zip(step.row.binds, members, strict=True))
         if step.when.one(flow):
             return True
     flow.bound = _UNBOUND
     return False
+
+
+def _worth_trying(step: Step, record: str, flow: Flow) -> Iterable[int]:
+    """Return the members of `record` that the row's key does not rule out."""
+    members = flow.members[record]
+    if step.key is None or step.key.record != record:
+        return range(len(members))
+    value, field = step.key.value.one(flow), step.key.field
+    return [slot for slot, member in enumerate(members) if member[field] == value and value is not None]
 
 
 def _holds(condition: Expression | None, flow: Flow) -> bool:
