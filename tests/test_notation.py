@@ -393,7 +393,7 @@ def test_a_cut_segment_shows_what_its_bytes_show() -> None:
 
 
 @given(scripts())
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=40)
 def test_rows_go_back_to_a_script_of_the_same_rows(found: Script) -> None:
     first = capture(found)
     again = capture(script(first.segments, option_bytes=first.option_bytes, quotes=first.quotes))

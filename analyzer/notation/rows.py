@@ -138,7 +138,8 @@ def _extent(row: Row, option_bytes: bytes) -> Row:
     length = total - _FIXED - room
     # A header that claims more than there is has taken payload for options.
     payload = options[room:].ljust(length, b"\0") if any(options[room:]) else b""
-    seen = total if 0 <= stated < _FIXED else row["header_captured"] + row["payload_captured"]
+    # Of a header too short to be true tshark decodes 8 bytes: how many more were captured shows in the payload or not at all.
+    seen = total if row["header_captured"] < stated < _FIXED else row["header_captured"] + row["payload_captured"]
     return {
         "options": options[:room].ljust(room, b"\0"),
         "length": length,
