@@ -48,3 +48,16 @@ def test_examples_differ_from_each_other(finding: Finding) -> None:
     scripts = [notation.parse(example.segments) for example in finding.examples]
     assert len(set(scripts)) == len(scripts)
     assert all(example.note for example in finding.examples)
+
+
+def test_every_row_that_emits_is_reached_by_an_example() -> None:
+    loaded = _shipped()
+    captures = [
+        notation.capture(notation.parse(example.segments), path=f"{id_}-{number}")
+        for id_, finding in loaded.findings.items()
+        for number, example in enumerate(finding.examples, 1)
+    ]
+    judged = opening.judge(flows.group(captures), loaded)
+    fired = {judged.rows[number].id for number in judged.log.row.tolist() if number >= 0}
+    silent = [row.id for row in loaded.machine.rows if (row.emits or row.holds) and row.id not in fired]
+    assert silent == []
