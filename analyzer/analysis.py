@@ -6,6 +6,8 @@ Must not know: output formats, terminals, exit statuses.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,18 +37,20 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     expect: bool = True,
     timeout_s: float | None = None,
     tshark: str | None = None,
+    jobs: int | None = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> Report:
     """Read and judge every capture in `paths` (files or folders) and return the report.
 
     `rules` are the shipped ones unless given; `fail_on` is the lowest severity that makes a capture's status `findings`;
-    `expect` says whether expect.toml beside a capture counts; `timeout_s` bounds each capture's reading; `progress` is
-    called with a path and the frames read of it so far. Raises `MachineError` when tshark is missing, `RuleError` when an
+    `expect` says whether expect.toml beside a capture counts; `timeout_s` bounds each capture's reading; `jobs` is how
+    many captures are read at a time, as many as there are processors unless given; `progress` is called with a path and the
+    frames read of it so far, from any thread. Raises `MachineError` when tshark is missing, `RuleError` when an
     expect.toml is invalid; a bad capture is not an error but a status.
     """
     rules = rules or rules_.load()
     found = paths_.find([paths] if isinstance(paths, (str, Path)) else paths)
-    captures = [_read(path, timeout_s, tshark, progress) for path in found]
+    captures = _read_all(found, jobs, lambda one: _read(one, timeout_s, tshark, progress))
     connections = flows.group(captures)
     judged = opening.judge(connections, rules)
     table, findings = tabulate.flows(connections, judged, rules), tabulate.findings(judged)
@@ -64,6 +68,15 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
         transactions=_no_transactions(),
         fail_on=fail_on,
     )
+
+
+def _read_all(found: Sequence[paths_.Found], jobs: int | None, read: Callable[[paths_.Found], Capture]) -> list[Capture]:
+    """Read all captures, some at a time, in order; each is a tshark of its own, so threads are enough."""
+    workers = min(jobs or os.cpu_count() or 1, len(found))
+    if workers <= 1:
+        return [read(one) for one in found]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(read, found))
 
 
 def _read(found: paths_.Found, timeout_s: float | None, tshark: str | None, progress: Callable[[str, int], None] | None) -> Capture:

@@ -94,6 +94,8 @@ class Group:
     def field(self, record: str, name: str) -> Answer:
         """Return values and known of the bound member, else of the newest."""
         candidates = self.state.records[record]
+        if candidates.width == 1:
+            return candidates.values[name][0, self.flows], candidates.known[name][0, self.flows]
         slot = self.slot(record)
         known = candidates.known[name][slot, self.flows] & (candidates.count[self.flows] > slot)
         return candidates.values[name][slot, self.flows], known

@@ -175,6 +175,9 @@ def _folded(columns: dict[str, Array]) -> dict[str, Array]:
         )
         for name in _COMPARED:
             same[1:] &= columns[name][1:] == columns[name][:-1]
+    if not same.any():
+        plain = {name: column for name, column in columns.items() if name != "options"}
+        return plain | {"last_frame": columns["frame"], "repeats": np.ones(size, np.int64)}
     heads = np.flatnonzero(~same)
     place = np.arange(size) - heads[np.cumsum(~same) - 1]
     ends = np.append(heads[1:], size) - 1

@@ -58,6 +58,8 @@ class Candidates:
 
     def keep(self, flows: Array, slot: Array) -> None:
         """Drop every member of `flows` but the one in `slot`."""
+        if self.width == 1:
+            return
         for columns in (self.values, self.known):
             for column in columns.values():
                 column[0, flows] = column[slot, flows]
