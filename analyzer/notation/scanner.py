@@ -12,7 +12,7 @@ from typing import Final
 
 from analyzer.notation.values import LIMITS, NotationError, check_tags
 
-_BLANKS = re.compile(r"[ \t]*")
+_BLANKS = re.compile(r"[ \t]*(?:#[^\n]*)?")
 _NUMBER = re.compile(r"([+-]?)([0-9]+)")
 _ROUND = re.compile(r"[0-9]+")
 _SECONDS = re.compile(r"()([0-9]{1,10})(?:\.([0-9]{1,9}))?(?=[ \t]|$)")
@@ -68,10 +68,8 @@ class Line:
 
     def skip(self) -> None:
         """Pass blanks and, where one begins, the comment that ends the line."""
-        blanks = _BLANKS.match(self.text, self.at)
-        self.at = blanks.end() if blanks else self.at
-        if self.text.startswith("#", self.at):
-            self.at = len(self.text)
+        if blanks := _BLANKS.match(self.text, self.at):
+            self.at = blanks.end()
 
     @property
     def ended(self) -> bool:
