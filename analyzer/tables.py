@@ -167,6 +167,22 @@ CONNECTIONS: Final = Table(
     ),
 )
 
+ACCOUNTS: Final = Table(
+    "accounts",
+    tuple(
+        Column(f"{end}_{name}", "int64", meaning, unit)
+        for end in ("client", "server")
+        for name, meaning, unit in (
+            ("retransmitted", "segments that repeat sequence numbers it had sent before", ""),
+            ("out_of_order", "segments that fill a hole as soon as only reordering can", ""),
+            ("missing_bytes", "sequence numbers between its captured segments that no segment carries", "bytes"),
+            ("duplicate_acks", "acknowledgments without data that repeat the one before", ""),
+            ("zero_windows", "segments that offer no window", ""),
+            ("keep_alives", "segments of at most a byte that begin one before the next number", ""),
+        )
+    ),
+)
+
 
 class TableError(PcaplintError):
     """A table crossed a border with other columns than were agreed: a fault of this program."""

@@ -182,7 +182,9 @@ class Tuple:
             return
         opener = self._pending_opener(peer, event.ack)
         if opener is not None:
-            self._cut(opener)
+            # A crossing SYN repeats its number on the SYN+ACK: the earlier of the two opened the connection.
+            own = self._pending.get((event.side, event.seq), opener)
+            self._cut(min(own, opener))
             self._accept(event)
         elif self._known(event, peer):
             return
