@@ -7,6 +7,7 @@ Must not know: connections, rules.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -52,21 +53,23 @@ def read(
 
     Raises `MachineError` when tshark is missing or cannot be used.
     """
-    from analyzer.capture import paths
+    from analyzer.capture import containers, paths
 
     shown = os.fspath(path)
     reason = paths.examine(shown)
     if reason:
         return refuse(shown, reason)
     known = probe(tshark)
-    from analyzer.capture import dissect
-
-    absolute = Path(shown).absolute()
     try:
+        from analyzer.capture import dissect
+
+        absolute = Path(shown).absolute()
         seconds = limit(absolute.stat().st_size) if timeout_s is None else timeout_s
-        return dissect.read(dissect.Request(absolute, shown, known, seconds, progress))
+        capture = dissect.read(dissect.Request(absolute, shown, known, seconds, progress))
+        cut = containers.examine(absolute) if capture.complete else ""
     except OSError as error:
         return refuse(shown, f"it cannot be read: {error.strerror or type(error).__name__}")
+    return replace(capture, complete=False, reason=cut) if cut else capture
 
 
 def refuse(path: str, reason: str) -> Capture:

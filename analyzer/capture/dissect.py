@@ -38,7 +38,7 @@ _ROOT_WARNING: Final = "Running as user"
 _SHOWN_LETTERS: Final = 300
 _USAGE_STATUS: Final = 1
 """tshark's exit status when it does not accept its arguments."""
-_DAMAGE: Final = ("cut short", "damaged or corrupt", "crc error")
+_DAMAGE: Final = ("cut short", "damaged or corrupt")
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Ending:
     seconds: float = 0.0
     """How long it was given."""
     error: str = ""
-    """The last line of its standard error that matters."""
+    """What it said on standard error, in one line."""
     overdue: bool = False
     unfinished: bool = False
     """Its output stopped within a row."""
@@ -59,7 +59,7 @@ class Ending:
     @property
     def refused(self) -> bool:
         """Whether tshark would not open the file at all, as opposed to finding damage in it."""
-        return not any(words in self.error for words in _DAMAGE)
+        return bool(self.status and self.status > 0) and not any(words in self.error for words in _DAMAGE)
 
 
 class Batches:
@@ -109,7 +109,8 @@ class ColumnCapture(pyshark.FileCapture):  # type: ignore[misc] # pyshark has no
 
     def __init__(self, path: Path, tshark: Tshark, home: str, deadline: float, cancelled: threading.Event) -> None:
         """Prepare; tshark starts when iteration does."""
-        self._loop = asyncio.new_event_loop()
+        # A loop asked of asyncio's policy could be anyone's, and the policy is on its way out.
+        self._loop = asyncio.SelectorEventLoop()
         self._tshark = tshark
         self._home = home
         self._deadline = deadline
@@ -179,13 +180,12 @@ class ColumnCapture(pyshark.FileCapture):  # type: ignore[misc] # pyshark has no
 
 
 def _complaint(text: bytes) -> str:
-    """Return the last line of standard error that says something, made printable and short."""
-    lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines()]
-    said = [line for line in lines if line and not line.startswith(_ROOT_WARNING)]
-    line = said[-1].removeprefix("tshark: ") if said else ""
+    """Return what standard error says, as one line made printable and short."""
+    lines = [line.strip().removeprefix("tshark: ") for line in text.decode("utf-8", "replace").splitlines()]
+    said = " ".join(line for line in lines if line and not line.startswith(_ROOT_WARNING))
     # The path is the user's own, and absolute: it would make two reports differ.
-    line = re.sub(r'The file ".*" (?=appears|isn|is )', "the file ", line)
-    return "".join(letter if letter.isprintable() else "?" for letter in line)[:_SHOWN_LETTERS]
+    said = re.sub(r'The file ".*?" (?=appears|isn|contains|can)', "the file ", said)
+    return "".join(letter if letter.isprintable() else "?" for letter in said)[:_SHOWN_LETTERS]
 
 
 def _loop_runs() -> bool:

@@ -27,7 +27,6 @@ BATCH_BYTES: Final = 1 << 20
 _PIPE_BYTES: Final = 1 << 20
 _ERROR_BYTES: Final = 1 << 16
 _SLICE_SECONDS: Final = 0.5
-_GRACE_SECONDS: Final = 5.0
 _OPEN_FILES: Final = 256
 
 
@@ -125,14 +124,15 @@ class Child:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     async def wait(self) -> int:
-        """Return the exit status, for which a child that closed its output is given until its deadline, then killed."""
-        left = min(max(self.deadline - time.monotonic(), 0.1), max(_GRACE_SECONDS, self.deadline - time.monotonic()))
-        try:
-            return self.process.wait(timeout=left)
-        except subprocess.TimeoutExpired:
-            self.overdue = True
-            self.kill()
-            return self.process.wait()
+        """Return the exit status; a child that has closed its output but lives is killed when its time is up."""
+        while True:
+            left = self.deadline - time.monotonic()
+            try:
+                return self.process.wait(timeout=min(max(left, 0), _SLICE_SECONDS))
+            except subprocess.TimeoutExpired:
+                if left <= 0 or self.cancelled.is_set():
+                    self.overdue = left <= 0
+                    self.kill()
 
     def close(self) -> None:
         """Kill what still runs, reap it, close the pipes."""

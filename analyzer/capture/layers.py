@@ -50,8 +50,10 @@ class Layers:
     """4 or 6: the version of the outermost IP header, 0 when there is none."""
     link_length: int = -1
     """Bytes before the outermost IP header, -1 when the names do not tell."""
+    adjacent: bool = False
+    """It follows the IP header that carries it, nothing between."""
     direct: bool = False
-    """The outermost IP header carries it at once, nothing between."""
+    """And that IP header is the outermost."""
     quote: int = 0
     """4 or 6: the version of the ICMP error that quotes it, 0 when it is no quote."""
     error: int = 0
@@ -94,6 +96,7 @@ def read(protocols: bytes) -> Layers:
         ethernet=max(names[:end].count("eth") - 1, 0),
         outer=outer,
         link_length=link_length,
+        adjacent=end == place + 1,
         direct=len(carriers) == 1 and end == place + 1,
         quote=quote,
         error=error,

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from analyzer.capture.containers import LZ4_MAGIC, ZSTD_MAGIC
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -29,9 +31,8 @@ _PCAPS: Final = frozenset(
     for order in ("big", "little")
 )
 _PCAPNG: Final = bytes.fromhex("0a0d0d0a")
+_SNOOP: Final = b"snoop\0\0\0"
 _GZIP: Final = bytes.fromhex("1f8b")
-_ZSTD: Final = bytes.fromhex("28b52ffd")
-_LZ4: Final = bytes.fromhex("04224d18")
 _REFUSED: Final = (
     (b"BZh", "bzip2"),
     (bytes.fromhex("fd377a585a00"), "xz"),
@@ -90,8 +91,8 @@ def _walk(folder: str) -> Iterator[str]:
 def examine(path: str | Path) -> str:
     """Return why the file at `path` cannot be a capture, in one line; empty when its first bytes say it is one.
 
-    Knows pcap (both byte orders, micro- and nanoseconds, the modified kinds), pcapng, and gzip, zstd and lz4 of those;
-    what lies inside zstd and lz4 is for tshark to tell.
+    Knows pcap (both byte orders, micro- and nanoseconds, the modified kinds), pcapng, snoop (RFC 1761), and gzip, zstd and
+    lz4 of those; what lies inside zstd and lz4 is for tshark to tell.
     """
     given = os.fspath(path)
     try:
@@ -113,16 +114,21 @@ def _judge(head: bytes, path: str) -> str:
     """Return why a file that begins with `head` cannot be a capture."""
     if not head:
         return "the file is empty"
-    if head.startswith((_ZSTD, _LZ4)):
+    if head.startswith((ZSTD_MAGIC, LZ4_MAGIC)):
         return ""
     if head.startswith(_GZIP):
         return _judge_gzip(path)
-    if head[:_MAGIC_BYTES] in _PCAPS or head.startswith(_PCAPNG):
+    if _is_capture(head):
         return ""
     name = next((name for magic, name in _REFUSED if head.startswith(magic)), "")
     if name:
         return f"it is a {name} file: decompress it first"
     return "it is not a capture: neither pcap nor pcapng, nor gzip, zstd or lz4 of those"
+
+
+def _is_capture(head: bytes) -> bool:
+    """Whether an uncompressed file that begins with `head` says it is a capture."""
+    return head[:_MAGIC_BYTES] in _PCAPS or head.startswith((_PCAPNG, _SNOOP))
 
 
 def _judge_gzip(path: str) -> str:
@@ -132,11 +138,11 @@ def _judge_gzip(path: str) -> str:
 
     try:
         with gzip.open(path) as file:
-            head = file.read(_MAGIC_BYTES)
+            head = file.read(len(_SNOOP))
     except (OSError, EOFError, zlib.error):
         return "it is a damaged gzip file: not one byte of it can be decompressed"
     if not head:
         return "it is an empty gzip file"
-    if head in _PCAPS or head == _PCAPNG:
+    if _is_capture(head):
         return ""
     return "it is a gzip file that holds no capture"

@@ -210,6 +210,7 @@ class Gathering:
         }
         found["checksum_state"] = self._judge_checksums(view, found)
         found["header_captured"] = _measure_headers(found)
+        _restore_payloads(view, found, version, ordinal)
         found["payload_captured"] = _measure_payloads(view, found, version, ordinal)
         for name in ("seq", "ack", "flags"):
             found[name] = np.maximum(found[name], 0)
@@ -349,6 +350,21 @@ def _measure_headers(found: dict[str, Ints]) -> Ints:
         default=_PORTS_BYTES,
     )
     return np.where(stated >= 0, np.minimum(decoded, stated), decoded)
+
+
+def _restore_payloads(view: View, found: dict[str, Ints], version: Ints, ordinal: Ints) -> None:
+    """Set the payload length to what the IP header says where the frame itself is shorter, which is all tshark goes by.
+
+    The checksum of such a segment covers bytes that are not there.
+    """
+    total = view.either("ip.len", "ipv6.plen", version, ordinal).numbers()
+    network = np.where(version == 4, view.cells("ip.hdr_len", ordinal).numbers(), 0)  # noqa: PLR2004 - an IP version
+    stated = total - network - found["header_length"]
+    less = (view.fact(lambda entry: entry.adjacent) == 1) & (total > 0) & (found["payload_length"] >= 0) & ~found["fragment"].astype(bool)
+    less &= stated > found["payload_length"]
+    if less.any():
+        found["payload_length"] = np.where(less, stated, found["payload_length"])
+        found["checksum_state"] = np.where(less, tables.CHECKSUM_UNVERIFIED, found["checksum_state"])
 
 
 def _measure_payloads(view: View, found: dict[str, Ints], version: Ints, ordinal: Ints) -> Ints:
