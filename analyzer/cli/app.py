@@ -112,8 +112,9 @@ def _end(call: Any) -> int:  # noqa: ANN401 - any callable; one return an end
     except Terminated:
         return Exit.TERMINATED
     except BrokenPipeError:
-        _drop_output()
-        return Exit.CLOSED_PIPE
+        return _leave()
+    except SystemExit as end:
+        return _leave() if isinstance(end.__context__, BrokenPipeError) else int(end.code or 0)
     except Exception as error:  # noqa: BLE001 - this is where every other exception ends
         return _confess(error)
     return int(status or Exit.CLEAN)
@@ -131,9 +132,10 @@ def _refuse(error: typer.TyperException) -> int:
     return Exit.USAGE
 
 
-def _drop_output() -> None:
+def _leave() -> int:
     """Let the interpreter's last flush go nowhere: whoever read standard output has left."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return Exit.CLOSED_PIPE
 
 
 def _confess(error: Exception) -> int:

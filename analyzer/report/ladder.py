@@ -20,6 +20,8 @@ from analyzer.tables import NO_TIME
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import pandas as pd
+
     from analyzer.model import Report
     from analyzer.report import Layout
 
@@ -32,6 +34,7 @@ _NARROWEST: Final = 34
 _SHOWN: Final = 60
 """Segments drawn at most."""
 _STYLE_OF_SEVERITY: Final = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+_LEGEND: Final = "States: as each side's own segments prove them (and as the textbook draws them, where that differs)."
 _MARK: Final = {"error": "✗", "warning": "!", "note": "·"}
 
 
@@ -63,7 +66,7 @@ class Words:
 Record = dict[str, Any]
 
 
-def _records(table: Any) -> list[Record]:  # noqa: ANN401 - a DataFrame; named so would import pandas' types into a protocol
+def _records(table: pd.DataFrame) -> list[Record]:
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
@@ -90,10 +93,23 @@ _CLIENT_BY: Final = {
 }
 
 
+def _fill_relative(steps: Sequence[Record]) -> None:
+    """Give segments their relative numbers where no ISN was accepted: they count from the first SYN that side sent."""
+    for side, peer in (("client", "server"), ("server", "client")):
+        origin = next((step["seq"] for step in steps if step["by"] == side and "S" in step["flags"]), None)
+        if origin is None:
+            continue
+        for step in steps:
+            if step["by"] == side and step["seq_relative"] < 0:
+                step["seq_relative"] = (step["seq"] - origin) % (1 << 32)
+            if step["by"] == peer and step["ack"] >= 0 and step["ack_relative"] < 0:
+                step["ack_relative"] = (step["ack"] - origin) % (1 << 32)
+
+
 def _head(page: Page, flow: Record, path: str, words: Words) -> None:
     client, server = _endpoints(flow)
     style = {"opened": "bold green", "not-opened": "bold yellow", "broken": "bold red"}.get(flow["outcome"], "bold cyan")
-    excused = ", expected" if flow["excused"] else ""
+    excused = ", expected" if flow["excused"] and flow["outcome"] != "opened" else ""
     page.add((flow["flow_id"], "bold"), "  ", printable(path))
     page.add("client   ", client, f"  ({_CLIENT_BY.get(flow['client_by'], flow['client_by'])})")
     page.add("server   ", server)
@@ -213,6 +229,8 @@ def _rungs(page: Page, steps: Sequence[Record], findings: Sequence[Record]) -> N
             _tell(page, finding)
     if len(steps) > _SHOWN:
         page.add((f"… {wording.count(len(steps) - _SHOWN, 'more segment')} not drawn", "dim"))
+    if any(_textbook(step, side) for step in steps[:_SHOWN] for side in ("client", "server")):
+        page.add((_LEGEND, "dim"), wrap=True)
     if at.get(-1):
         page.add("")
     for finding in at.get(-1, []):
@@ -227,15 +245,14 @@ def _explain(page: Page, findings: Sequence[Record], words: Words) -> None:
         if said is None:
             continue
         page.add((printable(rule), "bold"), f": {printable(said.title)}", indent=2, wrap=True)
-        for paragraph in " ".join(said.why.split()), _causes(said.causes):
-            for line in wrap(printable(paragraph), page.width - 2, break_on_hyphens=False):
-                page.add("  " + line)
+        for line in wrap(printable(" ".join(said.why.split())), page.width - 2, break_on_hyphens=False):
+            page.add("  " + line)
+        if said.causes:
+            page.add("  Usual causes:")
+        for cause in said.causes:
+            page.add(f"  - {printable(cause)}", indent=4, wrap=True)
         page.add((f"  pcaplint rules explain {printable(rule)}", "dim"))
         page.add("")
-
-
-def _causes(causes: tuple[str, ...]) -> str:
-    return f"Usual causes: {'; '.join(cause.rstrip('.') for cause in causes)}." if causes else ""
 
 
 def render(report: Report, flow: str, words: Words, layout: Layout) -> str:
@@ -245,6 +262,7 @@ def render(report: Report, flow: str, words: Words, layout: Layout) -> str:
     """
     page, record = Page(layout), pick(report, flow)
     steps = _records(report.steps[report.steps["flow_id"] == record["flow_id"]])
+    _fill_relative(steps)
     findings = _records(report.findings[report.findings["flow_id"] == record["flow_id"]])
     _head(page, record, report.captures[record["capture"]].path, words)
     _rungs(page, steps, findings)

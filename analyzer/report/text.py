@@ -76,11 +76,17 @@ class Page:
     def add(self, *parts: str | Text | tuple[str, str], indent: int = 0, wrap: bool = False) -> None:
         """Add one line made of plain, styled or (text, style) parts; a wrapped one continues below its indent."""
         text = Text.assemble(*parts)
-        for number, line in enumerate(text.wrap(self._console, self.width - indent) if wrap else [text]):
-            line.rstrip()
-            self._write(Text(" " * indent).append_text(line) if number else line)
+        if not wrap or text.cell_len <= self.width:
+            self._write(text)
+            return
+        first = text.wrap(self._console, self.width)[0]
+        rest = text.plain[len(first.plain) :]
+        self._write(first)
+        for line in text[len(text.plain) - len(rest.lstrip()) :].wrap(self._console, self.width - indent) if rest.strip() else ():
+            self._write(Text(" " * indent).append_text(line))
 
     def _write(self, line: Text) -> None:
+        line.rstrip()
         if self._color:
             self._console.print(line, soft_wrap=True)
         else:
@@ -122,7 +128,7 @@ def _findings(report: Report, chosen: set[str]) -> dict[str, list[dict[str, Any]
 
 
 def _verdict(flow: dict[str, Any], standing: int) -> str:
-    if standing == tally.EXPECTED:
+    if standing == tally.EXPECTED and flow["excused"] and flow["outcome"] != "opened":
         return f"{flow['verdict']}, expected"
     return f"{flow['verdict']}, inconclusive" if flow["inconclusive"] else str(flow["verdict"])
 

@@ -52,7 +52,7 @@ def test_a_finding_stands_below_the_segment_that_settled_it(report: Report) -> N
     lines = draw(report, "f2")
     synack = next(number for number, line in enumerate(lines) if line.startswith("#15"))
     assert "✗ error synack-ack-wrong" in lines[synack + 2]
-    assert lines[synack + 3].strip() == "[frames 14, 15]" or lines[synack + 3].startswith("#18")
+    assert any(line.startswith("#18") for line in lines[synack + 3 : synack + 5])
 
 
 def test_segments_show_direction_numbers_and_states(report: Report) -> None:
@@ -64,6 +64,7 @@ def test_segments_show_direction_numbers_and_states(report: Report) -> None:
     assert "seq 4294967295  ack 1002" in lines[syn + 3]
     assert "(SYN_RECEIVED)" in lines[syn + 1]
     assert "(" not in lines[syn + 3]
+    assert "as the textbook draws them" in " ".join(lines)
     assert "0.000 ms" in lines[syn + 1]
     assert "0.510 ms" in lines[syn + 3]
 
@@ -77,7 +78,7 @@ def test_repeats_and_missing_times_are_told(report: Report) -> None:
 def test_what_it_means_is_told_in_words(report: Report) -> None:
     text = " ".join(" ".join(draw(report, "f2")).split())
     assert "Both sides spoke, but no acceptable SYN+ACK" in text
-    assert "A conforming client answers with a reset. Usual causes: a forged answer; a late one." in text
+    assert "A conforming client answers with a reset. Usual causes: - a forged answer - a late one." in text
     assert "pcaplint rules explain synack-ack-wrong" in text
     assert "Wireshark: ip.addr == 10.0.0.5 && tcp.port == 40112" in text
 
