@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from analyzer.capture import options
-from analyzer.tables import FIN, RST, SYN
+from analyzer.tables import ACK, FIN, RST, SYN
 
 if TYPE_CHECKING:
     from analyzer.flows import Connections
@@ -94,7 +94,7 @@ def _segments(connections: Connections) -> dict[str, Array]:
     columns["window"] = np.where(captured >= WINDOW_END, picked["window"].to_numpy(), -1).astype(np.int64)
     columns["kind"] = np.where(readable[chosen], SEGMENT, UNREADABLE).astype(np.int8)
     columns["header_cut"] = captured < picked["header_length"].to_numpy()
-    columns["stale"] = picked["stale"].to_numpy() if "stale" in picked else np.zeros(len(chosen), bool)
+    columns["stale"] = _stale(columns, connections.flows["follows"].to_numpy())
     for name in ("icmp_version", "icmp_type", "icmp_code"):
         columns[name] = np.full(len(chosen), -1, np.int16)
     decoded = options.decode(connections.option_bytes, picked["option_start"].to_numpy(), picked["option_length"].to_numpy())
@@ -103,6 +103,18 @@ def _segments(connections: Connections) -> dict[str, Array]:
     columns["tfo"] = decoded["tfo_cookie_length"].to_numpy()
     columns["options"] = _fingerprints(connections.option_bytes, picked["option_start"].to_numpy(), picked["option_length"].to_numpy())
     return columns
+
+
+def _stale(columns: dict[str, Array], follows: Array) -> Array:
+    """Return which SYN+ACKs answer a SYN of the connection before between the same ports, and none of their own."""
+    flow, kind = columns["flow"].astype(np.int64), columns["flags"] & (SYN | ACK)
+    older = follows.astype(np.int64)[flow]
+    stale: Array = (kind == SYN | ACK) & (older >= 0)
+    if stale.any():
+        asked = (flow << 32 | columns["seq"])[kind == SYN]
+        answered = (columns["ack"].astype(np.int64) - 1) & 0xFFFFFFFF
+        stale &= np.isin(older << 32 | answered, asked) & ~np.isin(flow << 32 | answered, asked)
+    return stale
 
 
 def _near(flow: Array, by_client: Array, flags: Array, readable: Array) -> Array:
