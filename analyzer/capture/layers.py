@@ -52,8 +52,8 @@ class Layers:
     """Bytes before the outermost IP header, -1 when the names do not tell."""
     adjacent: bool = False
     """It follows the IP header that carries it, nothing between."""
-    direct: bool = False
-    """And that IP header is the outermost."""
+    alone: bool = False
+    """That IP header is the only one before it."""
     quote: int = 0
     """4 or 6: the version of the ICMP error that quotes it, 0 when it is no quote."""
     error: int = 0
@@ -97,7 +97,7 @@ def read(protocols: bytes) -> Layers:
         outer=outer,
         link_length=link_length,
         adjacent=end == place + 1,
-        direct=len(carriers) == 1 and end == place + 1,
+        alone=len(carriers) == 1,
         quote=quote,
         error=error,
         sender=sender,
@@ -146,13 +146,12 @@ def _tunnels(names: list[str]) -> tuple[str, ...]:
 def show_tunnels(layers: Layers, numbers: dict[str, bytes]) -> str:
     """Return the tunnels of a frame as gre:42/vxlan:7; `numbers` has tshark's cell for each of `TUNNELS`."""
     left = {name: [part for part in cell.decode("ascii", "replace").split(",") if part] for name, cell in numbers.items()}
+    # With fewer numbers than headers it is not known whose they are.
+    left = {name: values for name, values in left.items() if len(values) == layers.tunnels.count(name)}
     shown = []
     for name in layers.tunnels:
-        values = left.get(name, [])
-        # With fewer numbers than headers it is not known whose they are.
-        number = values.pop(0) if len(values) >= 1 else ""
         label = "pppoe" if name == "pppoes" else name
-        shown.append(f"{label}:{_decimal(number)}" if number else label)
+        shown.append(f"{label}:{_decimal(left[name].pop(0))}" if name in left else label)
     return "/".join(shown)
 
 

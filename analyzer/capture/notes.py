@@ -36,7 +36,7 @@ def _describe_frames(counts: Counts) -> Iterator[Note]:
     """Give the notes on what frames held."""
     if counts.short:
         yield Note("captured-short", f"{_frames(counts.short)} captured short: only their first bytes are in the file")
-    if counts.unread:
+    if counts.unread > 0:
         text = f"{_frames(counts.unread)} carrying TCP without a TCP header that can be read: fragments without the rest, or cut too short"
         yield Note("tcp-unread", text)
     if counts.unquoted:

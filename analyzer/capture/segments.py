@@ -172,7 +172,9 @@ class Gathering:
         stated = (view.cells("ip.proto", last).numbers() == _TCP) | (view.cells("ipv6.nxt", last).numbers() == _TCP)
         stated |= view.cells("ipv6.fraghdr.nxt", last).numbers() == _TCP
         fragments = np.maximum(view.cells("ip.fragment.count", last).numbers(), view.cells("ipv6.fragment.count", last).numbers())
-        counts.unread += int((stated & ~carries).sum() - np.maximum(fragments[carries] - 1, 0).sum())
+        # In a tunnel the fragments may be of what carries the tunnel, and state no TCP.
+        whole = carries & (view.fact(lambda entry: entry.alone) == 1)
+        counts.unread += int((stated & ~carries).sum() - np.maximum(fragments[whole] - 1, 0).sum())
         for place, times in enumerate(np.bincount(view.codes, minlength=len(protocols)).tolist()):
             if not view.kinds[place].outer and times:
                 name = protocols[place].decode("ascii", "replace") or "nothing"
@@ -382,7 +384,7 @@ def _measure_payloads(view: View, found: dict[str, Ints], version: Ints, ordinal
     end = np.where(total > 0, link + total, size)
     header, payload = found["header_length"], found["payload_length"]
     network_length = np.where(version == 4, view.cells("ip.hdr_len", ordinal).numbers(), _IPV6_BYTES)  # noqa: PLR2004 - an IP version
-    direct = view.fact(lambda entry: entry.direct) == 1
+    direct = view.fact(lambda entry: entry.adjacent and entry.alone) == 1
     begin = np.where(direct, link + network_length + header, end - payload)
     held = np.clip(captured - begin, 0, np.maximum(payload, 0))
     whole = found["fragment"].astype(bool) | ((captured >= size) & (total <= 0))
