@@ -3,8 +3,8 @@
 What decides. A copy has the same tuple, direction, IP identification, sequence and acknowledgment numbers, flags,
 length, window, checksum and option bytes (so the same TSval) as the frame before it, a TTL equal or lower by 1, and
 comes within 10 ms of the first of its kind. A sender that retransmits takes a new IP identification (RFC 6864 4.3),
-so equal ones prove a copy. An identification of 0, or none (IPv6), proves nothing (RFC 6864 4.1). Then 1 ms is
-allowed, and a copy taken on the same wire (same TTL and MACs) must also
+so equal ones prove a copy. An identification of 0, none (IPv6), or one that a program puts on every packet it makes,
+proves nothing (RFC 6864 4.1). Then 1 ms is allowed, and a copy taken on the same wire (same TTL and MACs) must also
 
 * follow its original without a segment of the peer in between: a retransmission faster than a timer is an answer to
   something the peer sent;
@@ -38,6 +38,8 @@ UNPROVEN_NS: Final = 1_000_000
 _SAME: Final = ("seq", "ack", "flags", "payload_length", "ip_id", "checksum", "window", "urgent", "header_length", "option_length")
 _FULL_HEADER: Final = 20
 _CHUNK: Final = 1 << 16
+_SAMPLE: Final = 1 << 12
+"""Segments of a capture from which to learn whether identifications vary."""
 _ODD: Final = tuple(np.uint64(value) for value in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93))
 
 
@@ -59,9 +61,9 @@ def find(joined: Joined, tuples: Tuples) -> Copies:
     """Find the frames that are copies of an earlier frame of their tuple."""
     candidates = _candidates(joined, tuples)
     if len(candidates):
-        runs = _runs(joined, tuples, candidates)
-        copy, original = _within_limit(joined, runs)
-        copy, original = _drop_unproven(joined, tuples, copy, original)
+        telling = _telling(joined, tuples, candidates)
+        copy, original = _within_limit(joined, _runs(joined, tuples, candidates), telling)
+        copy, original = _drop_unproven(joined, tuples, telling, copy, original)
         order = np.argsort(copy)
         copy, original = copy[order], original[order]
         return Copies(copy, _routed(joined.segments, copy, original))
@@ -99,6 +101,27 @@ def _mix(joined: Joined, tuples: Tuples, index: Ints | slice) -> npt.NDArray[np.
     mixed *= _ODD[3]
     mixed ^= mixed >> np.uint64(31)
     return mixed
+
+
+def _telling(joined: Joined, tuples: Tuples, candidates: Ints) -> Bools:
+    """Return, per row of the capture, whether its IP identification tells frames apart."""
+    ids = joined.segments["ip_id"]
+    captures = joined.segments["capture"]
+    constant = np.zeros(int(captures.max(initial=0)) + 1, np.int64)
+    bounds = np.searchsorted(captures, np.arange(len(constant) + 1))
+    for capture in np.unique(captures[candidates]).tolist():
+        rows = np.arange(bounds[capture], min(bounds[capture + 1], bounds[capture] + _SAMPLE))
+        constant[capture] = _constant(ids[rows], _mix(joined, tuples, rows))
+    telling: Bools = (ids > 0) & (ids != constant[captures])
+    return telling
+
+
+def _constant(ids: Array, frames: Array) -> int:
+    """Return the identification that most different frames carry, 0 when there is none or a single frame has it."""
+    ids = ids[np.unique(frames, return_index=True)[1]]
+    middle = int(np.partition(ids, len(ids) // 2)[len(ids) // 2])
+    share = int((ids == middle).sum())
+    return middle if share > 1 and 2 * share > len(ids) else 0
 
 
 def _runs(joined: Joined, tuples: Tuples, rows: Ints) -> _Runs:
@@ -149,10 +172,10 @@ def _same_options(joined: Joined, before: Ints, after: Ints) -> Bools:
     return same
 
 
-def _within_limit(joined: Joined, runs: _Runs) -> tuple[Ints, Ints]:
+def _within_limit(joined: Joined, runs: _Runs, telling: Bools) -> tuple[Ints, Ints]:
     """Return (copy, original) positions: each run's rows no further from its first than the limit, and so on from the next."""
     times = joined.segments["time"][runs.positions]
-    limits = np.where(joined.segments["ip_id"][runs.positions] > 0, PROVEN_NS, UNPROVEN_NS)
+    limits = np.where(telling[runs.positions], PROVEN_NS, UNPROVEN_NS)
     firsts = np.flatnonzero(runs.starts)
     run = np.cumsum(runs.starts) - 1
     original = firsts[run]
@@ -181,10 +204,10 @@ def _routed(columns: dict[str, Array], copy: Ints, original: Ints) -> Bools:
     return different
 
 
-def _drop_unproven(joined: Joined, tuples: Tuples, copy: Ints, original: Ints) -> tuple[Ints, Ints]:
+def _drop_unproven(joined: Joined, tuples: Tuples, telling: Bools, copy: Ints, original: Ints) -> tuple[Ints, Ints]:
     """Leave out what may be a host's own repetition, as the module's docstring says."""
     columns = joined.segments
-    certain = (columns["ip_id"][copy] > 0) | _routed(columns, copy, original)
+    certain = telling[copy] | _routed(columns, copy, original)
     if certain.all():
         return copy, original
     kept = certain.copy()

@@ -129,11 +129,11 @@ class Tuple:
 
     def _syn(self, event: Event) -> None:
         key = (event.side, event.seq)
-        if event.seq in self._isns[event.side]:
+        if self._came_late(event):
+            self._candidate(event)
+        elif event.seq in self._isns[event.side]:
             if self._finished_at != NEVER and not self._retried(event):
                 self._cut(event)
-        elif self._came_late(event):
-            self._candidate(event)
         elif self._finished_at != NEVER:
             # The SYN whose challenge ACK made its sender reset the old connection is the one that opens the new.
             self._cut(self._pending.get(key, event))
@@ -235,11 +235,12 @@ class Tuple:
         return bool(self._isns[0] or self._isns[1])
 
     def _synack_came_late(self, event: Event) -> bool:
-        """Whether the file's first segment is the one that answers this SYN+ACK."""
+        """Whether this SYN+ACK opened the very connection whose later segments the file shows first."""
         first = self._opening
-        if first is None or self.cuts or self._synacks[event.side] or first.side == event.side:
+        if first is None or self.cuts or self._synacks[event.side] or abs(event.time - first.time) > _REORDERED_NS:
             return False
-        return first.acknowledges and first.seq == event.ack and (first.ack - event.seq - 1) & _MASK < _NEAR
+        ours, theirs = (first.seq, first.ack) if first.side == event.side else (first.ack, first.seq)
+        return first.acknowledges and (ours - event.seq - 1) & _MASK < _NEAR and (theirs - event.ack) & _MASK < _NEAR
 
     def _lost_its_syn(self, event: Event) -> bool:
         """Whether a SYN+ACK that fits nothing is the start of a connection whose SYN was not captured."""

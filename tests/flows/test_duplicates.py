@@ -63,6 +63,19 @@ CASES = {
         [],
     ),
     "IPv6, a reset a segment": (f"{V6}{OPEN}< R 301:301(0)\n+0.0001 < R 301:301(0)", [], []),
+    "one identification on every packet: a script's": (
+        (
+            "> S 100:100(0) id 1\n< S. 300:300(0) ack 101 id 1\n> . 101:101(0) ack 301 id 1\n"
+            "> P. 101:117(16) ack 301 id 1\n+0.0014 > P. 101:117(16) ack 301 id 1"
+        ),
+        [],
+        [],
+    ),
+    "one identification on a third of the packets": (
+        "> S 100:100(0) id 1\n+0.005 > S 100:100(0) id 1\n< S. 300:300(0) ack 101 id 2\n> . 101:101(0) ack 301 id 3",
+        [2],
+        [],
+    ),
     "other direction": ("> S 5:5(0) id 7\n< S 5:5(0) id 7", [], []),
     "header cut": (f"{DATA} id 7 cut 18\n{DATA} id 7 cut 18", [], []),
 }

@@ -140,6 +140,19 @@ CASES = {
         [1],
         [""],
     ),
+    "a file in random order": (
+        """
+> . 222:222(0) ack 402
+-0.001 < F. 401:401(0) ack 222
+-0.1 < . 301:301(0) ack 221
+-0.1 < S. 300:300(0) ack 101
++0.1 > F. 221:221(0) ack 401
+-0.1 > S 100:100(0)
++0.1 > P. 101:221(120) ack 301
+""",
+        [1],
+        [""],
+    ),
     "refusal before its SYN in the file": ("< R. 0:0(0) ack 101\n> S 100:100(0)", [1], [""]),
     "the end of an older connection first": ("> F. 5:5(0) ack 9\n< F. 9:9(0) ack 6\n> . 6:6(0) ack 10" + AGAIN, [1, 4], ["", "closed"]),
     "an older connection's data first": ("> P. 5:9(4) ack 9\n< . 9:9(0) ack 9" + AGAIN, [1, 3], ["", "active"]),
