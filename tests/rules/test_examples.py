@@ -40,6 +40,8 @@ def _judge(example: Example, where: str) -> opening.Judged:
 def test_example_does_what_it_says(finding: Finding, example: Example) -> None:
     judged = _judge(example, finding.id)
     found = set(judged.findings["id"])
+    # A place in a message that nothing filled reads as a question mark.
+    assert [message for message in judged.findings["message"] if "?" in message or "{" in message] == []
     assert (finding.id in found) == example.fires, f"{example.note}\n{example.segments}found: {sorted(found)}"
 
 
@@ -55,6 +57,7 @@ def test_every_row_that_emits_is_reached_by_an_example() -> None:
     captures = [
         notation.capture(notation.parse(example.segments), path=f"{id_}-{number}")
         for id_, finding in loaded.findings.items()
+        if finding.family == "handshake"
         for number, example in enumerate(finding.examples, 1)
     ]
     judged = opening.judge(flows.group(captures), loaded)
