@@ -51,11 +51,15 @@ def list_(*, format_name: ListFormat = "text", extra: options.Rules = None, colo
         for finding in ruleset.findings.values():
             if finding.family == family:
                 style = _STYLES[finding.severity]
-                page.add("  ", finding.id.ljust(longest), "  ", (finding.severity.ljust(7), style), "  ", printable(finding.title))
+                _item(page, finding.id.ljust(longest), (finding.severity, style), finding.title)
     page.add(("verdicts", "bold"))
     for verdict in ruleset.verdicts:
-        page.add("  ", verdict.name.ljust(longest), "  ", verdict.counts_as.ljust(7), "  ", printable(verdict.meaning))
+        _item(page, verdict.name.ljust(longest), (verdict.counts_as, ""), verdict.meaning)
     output.write([page.take()], None)
+
+
+def _item(page: Page, name: str, level: tuple[str, str], text: str) -> None:
+    page.add("  ", name, "  ", (level[0].ljust(7), level[1]), "  ", printable(text), indent=len(name) + 13, wrap=True)
 
 
 def _json(ruleset: RuleSet) -> Iterator[str]:

@@ -225,9 +225,13 @@ def _finding(page: Page, finding: dict[str, Any]) -> None:
 
 
 def _capture(page: Page, capture: Summary, connections: int, *, quiet: bool) -> None:
-    packets = wording.count(capture.packets, "packet")
-    page.add((printable(capture.path), "bold"), f": {wording.count(connections, 'connection')} in {packets}")
-    if capture.status in _STATUS_WORDS:
+    path = (printable(capture.path), "bold")
+    if capture.status == "unreadable":
+        page.add(path, ": ", (_STATUS_WORDS["unreadable"], "bold red"))
+        page.add(f"  {printable(capture.reason)}", indent=4, wrap=True)
+    else:
+        page.add(path, f": {wording.count(connections, 'connection')} in {wording.count(capture.packets, 'packet')}")
+    if capture.status in {"incomplete", "nothing-checked"}:
         reason = f": {printable(capture.reason)}" if capture.reason else ""
         page.add("  ", (_STATUS_WORDS[capture.status], "bold red"), reason, indent=4, wrap=True)
     for note in capture.expectations:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,7 @@ def test_the_list_holds_every_rule_and_verdict(pcaplint: Run) -> None:
     status, out, _ = pcaplint("rules", "list")
     assert status == 0
     findings, verdicts = (
-        {line.split()[0]: line.split()[1] for line in part.splitlines() if line.startswith("  ")} for part in out.split("\nverdicts\n")
+        {line.split()[0]: line.split()[1] for line in part.splitlines() if re.match(r"  \S", line)} for part in out.split("\nverdicts\n")
     )
     ruleset = load()
     assert findings == {id_: finding.severity for id_, finding in ruleset.findings.items()}
