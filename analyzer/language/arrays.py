@@ -172,4 +172,4 @@ def _sum(left: Evaluate, right: Evaluate, sign: str, first: str, kind: str) -> E
 
 
 def _countable(values: Any) -> Any:  # noqa: ANN401 - array or scalar
-    return values.astype(np.int64) if isinstance(values, np.ndarray) and values.dtype == np.bool_ else values
+    return values.astype(np.int64, copy=False) if isinstance(values, np.ndarray) else values

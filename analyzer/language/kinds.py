@@ -123,9 +123,9 @@ def _binary_kind(node: Binary, scope: Scope) -> str:
 
 
 def _check_comparable(node: Binary, kinds: tuple[str, str]) -> None:
-    literal = any(isinstance(part, Number) for part in (node.left, node.right))
-    alike = kinds[0] == kinds[1] or (set(kinds) <= NUMERIC and "flag" not in kinds)
-    if not alike or (set(kinds) == {"seq", "int"} and not literal):
+    literal = any(isinstance(part, Number) and part.kind == "int" for part in (node.left, node.right))
+    alike = kinds[0] == kinds[1] and (kinds[0] in NUMERIC or node.sign in {"==", "!="})
+    if not alike and not (literal and set(kinds) in ({"seq", "int"}, {"time", "int"})):
         _refuse(f"{kinds[0]} {node.sign} {kinds[1]} does not fit")
 
 

@@ -120,7 +120,7 @@ def _tokens(text: str) -> list[tuple[str, str, int]]:
     while at < len(text.rstrip()):
         match = _TOKEN.match(text, at)
         if match is None:
-            _fail(text, at, "not a part of the expression language")
+            _fail(text, at + len(text[at:]) - len(text[at:].lstrip()), "not a part of the expression language")
         kind = match.lastgroup or ""
         found.append((kind, match.group(kind), match.start(kind)))
         at = match.end()

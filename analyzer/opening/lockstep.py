@@ -261,7 +261,9 @@ def _apply(step: Step, group: Group, log: Log) -> None:
     emitted = [(report, group.holds(report.when)) for report in step.reports]
     numbers = {name: _number(expression.many(group)) for name, expression in step.say} if step.say else {}
     cites = tuple(group.cited(record) for record in row.cite)
-    evidence = group.steps if row.settles is None else state.held_step[row.settles][flows]
+    evidence = group.steps
+    if row.settles is not None:
+        cites, evidence = (*cites, group.steps), state.held_step[row.settles][flows]
     firing = Firing(group, evidence, cites, numbers)
     for report, where in emitted:
         _emit(report, where, firing, log)

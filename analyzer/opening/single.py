@@ -196,7 +196,9 @@ def _apply(step: Step, flow: Flow, events: dict[tuple[int, str], list[Any]]) -> 
     if emitted or (row.holds is not None and row.holds not in flow.pending):
         said = tuple(-1 if (value := expression.one(flow)) is None else int(value) for _, expression in step.say)
         cites = tuple(_cited(flow, record) for record in row.cite)
-        evidence = flow.position if row.settles is None else flow.held_step[row.settles]
+        evidence = flow.position
+        if row.settles is not None:
+            cites, evidence = (*cites, flow.position), flow.held_step[row.settles]
         for report in emitted:
             flow.note(report.id)
             events.setdefault((report.number, row.id), []).append((flow.everyone, evidence, cites, said))

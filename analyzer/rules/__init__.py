@@ -77,12 +77,13 @@ def load(
     if check:
         for path, entry in known.items():
             source.check(entry, "finding", path)
-    machine = opening.build(document, layers[-1].path if layers else home / "opening.toml")
+    path = layers[-1].path if layers else home / "opening.toml"
+    machine = opening.build(document, path)
     registry = _registry(known)
-    faults = lint(machine, registry) if check or layers else []
+    faults = lint(machine, registry, path) if check or layers else []
     if faults:
         raise RuleError("\n".join(faults))
-    _refuse_unknown({*disabled, *severities}, registry, RuleError)
+    _refuse_unknown({*disabled, *severities}, registry, RuleError, f"{path}: ")
     registry = {id_: replace(entry, severity=severities.get(id_, entry.severity)) for id_, entry in registry.items() if id_ not in disabled}
     return RuleSet(machine, registry, _reported(registry, select, ignore), _digest(home, extra))
 
@@ -150,12 +151,12 @@ def _registry(documents: Mapping[Path, dict[str, Any]]) -> dict[str, Finding]:
     return dict(sorted(found.items()))
 
 
-def _refuse_unknown(ids: Iterable[str], registry: Mapping[str, Finding], error: type[RuleError | UsageError]) -> None:
+def _refuse_unknown(ids: Iterable[str], registry: Mapping[str, Finding], error: type[RuleError | UsageError], where: str = "") -> None:
     for id_ in sorted(ids):
         if id_ not in registry:
             near = get_close_matches(id_, registry, n=3)
             hint = f": did you mean {', '.join(near)}?" if near else ""
-            message = f"no rule is called {id_}{hint}"
+            message = f"{where}no rule is called {id_}{hint}"
             raise error(message)
 
 

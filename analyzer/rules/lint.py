@@ -12,6 +12,7 @@ from analyzer.rules.machine import emitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from analyzer.rules.finding import Finding
     from analyzer.rules.machine import Machine
@@ -20,9 +21,10 @@ SAYABLE = frozenset({"seq", "ack", "len", "window", "ttl", "repeats", "icmp_type
 """What every message may name without its row saying so."""
 
 
-def lint(machine: Machine, findings: Mapping[str, Finding]) -> list[str]:
-    """Return every fault found in `machine` and `findings`, in a fixed order; an empty list when there is none."""
-    return [*_ids(machine), *_shadows(machine), *_verdicts(machine), *_registry(machine, findings), *_messages(machine, findings)]
+def lint(machine: Machine, findings: Mapping[str, Finding], path: Path) -> list[str]:
+    """Return every fault found in `machine`, which was read from `path`, and in `findings`; an empty list when there is none."""
+    own = [*_ids(machine), *_shadows(machine), *_verdicts(machine), *_missing(machine, findings)]
+    return [*(f"{path}: {fault}" for fault in own), *_idle(machine, findings), *_messages(machine, findings)]
 
 
 def _ids(machine: Machine) -> Iterator[str]:
@@ -60,10 +62,14 @@ def _verdicts(machine: Machine) -> Iterator[str]:
         yield f"view {machine.views[-1].name}: the last view must have no condition"
 
 
-def _registry(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str]:
-    ids = emitted(machine)
-    for id_ in sorted(ids - findings.keys()):
+def _missing(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str]:
+    for id_ in sorted(emitted(machine) - findings.keys()):
         yield f"finding {id_}: emitted, but no file describes it"
+
+
+def _idle(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str]:
+    """Finding files that nothing emits, or whose examples do not show both sides."""
+    ids = emitted(machine)
     for id_, finding in sorted(findings.items()):
         if id_ not in ids:
             yield f"{finding.path}: {id_} can never be found: no row, hold or verdict emits it"
@@ -74,11 +80,25 @@ def _registry(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str
 
 
 def _messages(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str]:
-    """Places in a message that no row which emits it fills."""
-    said: dict[str, set[str]] = {}
-    for row in machine.rows:
-        for emit in row.emits:
-            said.setdefault(emit.id, set()).update(name for name, _ in row.say)
+    """Places in a message that some row which emits it does not fill."""
+    said = _said(machine)
     for id_, finding in sorted(findings.items()):
-        for name in sorted(finding.places - SAYABLE - said.get(id_, set())):
-            yield f"{finding.path}: the message has a place for {name}, which nothing fills"
+        for name in sorted(finding.places - SAYABLE):
+            silent = [where for where, names in said.get(id_, ()) if name not in names]
+            if silent:
+                yield f"{finding.path}: the message has a place for {name}, which {silent[0]} does not fill"
+
+
+def _said(machine: Machine) -> dict[str, list[tuple[str, frozenset[str]]]]:
+    """Return, per finding, who emits it and which numbers that one says."""
+    said: dict[str, list[tuple[str, frozenset[str]]]] = {}
+    for row in machine.rows:
+        kept_back = machine.holds[row.holds].at_end if row.holds else ()
+        for emit in (*row.emits, *kept_back):
+            said.setdefault(emit.id, []).append((f"row {row.id}", frozenset(name for name, _ in row.say)))
+    endings = [(f"verdict {verdict.name}", verdict.emits) for verdict in machine.verdicts]
+    endings += [(f"observation {observation.id}", observation.emits) for observation in machine.observations]
+    for where, emits in endings:
+        for emit in emits:
+            said.setdefault(emit.id, []).append((where, frozenset()))
+    return said

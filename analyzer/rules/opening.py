@@ -137,12 +137,19 @@ def _rows(document: dict[str, Any], path: Path, variables: dict[str, str]) -> tu
             row = replace(row, holds=row.id)
             holds[row.id] = _hold(row.id, entry["hold"], where, variables)
             settling += [
-                replace(_row(entry["hold"][how] | {"id": f"{row.id}.{how}"}, where, classes, hold=row.id), settles=row.id)
+                replace(_row(_settlement(entry, how), where, classes, hold=row.id), settles=row.id)
                 for how in ("explained", "confirmed")
                 if how in entry["hold"]
             ]
         rows.append(row)
     return holds, (*settling, *rows)
+
+
+def _settlement(entry: dict[str, Any], how: str) -> dict[str, Any]:
+    """Return the entry of the row that settles the hold of `entry`; it cites and says the same unless it says otherwise."""
+    inherited = {key: entry[key] for key in ("cite", "say") if key in entry}
+    settled: dict[str, Any] = inherited | entry["hold"][how] | {"id": f"{entry['id']}.{how}"}
+    return settled
 
 
 def _hold(id_: str, entry: dict[str, Any], where: str, variables: dict[str, str]) -> Hold:

@@ -19,6 +19,8 @@ from analyzer.errors import RuleError
 MAX_BYTES: Final = 64_000
 MAX_DEPTH: Final = 16
 MAX_KEY_PARTS: Final = 8
+_STRING: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'")
+_LONG_KEY: Final = re.compile(rf"(?:[\w-]+[ \t]*\.[ \t]*){{{MAX_KEY_PARTS}}}")
 
 
 def shipped() -> Path:
@@ -43,21 +45,22 @@ def read(path: Path, *, limit: int = MAX_BYTES) -> dict[str, Any]:
         text = raw.decode()
         _bound(text)
         return tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        message = f"{path}: {str(error) or 'nested too deeply'}"
+    except RecursionError:
+        message = f"{path}: nested too deeply"
+        raise RuleError(message) from None
+    except ValueError as error:
+        message = f"{path}: {error}"
         raise RuleError(message) from None
 
 
 def _bound(text: str) -> None:
     """Refuse nesting that would exhaust the parser, before the parser sees it (tomllib recurses, and dotted keys cost squares)."""
     for number, line in enumerate(text.splitlines(), 1):
-        bare = re.sub(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'", "", line)
-        depth = max(bare.count("["), bare.count("{"))
-        if depth > MAX_DEPTH:
+        bare = _STRING.sub("s", line)
+        if max(bare.count("["), bare.count("{")) > MAX_DEPTH:
             message = f"nested too deeply (line {number})"
             raise ValueError(message)
-        key = bare.split("=", 1)[0]
-        if "=" in bare and " " not in key.strip() and key.count(".") >= MAX_KEY_PARTS:
+        if _LONG_KEY.search(bare):
             message = f"a key of more than {MAX_KEY_PARTS} parts (line {number})"
             raise ValueError(message)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,6 @@ from analyzer import flows, notation, opening, rules
 from analyzer.errors import RuleError, UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from analyzer.rules import RuleSet
 
 HEAD = 'schema = 1\nextends = "opening"\n'
@@ -235,7 +234,7 @@ def test_last_verdict_must_have_no_condition() -> None:
 
     loaded = rules.load()
     machine = replace(loaded.machine, verdicts=loaded.verdicts[:-1])
-    assert f"verdict {machine.verdicts[-1].name}: the last verdict must have no condition" in lint(machine, loaded.findings)
+    assert f"opening.toml: verdict {machine.verdicts[-1].name}: the last verdict must have no condition" in lint(machine, loaded.findings, Path("opening.toml"))
 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
