@@ -234,7 +234,8 @@ def test_last_verdict_must_have_no_condition() -> None:
 
     loaded = rules.load()
     machine = replace(loaded.machine, verdicts=loaded.verdicts[:-1])
-    assert f"opening.toml: verdict {machine.verdicts[-1].name}: the last verdict must have no condition" in lint(machine, loaded.findings, Path("opening.toml"))
+    faults = lint(machine, loaded.findings, Path("opening.toml"))
+    assert f"opening.toml: verdict {machine.verdicts[-1].name}: the last verdict must have no condition" in faults
 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
