@@ -99,10 +99,10 @@ def write(report: Report, format_name: str, layout: Layout, output_file: Path | 
 
 
 def complain_of(report: Report) -> None:
-    """Say on standard error which captures could not be read, or not to their end, or hold nothing to check."""
+    """Say on standard error which captures could not be read, or not to their end."""
     for capture in report.captures:
-        if capture.status in {"unreadable", "incomplete", "nothing-checked"}:
-            output.complain(f"{capture.path}: {capture.reason or capture.status.replace('-', ' ')}")
+        if capture.status in {"unreadable", "incomplete"}:
+            output.complain(f"{capture.path}: {capture.reason or 'an opening lacks bytes that a check needs'}")
 
 
 def tell(report: Report, rules: RuleSet | None) -> None:

@@ -59,11 +59,13 @@ def flows(  # noqa: PLR0913 - a command line is its options
     report = arrange(whole, sort, top)
     layout = text_layout(output_file, color=color, show_all=show_all, table="flows")
     if format_name == "text":
-        from analyzer.report import listing
+        from analyzer.report import listing, tally
 
         output.refuse(output_file, [capture.path for capture in report.captures])
         output.write(listing.render(report, layout), output_file)
         complain_of(report)
+        if not len(report.flows):
+            output.say(tally.sentence(report))
     else:
         write(report, format_name, layout, output_file, quiet=True)
     raise typer.Exit(statuses.worst((capture.status for capture in report.captures), allow_empty=allow_empty))

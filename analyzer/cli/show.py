@@ -14,6 +14,7 @@ import typer
 from analyzer.cli import options, output, statuses
 from analyzer.cli.check import complain_of, text_layout
 from analyzer.cli.progress import shown
+from analyzer.errors import Exit
 
 if TYPE_CHECKING:
     from analyzer.report.ladder import Words
@@ -44,6 +45,8 @@ def show(  # noqa: PLR0913 - a command line is its options
     ended = statuses.worst(capture.status for capture in report.captures)
     complain_of(report)
     if not len(report.flows) and ended:
+        if ended == Exit.NOTHING_CHECKED:
+            output.complain(f"{file}: no TCP connection in it")
         raise typer.Exit(ended)
     output.write([ladder.render(report, flow, words(ruleset), text_layout(None, color=color))], None)
     raise typer.Exit(ended)

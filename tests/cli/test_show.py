@@ -49,3 +49,9 @@ def test_no_capture_is_one_line(captures: Path, pcaplint: Run) -> None:
     status, out, err = pcaplint("show", "text/text.pcap", "f1")
     assert (status, out) == (3, "")
     assert err.count("\n") == 1
+
+
+def test_a_capture_without_a_connection_is_one_line(captures: Path, pcaplint: Run) -> None:
+    (captures / "empty.pcap").write_bytes((captures / "good.pcap").read_bytes()[:24])
+    assert pcaplint("show", "empty.pcap", "f1") == (5, "", "pcaplint: error: empty.pcap: no TCP connection in it\n")
+    assert pcaplint("flows", "empty.pcap") == (5, "", "No TCP connection found in 1 file.\n")
