@@ -16,7 +16,7 @@ import numpy as np
 from analyzer import capture, expectations, flows, opening
 from analyzer import rules as rules_
 from analyzer.capture import paths as paths_
-from analyzer.model import SEVERITIES, Report, Summary
+from analyzer.model import SEVERITIES, About, Report, Summary
 from analyzer.opening import tabulate
 
 if TYPE_CHECKING:
@@ -67,7 +67,14 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
         steps=tabulate.steps(judged),
         transactions=_no_transactions(),
         fail_on=fail_on,
+        about=_about(rules),
     )
+
+
+def _about(rules: RuleSet) -> dict[str, About]:
+    """Return what the rules say of each finding that may be reported."""
+    chosen = {id_: finding for id_, finding in rules.findings.items() if id_ in rules.reported}
+    return {id_: About(finding.severity, finding.title, finding.why, finding.references) for id_, finding in chosen.items()}
 
 
 def _read_all(found: Sequence[paths_.Found], jobs: int | None, read: Callable[[paths_.Found], Capture]) -> list[Capture]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from analyzer.tables import Column, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
 Severity = Literal["error", "warning", "note"]
@@ -83,6 +85,16 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What the rules say of a finding, for formats that carry it along."""
+
+    severity: Severity
+    title: str
+    why: str
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What `analysis.analyze` returns: three tables, the steps behind them, and what was read."""
 
@@ -96,6 +108,8 @@ class Report:
     transactions: pd.DataFrame
     """A row a message, command or request; empty until dialogues are read."""
     fail_on: FailOn = "warning"
+    about: Mapping[str, About] = field(default_factory=dict)
+    """What the rules say of each finding that was looked for, by id."""
 
 
 FLOWS: Final = Table(

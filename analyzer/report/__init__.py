@@ -47,7 +47,12 @@ class Format:
 FORMATS: Final[Mapping[str, Format]] = {
     "text": Format("for a terminal: a line a connection, findings below it", "analyzer.report.text"),
     "json": Format("for programs: everything, as report.schema.json describes it", "analyzer.report.json"),
+    "jsonl": Format("for programs that read line by line: one object a line", "analyzer.report.jsonl"),
     "csv": Format("for spreadsheets: one table", "analyzer.report.csv"),
+    "junit": Format("for CI: a suite a capture, a case a rule (XML)", "analyzer.report.junit"),
+    "sarif": Format("for code scanning: SARIF 2.1.0", "analyzer.report.sarif"),
+    "github": Format("for GitHub Actions: annotations", "analyzer.report.github"),
+    "markdown": Format("for a job summary or a comment: tables", "analyzer.report.markdown"),
 }
 
 CSV_TABLES: Final = ("flows", "findings", "steps")

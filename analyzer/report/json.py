@@ -30,14 +30,16 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION: Final = "1"
 
-_encode = json.JSONEncoder(allow_nan=False, check_circular=False).encode
+encode = json.JSONEncoder(allow_nan=False, check_circular=False).encode
+"""Plain values to strict JSON in ASCII."""
 
 
 def _note(note: Note) -> dict[str, Any]:
     return {"id": note.id, "text": unicode(note.text), "frame": note.frame}
 
 
-def _capture(capture: Summary) -> dict[str, Any]:
+def capture_row(capture: Summary) -> dict[str, Any]:
+    """Return one capture as plain values."""
     return {
         "path": unicode(capture.path),
         "status": capture.status,
@@ -53,7 +55,7 @@ def _capture(capture: Summary) -> dict[str, Any]:
 
 def _fragments(name: str, cells: list[Any]) -> list[str]:
     """Return `"name": value` for each cell; each distinct value is encoded once."""
-    encoded = {cell: f'"{name}": {_encode(cell)}' for cell in set(cells)}
+    encoded = {cell: f'"{name}": {encode(cell)}' for cell in set(cells)}
     return [encoded[cell] for cell in cells]
 
 
@@ -128,7 +130,8 @@ class _Sorted:
         return self.table.iloc[start:stop], (self.bounds[first : last + 1] - start).tolist()
 
 
-def _lines(report: Report) -> Iterator[str]:
+def flow_lines(report: Report) -> Iterator[list[str]]:
+    """Yield each connection as the inside of a JSON object, its steps and findings included, in lists of some thousands."""
     findings, steps = _Sorted(report, report.findings), _Sorted(report, report.steps)
     for first in range(0, len(report.flows), CHUNK):
         last = min(first + CHUNK, len(report.flows))
@@ -139,20 +142,30 @@ def _lines(report: Report) -> Iterator[str]:
         for number, body in enumerate(_flows(report.flows.iloc[first:last])):
             opening = _list(step_bodies[stepped_at[number] : stepped_at[number + 1]])
             ill = _list(finding_bodies[found_at[number] : found_at[number + 1]])
-            lines.append(f'{{{body}, "opening": {opening}, "findings": {ill}}}')
-        yield ("" if first == 0 else ",\n") + ",\n".join(lines)
+            lines.append(f'{body}, "opening": {opening}, "findings": {ill}')
+        yield lines
 
 
-def _transactions(table: pd.DataFrame) -> str:
+def _lines(report: Report) -> Iterator[str]:
+    for number, bodies in enumerate(flow_lines(report)):
+        yield (",\n" if number else "") + ",\n".join(f"{{{body}}}" for body in bodies)
+
+
+def transaction_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the transactions as plain values."""
     rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", date_format="iso")) if len(table) else []
-    return ",\n".join(map(_encode, rows))
+    return rows
+
+
+def head(report: Report) -> dict[str, Any]:
+    """Return what stands before all else: versions, and from which severity on a check fails."""
+    return {"schema_version": SCHEMA_VERSION, "pcaplint": __version__, "fail_on": report.fail_on}
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
     """Return the report as one JSON object, in pieces."""
-    head = {"schema_version": SCHEMA_VERSION, "pcaplint": __version__, "fail_on": report.fail_on}
-    yield "{\n" + "".join(starmap(lambda name, value: f'"{name}": {_encode(value)},\n', head.items()))
-    yield '"captures": [\n' + ",\n".join(_encode(_capture(capture)) for capture in report.captures) + '\n],\n"flows": [\n'
+    yield "{\n" + "".join(starmap(lambda name, value: f'"{name}": {encode(value)},\n', head(report).items()))
+    yield '"captures": [\n' + ",\n".join(encode(capture_row(capture)) for capture in report.captures) + '\n],\n"flows": [\n'
     yield from _lines(report)
-    yield '\n],\n"transactions": [\n' + _transactions(report.transactions) + "\n],\n"
-    yield '"summary": ' + _encode(tally.summarise(report)) + "\n}\n"
+    yield '\n],\n"transactions": [\n' + ",\n".join(map(encode, transaction_rows(report.transactions))) + "\n],\n"
+    yield '"summary": ' + encode(tally.summarise(report)) + "\n}\n"

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from analyzer import report as reports
-from analyzer.model import FINDINGS, FLOWS, STEPS, Note, Report, Summary
+from analyzer.model import FINDINGS, FLOWS, STEPS, About, Note, Report, Summary
 from analyzer.tables import NO_TIME, Table, check
 
 if TYPE_CHECKING:
@@ -272,6 +272,11 @@ def report() -> Report:
         findings=_findings(),
         steps=_steps(),
         transactions=pd.DataFrame(),
+        about={
+            "synack-ack-wrong": About(
+                "error", "SYN+ACK acknowledges a number never sent", "The client cannot accept it.", ("RFC 9293 3.10.7.3",)
+            )
+        },
     )
 
 

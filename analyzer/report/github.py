@@ -1,0 +1,50 @@
+"""The report as GitHub Actions annotations (workflow commands), for a step's log.
+
+Promises: at most ten annotations a kind, which is what GitHub shows of a step, worst first, the tenth saying how many more there are;
+no text of a capture or a path begins a command, ends one or adds a property. What is expected is not annotated.
+Must not know: environment variables, where the text goes.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING, Final
+
+from analyzer.report import complaints, tally
+from analyzer.report.escaping import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from analyzer.model import Report, Severity
+    from analyzer.report import Layout
+    from analyzer.report.complaints import Complaint
+
+LIMIT: Final = 10
+"""Annotations of a kind that GitHub shows of a step."""
+_COMMANDS: Final[dict[Severity, str]] = {"error": "error", "warning": "warning", "note": "notice"}
+
+
+def _data(text: str) -> str:
+    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _annotation(report: Report, complaint: Complaint, command: str) -> str:
+    path = _property(posixpath.normpath(report.captures[complaint.capture].path))
+    return f"::{command} file={path},line=1,title={_property(complaint.name)}::{_data(complaints.sentence(complaint))}\n"
+
+
+def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
+    """Return annotations, errors first, and a last line that sums up."""
+    found = [complaint for complaint in complaints.worst_first(complaints.collect(report)) if not complaint.excused]
+    for severity, command in _COMMANDS.items():
+        own = [complaint for complaint in found if complaint.severity == severity]
+        fitting = own if len(own) <= LIMIT else own[: LIMIT - 1]
+        yield "".join(_annotation(report, complaint, command) for complaint in fitting)
+        if len(own) > len(fitting):
+            yield f"::{command} title=pcaplint::and {len(own) - len(fitting):,} more\n"
+    yield tally.sentence(report) + "\n"

@@ -1,0 +1,33 @@
+"""The report as JSON lines, for programs that read one object at a time; report.schema.json describes a line under `$defs/line`.
+
+Promises: what json promises, one object a line, each with its `kind`: report, capture, flow, transaction, and a summary in the end; a
+file that does not end with the summary was cut.
+Must not know: where the text goes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from analyzer.report import tally
+from analyzer.report.json import capture_row, encode, flow_lines, head, transaction_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from analyzer.model import Report
+    from analyzer.report import Layout
+
+
+def _line(kind: str, row: dict[str, Any]) -> str:
+    return encode({"kind": kind, **row}) + "\n"
+
+
+def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
+    """Return the report as one JSON object a line, in pieces."""
+    yield _line("report", head(report))
+    yield "".join(_line("capture", {"index": index, **capture_row(capture)}) for index, capture in enumerate(report.captures))
+    for bodies in flow_lines(report):
+        yield "".join(f'{{"kind": "flow", {body}}}\n' for body in bodies)
+    yield "".join(_line("transaction", row) for row in transaction_rows(report.transactions))
+    yield _line("summary", tally.summarise(report))

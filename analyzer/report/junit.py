@@ -1,0 +1,127 @@
+"""The report as JUnit XML, for CI: a suite a capture, in it a case for its reading, one a verdict and one a rule that spoke.
+
+Promises: well-formed XML 1.0 whatever a capture or a path holds; a case fails for what fails the check and for nothing else; what
+is expected is skipped, never passed; the bodies name the connections, some dozens at most.
+Must not know: where the text goes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from xml.sax.saxutils import escape, quoteattr
+
+from analyzer.report import complaints
+from analyzer.report.escaping import printable
+from analyzer.report.wording import count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from analyzer.model import Report
+    from analyzer.report import Layout
+    from analyzer.report.complaints import Complaint
+
+SHOWN: Final = 50
+"""Connections a case names at most."""
+
+Verdicts = Counter[tuple[str, str]]
+"""Connections by verdict and outcome."""
+
+_ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 (2.2, Char) has no place for."""
+
+
+def _safe(text: str) -> str:
+    return _ILLEGAL.sub(lambda match: f"\\u{ord(match.group()):04x}", printable(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One case and how it ended: passed, failure, error or skipped."""
+
+    name: str
+    ended: str = "passed"
+    message: str = ""
+    lines: tuple[str, ...] = ()
+
+    def write(self, suite: str) -> str:
+        start = f"  <testcase classname={quoteattr(suite)} name={quoteattr(_safe(self.name))}"
+        body = escape("\n".join(map(_safe, self.lines)))
+        if self.ended == "passed":
+            return f"{start}><system-out>{body}</system-out></testcase>\n" if body else f"{start}/>\n"
+        kind = "" if self.ended == "skipped" else f" type={quoteattr(_safe(self.name))}"
+        return f"{start}><{self.ended} message={quoteattr(_safe(self.message))}{kind}>{body}</{self.ended}></testcase>\n"
+
+
+def _case(report: Report, name: str, own: list[Complaint]) -> _Case:
+    """Return the case of one rule or verdict in one capture from all its complaints there."""
+    failing = [complaint for complaint in own if complaints.fails(report, complaint)]
+    shown = failing or own
+    lines = tuple(f"{complaint.severity}: {complaints.sentence(complaint)}" for complaint in shown[:SHOWN])
+    lines += (f"and {len(shown) - SHOWN:,} more",) if len(shown) > SHOWN else ()
+    message = shown[0].message + (f" (and {len(shown) - 1:,} more)" if len(shown) > 1 else "")
+    if failing:
+        return _Case(name, "failure", message, lines)
+    if all(complaint.excused for complaint in own):
+        return _Case(name, "skipped", f"expected: {message}", lines)
+    return _Case(name, "passed", "", lines)
+
+
+def _reading(report: Report, index: int, own: list[Complaint]) -> _Case:
+    """Return the case that tells whether the capture was read, and read whole."""
+    capture = report.captures[index]
+    ended = next((complaint for complaint in own if complaint.name == capture.status), None)
+    notes = tuple(f"note {note.id}: {note.text}" for note in capture.notes)
+    if ended is None:
+        return _Case("reading", lines=notes)
+    kind = "skipped" if capture.status == "nothing-checked" else "error"
+    return _Case("reading", kind, ended.message, notes)
+
+
+def _verdict(name: str, outcome: str, number: int) -> _Case | None:
+    """Return the case of a verdict that nobody complains of: passed, or skipped where nothing could be judged; findings tell the rest."""
+    ended = {"opened": "passed", "not-judged": "skipped"}.get(outcome)
+    said = count(number, "connection")
+    return _Case(f"verdict {name}", ended, "" if ended == "passed" else "not judged", (said,)) if ended else None
+
+
+def _cases(report: Report, index: int, own: list[Complaint], verdicts: Verdicts) -> list[_Case]:
+    cases = [_reading(report, index, [complaint for complaint in own if complaint.kind == "capture"])]
+    groups: dict[str, list[Complaint]] = {}
+    for complaint in own:
+        if complaint.kind != "capture":
+            groups.setdefault(f"{complaint.kind} {complaint.name}", []).append(complaint)
+        elif complaint.name != report.captures[index].status:
+            groups.setdefault("expectations", []).append(complaint)
+    for (verdict, outcome), number in sorted(verdicts.items()):
+        case = _verdict(verdict, outcome, number)
+        cases += [case] if case and case.name not in groups else []
+    return cases + [_case(report, name, group) for name, group in sorted(groups.items())]
+
+
+def _suite(path: str, cases: list[_Case]) -> str:
+    ended = Counter(case.ended for case in cases)
+    name = _safe(path)
+    counts = f'tests="{len(cases)}" failures="{ended["failure"]}" errors="{ended["error"]}" skipped="{ended["skipped"]}"'
+    return f" <testsuite name={quoteattr(name)} {counts}>\n" + "".join(case.write(name) for case in cases) + " </testsuite>\n"
+
+
+def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
+    """Return the report as one XML document, in pieces."""
+    own: dict[int, list[Complaint]] = {}
+    for complaint in complaints.collect(report):
+        own.setdefault(complaint.capture, []).append(complaint)
+    columns = (report.flows[name].tolist() for name in ("capture", "verdict", "outcome"))
+    verdicts: dict[int, Verdicts] = {}
+    for (index, verdict, outcome), number in Counter(zip(*columns, strict=True)).items():
+        verdicts.setdefault(index, Counter())[verdict, outcome] = number
+    suites = [_cases(report, index, own.get(index, []), verdicts.get(index, Counter())) for index in range(len(report.captures))]
+    ended = Counter(case.ended for cases in suites for case in cases)
+    counts = f'tests="{sum(ended.values())}" failures="{ended["failure"]}" errors="{ended["error"]}" skipped="{ended["skipped"]}"'
+    yield f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="pcaplint" {counts}>\n'
+    for capture, cases in zip(report.captures, suites, strict=True):
+        yield _suite(capture.path, cases)
+    yield "</testsuites>\n"

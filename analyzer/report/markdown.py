@@ -1,0 +1,79 @@
+"""The report as Markdown (GitHub's), for a job summary or a comment.
+
+Promises: below 900 kB, since GitHub drops a summary above 1 MiB whole, with a notice of what was left out; everything from a capture or a
+path stands in a code span, where nothing is a link, a mention, an image, HTML or the end of a table's cell.
+Must not know: where the text goes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from analyzer.report import complaints, tally, wording
+from analyzer.report.escaping import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from analyzer.model import Report
+    from analyzer.report import Layout
+    from analyzer.report.complaints import Complaint
+
+LIMIT: Final = 900_000
+"""Bytes of the whole document at most."""
+_HALF: Final = LIMIT // 2
+"""Bytes each of the two tables may take, their heads and the lines around them aside."""
+_MARGIN: Final = 2_000
+_TEXT: Final = 1_000
+"""Characters of one cell at most."""
+
+
+def code(text: str) -> str:
+    r"""Return text as a code span that a table's cell can hold: fenced by more backticks than it has in a row, `|` as `\x7c`."""
+    safe = printable(text).replace("|", r"\x7c")
+    safe = safe if len(safe) <= _TEXT else safe[:_TEXT] + "…"
+    if not safe.strip():
+        return ""
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", safe)), default=0))
+    pad = " " if safe[0] in "` " or safe[-1] in "` " else ""
+    return f"{fence}{pad}{safe}{pad}{fence}"
+
+
+def _rows(lines: Iterable[str], total: int, room: int) -> Iterator[str]:
+    """Yield the lines that fit into `room` bytes, and if not all do, one that says how many do not."""
+    for number, line in enumerate(lines):
+        room -= len(line.encode())
+        if room < 0:
+            yield f"\n… {total - number:,} more are left out.\n"
+            return
+        yield line
+
+
+def _captures(report: Report) -> Iterator[str]:
+    flows, standing = report.flows["capture"].to_numpy(), tally.stand(report)
+    size = len(report.captures)
+    connections = np.bincount(flows, minlength=size).tolist()
+    failed = np.bincount(flows[standing == tally.FAILED], minlength=size).tolist()
+    for index, capture in enumerate(report.captures):
+        status = capture.status.replace("-", " ") + (f": {code(capture.reason)}" if capture.reason else "")
+        yield f"| {code(capture.path)} | {status} | {connections[index]:,} | {failed[index]:,} |\n"
+
+
+def _complaint(report: Report, complaint: Complaint) -> str:
+    severity = complaint.severity + (" (expected)" if complaint.excused else "")
+    path = report.captures[complaint.capture].path
+    cells = (severity, code(complaint.name), code(path), code(complaint.where), code(complaint.message), wording.frames(complaint.frames))
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
+    """Return a sentence, a table of the captures and one of the complaints, worst first."""
+    yield f"## pcaplint\n\n{tally.sentence(report)}\n\n| capture | status | connections | failed |\n| :-- | :-- | --: | --: |\n"
+    yield from _rows(_captures(report), len(report.captures), _HALF - _MARGIN)
+    found = complaints.worst_first(complaints.collect(report))
+    if found:
+        yield "\n| severity | rule | capture | connection | what | evidence |\n| :-- | :-- | :-- | :-- | :-- | :-- |\n"
+        yield from _rows((_complaint(report, complaint) for complaint in found), len(found), _HALF - _MARGIN)

@@ -1,0 +1,160 @@
+"""The report as SARIF 2.1.0 (OASIS), for code scanning.
+
+Promises: valid against the OASIS schema; at most 25,000 results, worst first, with a notice of how many were left out; paths are
+percent-encoded and never climb (a path above the working directory is given by a base of its own); no text of a capture becomes a link
+or a placeholder; what is expected is a suppressed result; fingerprints stay the same while a capture does.
+Must not know: where the text goes.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from analyzer import __version__
+from analyzer.report import complaints
+from analyzer.report.complaints import INCONCLUSIVE
+from analyzer.report.escaping import printable
+from analyzer.report.json import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from analyzer.model import Report, Summary
+    from analyzer.report import Layout
+    from analyzer.report.complaints import Complaint
+
+LIMIT: Final = 25_000
+"""Results that GitHub's code scanning takes from a run."""
+FRAMES: Final = 100
+"""Frames a result cites at most."""
+_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+_LINK: Final = re.compile(r"\[(?=[^\]]*\]\()")
+_PLACE: Final = re.compile(r"\{(\d+)\}")
+_TITLES: Final = {
+    "unreadable": "The capture cannot be read",
+    "incomplete": "The capture could not be read to its end",
+    "nothing-checked": "The capture holds no TCP opening that can be checked",
+    INCONCLUSIVE: "An opening segment lacks bytes that a check needs",
+}
+
+
+def text(words: str) -> dict[str, str]:
+    """Return a message without links (SARIF 3.11.6) and placeholders (3.11.5) of a capture's making."""
+    return {"text": _PLACE.sub(r"{{\1}}", _LINK.sub(r"\\[", printable(words)))}
+
+
+def location(path: str) -> dict[str, str]:
+    """Return an artifact location: relative where the path is, percent-encoded bytes, no `..`."""
+    clean = posixpath.normpath(path)
+    if clean.startswith("/"):
+        return {"uri": "file:///" + _percent(clean.lstrip("/"))}
+    parts = clean.split("/")
+    above = parts.count("..")
+    here = {"uri": _percent("/".join(parts[above:]) or ".")}
+    return here | {"uriBaseId": f"ABOVE{above}"} if above else here
+
+
+def _percent(path: str) -> str:
+    return quote(path.encode("utf-8", "surrogateescape"))
+
+
+def _bases(report: Report) -> dict[str, Any]:
+    """Return what each base above the working directory means."""
+    names = sorted({where["uriBaseId"] for capture in report.captures if "uriBaseId" in (where := location(capture.path))})
+    return {name: {"description": {"text": f"{name.removeprefix('ABOVE')} folders above the working directory"}} for name in names}
+
+
+def _rule(report: Report, complaint: Complaint) -> dict[str, Any]:
+    about = report.about.get(complaint.name) if complaint.kind == "finding" else None
+    level = about.severity if about else complaint.severity
+    title = about.title if about else _title(complaint)
+    rule: dict[str, Any] = {"id": _rule_id(complaint), "shortDescription": text(title), "defaultConfiguration": {"level": level}}
+    if about:
+        why = about.why + ("\n\nReferences: " + "; ".join(about.references) if about.references else "")
+        paragraphs = " ".join(why.split())
+        rule |= {"fullDescription": text(" ".join(about.why.split())), "help": text(paragraphs)}
+    return rule | {"properties": {"tags": ["tcp", complaint.kind]}}
+
+
+def _title(complaint: Complaint) -> str:
+    if complaint.name in _TITLES:
+        return _TITLES[complaint.name]
+    return {"capture": "An expectation is not met", "verdict": f"The opening is {complaint.name}"}.get(complaint.kind, complaint.name)
+
+
+def _rule_id(complaint: Complaint) -> str:
+    """Return the id of a rule; verdicts and ends of captures get a prefix, for some share their names with rules."""
+    name = printable(complaint.name)
+    return name if complaint.kind == "finding" else f"{complaint.kind}/{name}"
+
+
+def _place(report: Report, complaint: Complaint) -> dict[str, Any]:
+    """Return where it is: a capture has no lines, so its first stands for all of them; connection and frames are logical places."""
+    path = report.captures[complaint.capture].path
+    place: dict[str, Any] = {"physicalLocation": {"artifactLocation": location(path), "region": {"startLine": 1}}}
+    if complaint.flow >= 0:
+        flow_id = complaint.where.partition(" ")[0]
+        names = [(flow_id, flow_id, "connection")]
+        names += [
+            (
+                f"frame {frame}",
+                f"{flow_id}/frame {frame}" if capture == complaint.capture else f"{flow_id}/{capture}:frame {frame}",
+                "frame",
+            )
+            for capture, frame in complaint.frames[:FRAMES]
+        ]
+        place["logicalLocations"] = [{"name": name, "fullyQualifiedName": full, "kind": kind} for name, full, kind in names]
+    return place
+
+
+def _result(report: Report, complaint: Complaint, index: int, fingerprint: str) -> dict[str, Any]:
+    result = {
+        "ruleId": _rule_id(complaint),
+        "ruleIndex": index,
+        "level": complaint.severity,
+        "message": text(complaints.sentence(complaint)),
+        "locations": [_place(report, complaint)],
+        "partialFingerprints": {"pcaplint/v1": fingerprint},
+    }
+    return result | {"suppressions": [{"kind": "external", "status": "accepted"}]} if complaint.excused else result
+
+
+def _notices(report: Report, left_out: int) -> Iterator[dict[str, Any]]:
+    if left_out:
+        yield {"level": "warning", "message": text(f"{left_out:,} more results, none worse than those here, are left out")}
+    for capture in report.captures:
+        where = [{"physicalLocation": {"artifactLocation": location(capture.path)}}]
+        for note in capture.notes:
+            frame = f" (frame {note.frame})" if note.frame is not None else ""
+            yield {"level": "note", "message": text(f"{note.id}: {note.text}{frame}"), "locations": where}
+        if _unread(capture):
+            yield {"level": "error", "message": text(capture.reason or capture.status), "locations": where}
+
+
+def _unread(capture: Summary) -> bool:
+    return capture.status == "unreadable" or not capture.complete
+
+
+def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
+    """Return the report as one SARIF log with one run, a result a line, in pieces."""
+    everything = complaints.collect(report)
+    prints = dict(zip(map(id, everything), complaints.fingerprints(report, everything), strict=True))
+    shown = complaints.worst_first(everything)[:LIMIT]
+    rules = {_rule_id(complaint): complaint for complaint in reversed(shown)}
+    index = {name: number for number, name in enumerate(sorted(rules))}
+    driver = {"name": "pcaplint", "semanticVersion": __version__, "rules": [_rule(report, rules[name]) for name in sorted(rules)]}
+    invocation = {
+        "executionSuccessful": not any(map(_unread, report.captures)),
+        "toolExecutionNotifications": list(_notices(report, len(everything) - len(shown))),
+    }
+    yield f'{{"$schema": {encode(_SCHEMA)}, "version": "2.1.0", "runs": [{{\n"tool": {encode({"driver": driver})},\n'
+    bases = _bases(report)
+    yield f'"originalUriBaseIds": {encode(bases)},\n' if bases else ""
+    yield f'"invocations": [{encode(invocation)}],\n"columnKind": "utf16CodeUnits",\n"results": [\n'
+    for number, complaint in enumerate(shown):
+        result = _result(report, complaint, index[_rule_id(complaint)], prints[id(complaint)])
+        yield (",\n" if number else "") + encode(result)
+    yield "\n]}]}\n"
