@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer import flows, model, tables
+from analyzer.flows import turnover
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
@@ -151,3 +153,49 @@ def test_a_frame_repeated_exactly_is_dropped_or_stays_in_its_flow(rows: list[Row
     if sure:
         assert list(repeated.flows["client_by"]) == list(plain.flows["client_by"])
         assert len(repeated.duplicates) == len(plain.duplicates) + 1
+
+
+@st.composite
+def turns(draw: DrawFn) -> list[Row]:
+    """Draw one tuple used several times, mostly in good order."""
+    rows: list[Row] = []
+    for turn in range(draw(st.integers(1, 5))):
+        ours, theirs = draw(st.sampled_from((turn * 1000, 0, 5000))), 7000 + turn
+        made = [
+            (True, 0x02, ours, 0),
+            (False, 0x12, theirs, ours + 1),
+            (True, 0x10, ours + 1, theirs + 1),
+            (True, 0x11, ours + 1, theirs + 1),
+            (False, 0x11, theirs + 1, ours + 2),
+            (True, 0x10, ours + 2, theirs + 2),
+            (False, 0x14, theirs + 1, ours + 1),
+        ]
+        kept = draw(
+            st.sampled_from(
+                ((0, 1, 2, 3, 4, 5), (0, 1, 2, 6), (0, 6), (0, 1), (0, 0, 1, 2, 3, 4), (0, 1, 2, 3), (1, 2, 3, 4), (0, 1, 6, 1))
+            )
+        )
+        swapped = draw(st.sampled_from((False, False, True)))
+        for place in kept:
+            sent, flags, seq, ack = made[place]
+            ahead = sent != swapped
+            ends = ("10.0.0.1", "10.0.0.2") if ahead else ("10.0.0.2", "10.0.0.1")
+            ports = (40000, 80) if ahead else (80, 40000)
+            both = dict(zip(("src", "dst", "src_port", "dst_port"), (*ends, *ports), strict=True))
+            rows.append({**both, "time": len(rows) * 20_000_000, "flags": flags, "seq": seq, "ack": ack, "ip_id": len(rows) + 1})
+    return rows
+
+
+@given(turns())
+@settings(deadline=None, max_examples=150)
+def test_reuse_in_good_order_is_found_as_event_by_event(rows: list[Row]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        quick = flows.group([_capture(rows)])
+        patch.setattr(turnover, "find", _nothing_in_order)
+        slow = flows.group([_capture(rows)])
+    pd.testing.assert_frame_equal(quick.flows, slow.flows)
+    pd.testing.assert_frame_equal(quick.segments, slow.segments)
+
+
+def _nothing_in_order(_events: turnover.Events, _begins: object, both_sides: object) -> turnover.Turns:
+    return turnover.Turns(np.zeros_like(both_sides, bool), np.zeros(0, np.int64), np.zeros(0, bool))
