@@ -101,7 +101,7 @@ class Cells:
         """Return the cells as int64: decimal, or hexadecimal after 0x; -1 where empty or no number of 15 digits at most."""
         if not self.widest():
             return np.full(len(self), -1, dtype=np.int64)
-        prefixed = (self.buffer[self.start + 1] == ord("x")) & (self.stop - self.start > len("0x"))
+        prefixed = (self.buffer[self.start] == ord("0")) & (self.buffer[self.start + 1] == ord("x")) & (self.stop - self.start > len("0x"))
         if not prefixed.any():
             return self._sum(10)
         hexadecimal = self.between(self.start + 2 * prefixed, self.stop)._sum(16)  # noqa: SLF001 - another value of this class

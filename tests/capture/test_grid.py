@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analyzer.capture import grid
@@ -48,6 +48,7 @@ def as_hexadecimal(text: str) -> bytes:
 
 
 @settings(deadline=None, max_examples=150)
+@example([["1x0", "0x", "0X1"], ["x0", "00x1", "0x0g"]])
 @given(st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(CELLS, min_size=width, max_size=width), min_size=1, max_size=12)))
 def test_every_cell_is_read_as_python_would(rows: list[list[str]]) -> None:
     made = table(rows)
