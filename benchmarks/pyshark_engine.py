@@ -73,12 +73,13 @@ def compare(path: Path, repeat: int) -> None:
             runs.append((time.perf_counter() - begun, spent() - before))
     wall = {name: statistics.median(row[0] for row in runs) for name, runs in rows.items()}
     processor = {name: statistics.median(row[1] for row in runs) for name, runs in rows.items()}
-    print(f"{found.packets:,} frames, {len(found.segments):,} segments, median of {repeat}, {len(os.sched_getaffinity(0))} core(s)")
+    cores = len(os.sched_getaffinity(0))
+    print(f"{found.packets:,} frames, {len(found.segments):,} segments, median of {repeat}, {cores} core(s)")
     for name in rows:
-        print(f"  {name:8}{found.packets / wall[name]:>10,.0f} frames/s {wall[name]:8.2f} s  {processor[name]:8.2f} s of processor")
-    print(
-        f"  rate, engine to bare tshark: {wall['tshark'] / wall['engine']:.2f} (by processor time: {processor['tshark'] / processor['engine']:.2f})"
-    )
+        rate = found.packets / wall[name]
+        print(f"  {name:8}{rate:>10,.0f} frames/s {wall[name]:8.2f} s  {processor[name]:8.2f} s of processor")
+    ratio, effort = wall["tshark"] / wall["engine"], processor["tshark"] / processor["engine"]
+    print(f"  rate, engine to bare tshark: {ratio:.2f} (by processor time: {effort:.2f})")
 
 
 def measure_memory(path: Path) -> None:

@@ -18,6 +18,8 @@ from analyzer.capture import options
 from analyzer.tables import ACK, FIN, RST, SYN
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analyzer.flows import Connections
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -94,7 +96,7 @@ def _segments(connections: Connections) -> dict[str, Array]:
     columns["window"] = np.where(captured >= WINDOW_END, picked["window"].to_numpy(), -1).astype(np.int64)
     columns["kind"] = np.where(readable[chosen], SEGMENT, UNREADABLE).astype(np.int8)
     columns["header_cut"] = captured < picked["header_length"].to_numpy()
-    columns["stale"] = _stale(columns, connections.flows["follows"].to_numpy())
+    columns["stale"] = _stale(columns, connections.flows)
     for name in ("icmp_version", "icmp_type", "icmp_code"):
         columns[name] = np.full(len(chosen), -1, np.int16)
     decoded = options.decode(connections.option_bytes, picked["option_start"].to_numpy(), picked["option_length"].to_numpy())
@@ -105,15 +107,18 @@ def _segments(connections: Connections) -> dict[str, Array]:
     return columns
 
 
-def _stale(columns: dict[str, Array], follows: Array) -> Array:
+def _stale(columns: dict[str, Array], flows: pd.DataFrame) -> Array:
     """Return which SYN+ACKs answer a SYN of the connection before between the same ports, and none of their own."""
     flow, kind = columns["flow"].astype(np.int64), columns["flags"] & (SYN | ACK)
-    older = follows.astype(np.int64)[flow]
+    older = flows["follows"].to_numpy().astype(np.int64)[flow]
     stale: Array = (kind == SYN | ACK) & (older >= 0)
     if stale.any():
-        asked = (flow << 32 | columns["seq"])[kind == SYN]
-        answered = (columns["ack"].astype(np.int64) - 1) & 0xFFFFFFFF
-        stale &= np.isin(older << 32 | answered, asked) & ~np.isin(flow << 32 | answered, asked)
+        # Roles may change from one connection to the next, ends do not.
+        ends = [(flows[f"{role}_ip"].cat.codes.to_numpy().astype(np.int64) << 16) + flows[f"{role}_port"] for role in ("client", "server")]
+        side = columns["by_client"] == (ends[0] < ends[1]).to_numpy()[flow]
+        asked = (flow << 33 | side.astype(np.int64) << 32 | columns["seq"])[kind == SYN]
+        answered = (~side).astype(np.int64) << 32 | (columns["ack"].astype(np.int64) - 1) & 0xFFFFFFFF
+        stale &= np.isin(older << 33 | answered, asked) & ~np.isin(flow << 33 | answered, asked)
     return stale
 
 

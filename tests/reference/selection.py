@@ -68,6 +68,8 @@ def _segment(row: Row, blob: bytes) -> Row:
     return {
         "kind": "segment" if readable else "unreadable",
         "by_client": row["by_client"],
+        "from": (row["src"], row["src_port"]),
+        "to": (row["dst"], row["dst_port"]),
         "flags": flags if readable else 0,
         "capture": row["capture"],
         "frame": row["frame"],
@@ -92,10 +94,10 @@ def _segment(row: Row, blob: bytes) -> Row:
 
 def _mark_stale(rows: list[Row], before: list[Row]) -> None:
     """Mark SYN+ACKs that answer a SYN of the connection before between the same ports, and none of this one."""
-    asked = [{row["seq"] for row in some if row["flags"] & (SYN | ACK) == SYN} for some in (rows, before)]
+    asked = [{(row["from"], row["seq"]) for row in some if row["flags"] & (SYN | ACK) == SYN} for some in (rows, before)]
     for row in rows:
         if row["flags"] & (SYN | ACK) == SYN | ACK:
-            answered = (row["ack"] - 1) % 2**32
+            answered = (row["to"], (row["ack"] - 1) % 2**32)
             row["stale"] = answered in asked[1] and answered not in asked[0]
 
 

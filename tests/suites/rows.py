@@ -52,6 +52,7 @@ class Suite:
     name: str
     rows: tuple[Row, ...]
     left_out: int
+    """They tell of no TCP connection, need an option, or repeat a row."""
 
 
 def read(folder: Path) -> tuple[Suite, ...]:
@@ -63,22 +64,12 @@ def _suite(name: str, folder: Path) -> Suite:
     with (folder / "expect" / f"{_FILES[name]}.tsv").open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     found = [_READERS[name](says) for says in table if (folder / says["capture"]).is_file()]
-    rows = tuple(dict.fromkeys(_Keyed(row) for row in found if row is not None))
-    return Suite(name, tuple(keyed.row for keyed in rows), len(found) - len(rows))
-
-
-class _Keyed:
-    """A row that equals another that says the same of the same connection: suites repeat themselves."""
-
-    def __init__(self, row: Row) -> None:
-        self.row = row
-        self._key = (row.capture, row.ends, row.word, tuple(sorted((name, row.says.get(name, "")) for name in _SAID[row.suite])))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Keyed) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
+    rows: dict[tuple[object, ...], Row] = {}
+    for row in found:
+        if row is not None:
+            # Suites repeat themselves: the same capture under several versions or settings.
+            rows.setdefault((row.capture, row.ends, row.word, *(row.says.get(said, "") for said in _SAID[name])), row)
+    return Suite(name, tuple(rows.values()), len(found) - len(rows))
 
 
 def _end(address: str, port: str) -> End:
@@ -86,13 +77,9 @@ def _end(address: str, port: str) -> End:
 
 
 def _zeek(says: dict[str, str]) -> Row | None:
-    if says["proto"] not in {"tcp", "?"}:
-        return None
+    if says["proto"] != "tcp" and (says["proto"] != "?" or not {"S", "h"} & set(says["history"])):
+        return None  # where no protocol is told, only a history with a handshake letter is TCP's
     ends = _end(says["orig_h"], says["orig_p"]), _end(says["resp_h"], says["resp_p"])
-    if says["proto"] == "?" and not set("SHADFR") & set(says["history"].upper()):
-        return None
-    if says["proto"] == "?" and "S" not in says["history"] and "h" not in says["history"]:
-        return None  # no protocol and no handshake letter: a datagram
     word = says["conn_state"] if says["conn_state"] != "?" else says["history"]
     return Row("zeek", says["capture"], ends, word, says)
 
@@ -119,11 +106,7 @@ def _suricata(says: dict[str, str]) -> Row | None:
     ends = None
     if {"src_ip", "src_port", "dest_ip", "dest_port"} <= match.keys():
         ends = _end(match["src_ip"], match["src_port"]), _end(match["dest_ip"], match["dest_port"])
-    word = (
-        match.get("tcp.state", match.get("flow.state", "flow"))
-        if event.startswith("flow:")
-        else " ".join(re.findall(r"stream\.\w+", event))
-    )
+    word = " ".join(re.findall(r"stream\.\w+", event)) or match.get("tcp.state", match.get("flow.state", "flow"))
     return Row("suricata", says["capture"], ends, word, {**says, **match})
 
 
