@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyzer import baseline as baseline_
 from analyzer import capture, expectations, flows, opening
 from analyzer import rules as rules_
 from analyzer.capture import paths as paths_
+from analyzer.errors import InputError, UsageError
 from analyzer.model import SEVERITIES, About, Report, Summary
 from analyzer.opening import tabulate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
     from analyzer.expectations import Excuses
-    from analyzer.model import Capture, FailOn, Status
+    from analyzer.model import Capture, FailOn, Note, Status
     from analyzer.rules import RuleSet
 
 
@@ -35,6 +37,7 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     rules: RuleSet | None = None,
     fail_on: FailOn = "warning",
     expect: bool = True,
+    baseline: str | Path | None = None,
     timeout_s: float | None = None,
     tshark: str | None = None,
     jobs: int | None = None,
@@ -43,10 +46,10 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     """Read and judge every capture in `paths` (files or folders) and return the report.
 
     `rules` are the shipped ones unless given; `fail_on` is the lowest severity that makes a capture's status `findings`;
-    `expect` says whether expect.toml beside a capture counts; `timeout_s` bounds each capture's reading; `jobs` is how
-    many captures are read at a time, as many as there are processors unless given; `progress` is called with a path and the
-    frames read of it so far, from any thread. Raises `MachineError` when tshark is missing, `RuleError` when an
-    expect.toml is invalid; a bad capture is not an error but a status.
+    `expect` says whether expect.toml beside a capture counts; `baseline` is a file of what is accepted (`analyzer.baseline`);
+    `timeout_s` bounds each capture's reading; `jobs` is how many captures are read at a time, as many as there are processors unless
+    given; `progress` is called with a path and the frames read of it so far, from any thread. Raises `MachineError` when tshark is
+    missing, `RuleError` when an expect.toml or the baseline is invalid; a bad capture is not an error but a status.
     """
     rules = rules or rules_.load()
     found = paths_.find([paths] if isinstance(paths, (str, Path)) else paths)
@@ -57,11 +60,12 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     names = [one.path for one in captures]
     excuses = expectations.apply(table, findings, names if expect else [])
     table["excused"], findings["excused"] = excuses.flow, excuses.finding
+    stale = {} if baseline is None else baseline_.accept(table, findings, names, Path(baseline), rules.reported)
     failing = _failing(table, findings, rules, fail_on, len(captures))
     if fail_on != "never":
         failing[list(excuses.failures)] = True
     return Report(
-        captures=_summaries(captures, table, excuses, failing),
+        captures=_summaries(captures, table, excuses, failing, stale),
         flows=table,
         findings=findings,
         steps=tabulate.steps(judged),
@@ -69,6 +73,31 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
         fail_on=fail_on,
         about=_about(rules),
     )
+
+
+def locate(
+    path: str | Path, connections: Sequence[str], *, timeout_s: float | None = None, tshark: str | None = None
+) -> tuple[Capture, list[int]]:
+    """Return the capture at `path`, and the numbers of all frames of the `connections` named (`f3` or `3`), rising.
+
+    A connection's frames are its segments, the copies of them that were dropped, and the ICMP errors that quote them. Raises `InputError`
+    when the capture cannot be read, `UsageError` when there is no such connection.
+    """
+    one = capture.read(path, timeout_s=timeout_s, tshark=tshark)
+    if not one.readable:
+        message = f"{one.path}: {one.reason}"
+        raise InputError(message)
+    grouped = flows.group([one])
+    rows = []
+    for name in connections:
+        digits = name.removeprefix("f")
+        if not (digits.isascii() and digits.isdecimal() and 1 <= int(digits) <= len(grouped.flows)):
+            message = f"no connection is called {name!r}; there are {len(grouped.flows)}, from f1"
+            raise UsageError(message)
+        rows.append(int(digits) - 1)
+    tables = (grouped.segments, grouped.duplicates, grouped.quotes)
+    frames = np.concatenate([table["frame"].to_numpy()[np.isin(table["flow"].to_numpy(), rows)] for table in tables])
+    return one, [int(frame) for frame in np.unique(frames)]
 
 
 def _about(rules: RuleSet) -> dict[str, About]:
@@ -94,7 +123,11 @@ def _read(found: paths_.Found, timeout_s: float | None, tshark: str | None, prog
 
 
 def _summaries(
-    captures: Sequence[Capture], table: pd.DataFrame, excuses: Excuses, failing: np.ndarray[Any, np.dtype[np.bool_]]
+    captures: Sequence[Capture],
+    table: pd.DataFrame,
+    excuses: Excuses,
+    failing: np.ndarray[Any, np.dtype[np.bool_]],
+    stale: Mapping[int, tuple[Note, ...]],
 ) -> tuple[Summary, ...]:
     owner = table["capture"].to_numpy()
     judged = np.bincount(owner[((table["outcome"] != "not-judged") | table["excused"]).to_numpy()], minlength=len(captures))
@@ -113,7 +146,7 @@ def _summaries(
             packets=one.packets,
             segments=len(one.segments),
             engines=one.engines,
-            notes=one.notes,
+            notes=(*one.notes, *stale.get(number, ())),
             expectations=excuses.failures.get(number, ()),
         )
         for number, one in enumerate(captures)

@@ -7,7 +7,7 @@ Must not know: how captures are read or judged, or what a failed expectation mea
 
     schema = 1
     [[capture]]
-    file = "web-broken.pcap"     # beside this file
+    file = "web-broken.pcap"     # beside this file; or a glob, for each capture that it matches and no entry names
     origin = "scripted"
     shows = "a SYN+ACK that acknowledges one too many"
     [[capture.expect]]
@@ -20,20 +20,23 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.errors import RuleError
-from analyzer.model import Note
+from analyzer.model import SEVERITIES, Note
 from analyzer.rules import source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+    from analyzer.model import Report
 
 FILE: Final = "expect.toml"
 MAX_BYTES: Final = 256_000
@@ -71,6 +74,7 @@ def load(path: Path) -> dict[str, tuple[Expectation, ...]]:
     document = source.read(path, limit=MAX_BYTES)
     source.check(document, "expect", path)
     expected: dict[str, tuple[Expectation, ...]] = {}
+    globs: list[tuple[str, dict[str, Any]]] = []
     for number, entry in enumerate(document.get("capture", ())):
         place = f"{path}: capture[{number}]"
         capture = path.parent / entry["file"]
@@ -78,15 +82,36 @@ def load(path: Path) -> dict[str, tuple[Expectation, ...]]:
             message = f"{place}.file: {entry['file']} is not beside this file; put an {FILE} into its own folder"
             raise RuleError(message)
         if not capture.is_file():
-            message = f"{place}.file: there is no {entry['file']} beside this file"
-            raise RuleError(message)
+            globs.append((place, entry))
+            continue
         key = os.path.realpath(capture)
         if key in expected:
             message = f"{place}.file: {entry['file']} is named twice"
             raise RuleError(message)
-        expected[key] = tuple(_expectation(item) for item in entry.get("expect", ()))
-        _refuse_repeats(expected[key], place)
+        expected[key] = _expectations(entry, place)
+    return expected | _spread(globs, path.parent, frozenset(expected))
+
+
+def _spread(globs: Sequence[tuple[str, dict[str, Any]]], folder: Path, named: frozenset[str]) -> dict[str, tuple[Expectation, ...]]:
+    """Return what globs expect of the captures in `folder` that are not `named`; a glob that matches no file there is refused."""
+    expected: dict[str, tuple[Expectation, ...]] = {}
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name != FILE] if globs else []
+    for place, entry in globs:
+        hits = [file for file in files if fnmatchcase(file.name, entry["file"])]
+        if not hits:
+            message = f"{place}.file: there is no {entry['file']} beside this file"
+            raise RuleError(message)
+        for key in map(os.path.realpath, hits):
+            if key not in named:
+                expected[key] = expected.get(key, ()) + _expectations(entry, place)
+                _refuse_repeats(expected[key], place)
     return expected
+
+
+def _expectations(entry: dict[str, Any], place: str) -> tuple[Expectation, ...]:
+    found = tuple(_expectation(item) for item in entry.get("expect", ()))
+    _refuse_repeats(found, place)
+    return found
 
 
 def _expectation(item: dict[str, Any]) -> Expectation:
@@ -169,3 +194,22 @@ def _hold(index: int, expectation: Expectation, columns: _Columns, excuses: Excu
     kind = "expected-absent" if found < expectation.count else "expected-surplus"
     what = f"connections with {expectation.kind} {expectation.name}"
     return Note(kind, f"{what}: expected {expectation.count}, found {found} ({expectation.reason})")
+
+
+def draft(report: Report) -> Iterator[str]:
+    """Return an expect.toml of what `report` would fail for, with empty reasons: it is refused until a person has filled them in."""
+    enough = SEVERITIES[SEVERITIES.index(report.fail_on) :] if report.fail_on != "never" else ()
+    levels = {"not-opened": "warning", "broken": "error"}
+    bad = report.flows["outcome"].map(levels).isin(enough) & ~report.flows["excused"]
+    owners = report.findings["flow_id"].map(dict(zip(report.flows["flow_id"], report.flows["capture"], strict=True)))
+    new = report.findings["severity"].isin(enough) & ~report.findings["excused"]
+    yield "# Why is each of these as it should be? Until every reason says so, this file is refused.\nschema = 1\n"
+    for index, capture in enumerate(report.captures):
+        verdicts = report.flows["verdict"][bad & (report.flows["capture"] == index)].value_counts()
+        chosen = report.findings[new & (owners == index)]
+        findings = chosen.groupby("id")["flow_id"].nunique()
+        found = [("verdict", verdicts), ("finding", findings)]
+        entries = [(kind, str(name), int(count)) for kind, counts in found for name, count in sorted(counts.items())]
+        if entries:
+            yield f"\n[[capture]]\nfile = {source.quote(Path(capture.path).name)}\n"
+            yield from (f'[[capture.expect]]\n{kind} = "{name}"\ncount = {count}\nreason = ""\n' for kind, name, count in entries)

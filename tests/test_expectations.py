@@ -152,3 +152,34 @@ def test_a_capture_in_another_folder_is_refused(folder: Path) -> None:
     write(folder, entry("sub/c.pcap", "verdict refused 1"))
     with pytest.raises(RuleError, match="not beside this file"):
         apply(folder)
+
+
+def test_a_glob_stands_for_each_capture_that_it_matches(folder: Path) -> None:
+    write(folder, entry("?.pcap", "verdict refused 1"))
+    held = apply(folder)
+    assert held.flow.tolist() == [False, False, False, True]
+    assert list(held.failures) == [0]
+
+
+def test_a_capture_named_is_no_globs_business(folder: Path) -> None:
+    write(folder, entry("*", "verdict refused 1"), entry("a.pcap", "verdict refused 2"))
+    assert apply(folder).failures == {}
+
+
+def test_a_name_is_a_name_before_it_is_a_glob(folder: Path) -> None:
+    (folder / "[a].pcap").write_bytes(b"")
+    expected = expectations.load(write(folder, entry("[a].pcap", "verdict refused 2")))
+    assert [path.rpartition("/")[2] for path in expected] == ["[a].pcap"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ((entry("c*.pcap", "verdict refused 1"),), "there is no c\\*.pcap beside this file"),
+        ((entry("a*", "verdict refused 1"), entry("*.pcap", "verdict refused 2")), "verdict refused is expected twice"),
+    ],
+)
+def test_a_glob_that_matches_nothing_or_says_it_again_is_refused(folder: Path, entries: tuple[str, ...], says: str) -> None:
+    path = write(folder, *entries)
+    with pytest.raises(RuleError, match=says):
+        expectations.load(path)

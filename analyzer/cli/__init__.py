@@ -8,16 +8,28 @@ Must not know: how captures are read or judged.
 from __future__ import annotations
 
 from analyzer.cli.app import app, run
+from analyzer.cli.baseline import baseline
 from analyzer.cli.check import check
+from analyzer.cli.config import Configured, config
 from analyzer.cli.doctor import doctor
+from analyzer.cli.expect import expect
+from analyzer.cli.extract import extract
 from analyzer.cli.flows import flows
+from analyzer.cli.folder import report
 from analyzer.cli.rules import rules
+from analyzer.cli.schema import schema
 from analyzer.cli.show import show
 
 __all__ = ["app", "run"]
 
-app.command()(check)
-app.command()(flows)
-app.command()(show)
+app.command(cls=Configured)(check)
+app.command(cls=Configured)(flows)
+app.command(cls=Configured)(show)
+app.command(cls=Configured)(report)
+app.command(cls=Configured)(extract)
 app.add_typer(rules)
+app.add_typer(expect)
+app.add_typer(baseline)
+app.add_typer(config)
+app.command()(schema)
 app.command()(doctor)

@@ -6,6 +6,8 @@ Must not know: what a report looks like inside.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import typer
@@ -16,7 +18,7 @@ from analyzer.errors import UsageError
 from analyzer.report.escaping import printable
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from analyzer.model import FailOn, Report
     from analyzer.report import Layout
@@ -29,12 +31,14 @@ def check(  # noqa: PLR0913 - a command line is its options
     format_name: options.FormatName = "text",
     table: options.TableName = "flows",
     output_file: options.Output = None,
+    report: options.ReportFiles = None,
     rules: options.Rules = None,
     select: options.Select = None,
     ignore: options.Ignore = None,
     fail_on: options.FailOnOption = "warning",
     allow_empty: options.AllowEmpty = False,
     no_expect: options.NoExpect = False,
+    baseline: options.Baseline = None,
     timeout: options.Timeout = None,
     tshark: options.Tshark = None,
     show_all: options.ShowAll = False,
@@ -43,31 +47,76 @@ def check(  # noqa: PLR0913 - a command line is its options
     color: options.Color = "auto",
 ) -> None:
     """Judge every TCP opening in PATHS and report what is wrong."""
-    if table != "flows" and format_name != "csv":
+    files = [(kind, Path(name)) for kind, _, name in (value.partition("=") for value in report or ())]
+    if table != "flows" and "csv" not in {format_name, *(kind for kind, _ in files)}:
         message = f"--table is for --format csv, not {format_name}"
         raise UsageError(message)
-    output.refuse(output_file, paths)
-    ruleset = _load(rules, select, ignore)
+    refuse_files(output_file, files, paths)
+    ruleset = load_rules(rules, select, ignore)
     from analyzer.analysis import analyze
+    from analyzer.report import render
 
     with shown(quiet=quiet) as progress:
-        report = analyze(
+        found = analyze(
             paths,
             rules=ruleset,
             fail_on=cast("FailOn", fail_on),
             expect=not no_expect,
+            baseline=baseline,
             timeout_s=timeout,
             tshark=tshark,
             progress=progress,
         )
     layout = text_layout(output_file, color=color, show_all=show_all, quiet=quiet, table=table)
-    write(report, format_name, layout, output_file, quiet=quiet)
+    refuse_files(output_file, files, [capture.path for capture in found.captures])
+    for kind, destination in files:
+        output.write(render(found, kind, text_layout(destination, color=color, show_all=True, table=table)), destination, exact=True)
+    write(found, format_name, layout, output_file, quiet=quiet)
+    if format_name == "github":
+        summarise(found)
+    if baseline is not None:
+        tell_stale(baseline)
     if verbose:
-        tell(report, ruleset)
-    raise typer.Exit(statuses.worst((capture.status for capture in report.captures), allow_empty=allow_empty))
+        tell(found, ruleset)
+    raise typer.Exit(statuses.worst((capture.status for capture in found.captures), allow_empty=allow_empty))
 
 
-def _load(rules: list[Path] | None, select: list[str] | None, ignore: list[str] | None) -> RuleSet:
+def refuse_files(output_file: Path | None, files: Sequence[tuple[str, Path]], inputs: Sequence[str | Path]) -> None:
+    """Raise `UsageError` unless each destination may be written to, and is named once."""
+    output.refuse(output_file, inputs)
+    for _, destination in files:
+        output.refuse(destination, inputs)
+    names = [os.path.realpath(path) for path in (output_file, *(path for _, path in files)) if path is not None]
+    if len(set(names)) < len(names):
+        message = "two reports go to one file"
+        raise UsageError(message)
+
+
+def summarise(report: Report) -> None:
+    """Append tables to the job summary where GitHub Actions asks for one."""
+    from analyzer.report import render
+
+    name = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not name:
+        return
+    text = "".join(render(report, "markdown"))
+    try:
+        with open(os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644), "a", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+            file.write(text)
+    except OSError as error:
+        output.complain(f"$GITHUB_STEP_SUMMARY {name}: {error.strerror or error}")
+
+
+def tell_stale(baseline: Path) -> None:
+    """Say on standard error which captures the baseline names and that are gone."""
+    from analyzer.baseline import gone
+
+    for file in gone(baseline):
+        output.say(printable(f"{baseline}: {file} is not there any more; pcaplint baseline write forgets it"))
+
+
+def load_rules(rules: list[Path] | None, select: list[str] | None = None, ignore: list[str] | None = None) -> RuleSet:
+    """Return the rules that options ask for."""
     from analyzer.rules import load
 
     return load(rules or (), select=select or (), ignore=ignore or ())

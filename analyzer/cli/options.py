@@ -70,3 +70,27 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say on standard 
 ShowAll = Annotated[bool, typer.Option("--all", help="Print every connection, however many.")]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Nothing to check is no failure.")]
 NoExpect = Annotated[bool, typer.Option("--no-expect", help="Pay no heed to expect.toml beside captures.")]
+Baseline = Annotated[
+    Path | None, typer.Option("--baseline", metavar="FILE", help="Accept what it names: only what is new fails.", show_default=False)
+]
+
+
+def _kind_and_file(values: list[str] | None) -> list[str] | None:
+    for value in values or ():
+        kind, equals, name = value.partition("=")
+        if kind not in FORMATS or not equals or not name:
+            message = f"{value!r} is not KIND=FILE with a KIND of {', '.join(FORMATS)}"
+            raise typer.BadParameter(message)
+    return values
+
+
+ReportFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--report",
+        metavar="KIND=FILE",
+        callback=_kind_and_file,
+        help="Write a report of a format to a file too; repeatable.",
+        show_default=False,
+    ),
+]

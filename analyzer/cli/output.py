@@ -87,6 +87,11 @@ def write(pieces: Iterable[str], destination: Path | None, *, exact: bool = Fals
     stream.flush()
 
 
+def write_bytes(pieces: Iterable[bytes], destination: Path) -> None:
+    """Write bytes to the file `destination`, whole or not at all; raises as `write` does."""
+    _replace(pieces, destination)
+
+
 def refuse(destination: Path | None, inputs: Sequence[str | Path] = ()) -> None:
     """Raise `UsageError` unless `destination` may be written: its folder is there, it is no link, no device and none of the inputs."""
     if destination is None or str(destination) == "-":
@@ -118,16 +123,16 @@ def _same(found: os.stat_result, path: str | Path) -> bool:
         return False
 
 
-def _replace(pieces: Iterable[str], destination: Path) -> None:
+def _replace(pieces: Iterable[str] | Iterable[bytes], destination: Path) -> None:
     """Write a file beside `destination`, make it durable and put it in place; on any failure nothing is left behind."""
     refuse(destination)
     beside = destination.parent / f".{destination.name[:64]}.{secrets.token_hex(8)}.part"
     try:
         mode = stat.S_IMODE(destination.stat().st_mode) if destination.exists() else None
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - a descriptor
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:  # noqa: PTH123 - a descriptor
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
-            file.writelines(pieces)
+            file.writelines(piece.encode() if isinstance(piece, str) else piece for piece in pieces)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(destination)

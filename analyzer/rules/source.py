@@ -105,3 +105,10 @@ def _validator(schema: str) -> Any:  # noqa: ANN401 - jsonschema's validators ha
     with (shipped() / "schema" / f"{name}.schema.json").open(encoding="utf-8") as file:
         whole = json.load(file)
     return Draft202012Validator({"$ref": f"#/$defs/{part}", "$defs": whole["$defs"]} if part else whole)
+
+
+def quote(text: str) -> str:
+    """Return `text` as a TOML string of one line; what is not printable is escaped, a byte that was no UTF-8 reads as its escape."""
+    clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    escaped = ("\\" + one if one in '"\\' else one if one.isprintable() else f"\\U{ord(one):08x}" for one in clean)
+    return '"' + "".join(escaped) + '"'
