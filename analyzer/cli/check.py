@@ -85,7 +85,7 @@ def refuse_files(output_file: Path | None, files: Sequence[tuple[str, Path]], in
     """Raise `UsageError` unless each destination may be written to, and is named once."""
     output.refuse(output_file, inputs)
     for _, destination in files:
-        output.refuse(destination, inputs)
+        output.refuse(destination, inputs, "--report")
     names = [os.path.realpath(path) for path in (output_file, *(path for _, path in files)) if path is not None]
     if len(set(names)) < len(names):
         message = "two reports go to one file"

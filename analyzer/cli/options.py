@@ -31,6 +31,17 @@ def one_of(choices: Iterable[str]) -> Callable[[str], str]:
     return choose
 
 
+def rule_ids(incomplete: str) -> list[str]:
+    """Return the ids of rules that begin so, for the shell's completion; none rather than an error when rules cannot be loaded."""
+    from analyzer.errors import PcaplintError
+    from analyzer.rules import load
+
+    try:
+        return [id_ for id_ in load().findings if id_.startswith(incomplete)]
+    except PcaplintError:
+        return []
+
+
 def _positive(value: float | None) -> float | None:
     if value is not None and not 0 < value < float("inf"):
         message = f"{value} is not a number of seconds above 0"
@@ -53,8 +64,14 @@ Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there, whole or not at all.", show_default=False)
 ]
 Rules = Annotated[list[Path] | None, typer.Option("--rules", metavar="DIR", help="Rule files to add; repeatable.", show_default=False)]
-Select = Annotated[list[str] | None, typer.Option("--select", metavar="ID", help="Report only these rules (globs).", show_default=False)]
-Ignore = Annotated[list[str] | None, typer.Option("--ignore", metavar="ID", help="Do not report these rules (globs).", show_default=False)]
+Select = Annotated[
+    list[str] | None,
+    typer.Option("--select", metavar="ID", help="Report only these rules (globs).", autocompletion=rule_ids, show_default=False),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option("--ignore", metavar="ID", help="Do not report these rules (globs).", autocompletion=rule_ids, show_default=False),
+]
 FailOnOption = Annotated[
     str,
     typer.Option("--fail-on", metavar="|".join(FAIL_ON), callback=one_of(FAIL_ON), help="Severity from which a check fails."),

@@ -92,7 +92,7 @@ def write_bytes(pieces: Iterable[bytes], destination: Path) -> None:
     _replace(pieces, destination)
 
 
-def refuse(destination: Path | None, inputs: Sequence[str | Path] = ()) -> None:
+def refuse(destination: Path | None, inputs: Sequence[str | Path] = (), option: str = "--output") -> None:
     """Raise `UsageError` unless `destination` may be written: its folder is there, it is no link, no device and none of the inputs."""
     if destination is None or str(destination) == "-":
         return
@@ -101,18 +101,18 @@ def refuse(destination: Path | None, inputs: Sequence[str | Path] = ()) -> None:
         found = os.lstat(destination)
     except FileNotFoundError:
         if not destination.parent.is_dir():
-            message = f"--output {shown}: there is no folder {printable(str(destination.parent))}"
+            message = f"{option} {shown}: there is no folder {printable(str(destination.parent))}"
             raise UsageError(message) from None
         return
     except (OSError, ValueError) as error:
-        message = f"--output {shown}: {error}"
+        message = f"{option} {shown}: {error}"
         raise UsageError(message) from None
     if stat.S_ISLNK(found.st_mode) or not stat.S_ISREG(found.st_mode):
         kind = "a link" if stat.S_ISLNK(found.st_mode) else "not a regular file"
-        message = f"--output {shown}: is {kind}, and is left alone"
+        message = f"{option} {shown}: is {kind}, and is left alone"
         raise UsageError(message)
     if any(_same(found, path) for path in inputs):
-        message = f"--output {shown}: is one of the captures"
+        message = f"{option} {shown}: is one of the captures"
         raise UsageError(message)
 
 

@@ -31,7 +31,7 @@ _FORMATS = ("text", "json")
 ListFormat = Annotated[
     str, typer.Option("--format", "-f", metavar="|".join(_FORMATS), callback=options.one_of(_FORMATS), help="How to write the list.")
 ]
-Id = Annotated[str, typer.Argument(metavar="ID", help="A rule or a verdict.", show_default=False)]
+Id = Annotated[str, typer.Argument(metavar="ID", help="A rule or a verdict.", autocompletion=options.rule_ids, show_default=False)]
 Folders = Annotated[list[Path] | None, typer.Argument(metavar="[DIR]...", help="Folders of rule files.", show_default=False)]
 
 

@@ -36,7 +36,7 @@ def test_one_run_writes_many_reports(captures: Path, pcaplint: Run) -> None:
         (["--report", "pdf=x"], "'pdf=x' is not KIND=FILE"),
         (["--report", "json"], "'json' is not KIND=FILE"),
         (["--report", "json="], "'json=' is not KIND=FILE"),
-        (["--report", "json=none/x"], "there is no folder none"),
+        (["--report", "json=none/x"], "--report none/x: there is no folder none"),
         (["--report", "json=x", "--report", "sarif=./x"], "two reports go to one file"),
         (["--report", "json=good.pcap"], "is one of the captures"),
     ],
