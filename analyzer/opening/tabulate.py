@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analyzer.flows import identity, services
+from analyzer.flows import accounting, identity, services
 from analyzer.model import FINDINGS, FLOWS, SEVERITIES, STEPS
 from analyzer.opening import peers
 from analyzer.opening.selection import ICMP
@@ -59,6 +59,8 @@ def flows(connections: Connections, judged: Judged, rules: RuleSet) -> pd.DataFr
         "wireshark_filter": _text(identity.wireshark_filter(table)),
         "community_id": _text(identity.community_id(table)),
     }
+    accounts = accounting.tally(connections.segments, len(table))
+    columns |= {name: accounts[name].to_numpy() for name in accounts}
     columns |= _judgement(judged, rules, len(table))
     for name in ("client_ip", "server_ip", "vlan", "tunnel", "client_by"):
         columns[name] = _text(table[name].astype(object).to_numpy())
