@@ -107,6 +107,10 @@ def _take(reading: Reading, frames: frames_.Frames, handover: Handover, request:
     reading.quotes += decoded.quotes
     reading.counts.frames += len(frames)
     reading.counts.short += int((frames.captured < frames.length).sum())
+    reading.clock.absent += int((frames.time == tables.NO_TIME).sum())
+    if strangers := int((frames.interface < 0).sum()):
+        # What tshark's list of protocols says of a custom block.
+        reading.counts.strangers["data"] = reading.counts.strangers.get("data", 0) + strangers
     reading.clock.follow(frames.time, frames.first + np.arange(len(frames)))
     over = decoded.asked
     reading.asked.append(frames.first + over)
