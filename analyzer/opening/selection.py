@@ -3,7 +3,7 @@
 Promises: every SYN-, RST- and FIN-bearing segment is a step, a run of exact repeats folded to its first and one more that
 stands for the rest; of the other segments the first `NEAR` in each direction after the connection's start, after each
 SYN-bearing segment and after each side's first RST; and every ICMP error that quotes the connection. Steps come in
-capture order. Whole arrays throughout.
+capture order. Selecting again changes nothing, and parts that were selected apart can be joined. Whole arrays throughout.
 Must not know: rules, verdicts, states.
 """
 
@@ -18,6 +18,8 @@ from analyzer.capture import options
 from analyzer.tables import ACK, FIN, RST, SYN
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from analyzer.flows import Connections
@@ -45,7 +47,8 @@ class Steps:
 
     columns: dict[str, Array]
     """flow, by_client, kind, flags, seq, ack, length, window, ttl, time, capture, frame, last_frame, repeats, header_cut,
-    stale, icmp_version, icmp_type, icmp_code, and the options mss, window_scale, tfo (-1 where absent)."""
+    stale, icmp_version, icmp_type, icmp_code, the options mss, window_scale, tfo (-1 where absent), and options: 64 bits
+    that tell option bytes apart."""
     first: Array
     """Per connection, where its steps begin; one more entry than connections."""
 
@@ -64,8 +67,26 @@ def select(connections: Connections) -> Steps:
     columns = _segments(connections)
     if (connections.quotes["flow"] >= 0).any():
         columns = _with_quotes(columns, connections)
+    return _finished(columns, connections.flows)
+
+
+def join(parts: Sequence[Steps], flows: pd.DataFrame) -> Steps:
+    """Return the steps of connections that were selected in parts, in the order of `parts`; `flows` is their whole table.
+
+    The law: to select from each part and join is to select from the whole.
+    """
+    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
+    order = np.argsort(columns["flow"], kind="stable")
+    columns = {name: column[order] for name, column in columns.items()}
+    plain = columns["kind"] == SEGMENT
+    chosen = _near(columns["flow"], columns["by_client"], np.where(plain, columns["flags"], 0), plain)
+    return _finished({name: column[chosen] for name, column in columns.items()}, flows)
+
+
+def _finished(columns: dict[str, Array], flows: pd.DataFrame) -> Steps:
     columns = _folded(columns)
-    first = np.searchsorted(columns["flow"], np.arange(len(connections.flows) + 1))
+    columns["stale"] = _stale(columns, flows)
+    first = np.searchsorted(columns["flow"], np.arange(len(flows) + 1))
     return Steps(columns, first)
 
 
@@ -96,7 +117,7 @@ def _segments(connections: Connections) -> dict[str, Array]:
     columns["window"] = np.where(captured >= WINDOW_END, picked["window"].to_numpy(), -1).astype(np.int64)
     columns["kind"] = np.where(readable[chosen], SEGMENT, UNREADABLE).astype(np.int8)
     columns["header_cut"] = captured < picked["header_length"].to_numpy()
-    columns["stale"] = _stale(columns, connections.flows)
+    columns["last_frame"], columns["repeats"] = columns["frame"], np.ones(len(chosen), np.int64)
     for name in ("icmp_version", "icmp_type", "icmp_code"):
         columns[name] = np.full(len(chosen), -1, np.int16)
     decoded = options.decode(connections.option_bytes, picked["option_start"].to_numpy(), picked["option_length"].to_numpy())
@@ -174,7 +195,7 @@ def _with_quotes(columns: dict[str, Array], connections: Connections) -> dict[st
         added[name] = quotes[name].to_numpy()
     added["by_client"] = ~quotes["by_client"].to_numpy()
     added["kind"] = np.full(size, ICMP, np.int8)
-    added["length"] = np.zeros(size, np.int64)
+    added["length"], added["last_frame"], added["repeats"] = np.zeros(size, np.int64), added["frame"], np.ones(size, np.int64)
     for name in ("version", "type", "code"):
         added[f"icmp_{name}"] = quotes[name].to_numpy().astype(np.int16)
     joined = {name: np.concatenate([column, added[name]]) for name, column in columns.items()}
@@ -193,15 +214,15 @@ def _folded(columns: dict[str, Array]) -> dict[str, Array]:
         for name in _COMPARED:
             same[1:] &= columns[name][1:] == columns[name][:-1]
     if not same.any():
-        plain = {name: column for name, column in columns.items() if name != "options"}
-        return plain | {"last_frame": columns["frame"], "repeats": np.ones(size, np.int64)}
+        return columns
     heads = np.flatnonzero(~same)
     place = np.arange(size) - heads[np.cumsum(~same) - 1]
     ends = np.append(heads[1:], size) - 1
-    run_end = ends[np.cumsum(~same) - 1] if size else heads
+    run_end = ends[np.cumsum(~same) - 1]
     kept = np.flatnonzero(place <= 1)
     second = place[kept] == 1
-    folded = {name: column[kept] for name, column in columns.items() if name != "options"}
-    folded["last_frame"] = np.where(second, columns["frame"][run_end[kept]], folded["frame"])
-    folded["repeats"] = np.where(second, run_end[kept] - kept + 1, 1).astype(np.int64)
+    folded = {name: column[kept] for name, column in columns.items()}
+    times = np.cumsum(columns["repeats"])
+    folded["last_frame"] = np.where(second, columns["last_frame"][run_end[kept]], folded["last_frame"])
+    folded["repeats"] = np.where(second, times[run_end[kept]] - times[kept] + folded["repeats"], folded["repeats"])
     return folded

@@ -76,18 +76,22 @@ def sentence(complaint: Complaint) -> str:
     return (f"{complaint.where}: " if complaint.where else "") + complaint.message + (f" [{cited}]" if cited else "")
 
 
-def fingerprints(report: Report, complaints: Iterable[Complaint]) -> list[str]:
-    """Return for each complaint sixteen hex digits that stay the same while its capture does, wherever that lies."""
+def scopes(report: Report, complaints: Iterable[Complaint]) -> list[tuple[Any, ...]]:
+    """Return for each complaint what it is about in its capture: kind, name, endpoints, and its number among equals."""
     seen: dict[tuple[Any, ...], int] = {}
-    prints = []
+    found = []
     names = ("client_ip", "client_port", "server_ip", "server_port")
     ends = list(zip(*(report.flows[name].tolist() for name in names), strict=True))
     for complaint in complaints:
         scope = (complaint.kind, complaint.name, *(ends[complaint.flow] if complaint.flow >= 0 else ()))
         number = seen[complaint.capture, scope] = seen.get((complaint.capture, scope), 0) + 1
-        text = "\0".join(map(str, (*scope, number)))
-        prints.append(hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16])
-    return prints
+        found.append((*scope, number))
+    return found
+
+
+def fingerprint(scope: tuple[Any, ...]) -> str:
+    """Return sixteen hex digits that stay the same while a capture does, wherever it lies."""
+    return hashlib.sha256("\0".join(map(str, scope)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _captures(report: Report) -> list[Complaint]:

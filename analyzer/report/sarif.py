@@ -141,7 +141,7 @@ def _unread(capture: Summary) -> bool:
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
     """Return the report as one SARIF log with one run, a result a line, in pieces."""
     everything = complaints.collect(report)
-    prints = dict(zip(map(id, everything), complaints.fingerprints(report, everything), strict=True))
+    scopes = dict(zip(map(id, everything), complaints.scopes(report, everything), strict=True))
     shown = complaints.worst_first(everything)[:LIMIT]
     rules = {_rule_id(complaint): complaint for complaint in reversed(shown)}
     index = {name: number for number, name in enumerate(sorted(rules))}
@@ -155,6 +155,6 @@ def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - e
     yield f'"originalUriBaseIds": {encode(bases)},\n' if bases else ""
     yield f'"invocations": [{encode(invocation)}],\n"columnKind": "utf16CodeUnits",\n"results": [\n'
     for number, complaint in enumerate(shown):
-        result = _result(report, complaint, index[_rule_id(complaint)], prints[id(complaint)])
+        result = _result(report, complaint, index[_rule_id(complaint)], complaints.fingerprint(scopes[id(complaint)]))
         yield (",\n" if number else "") + encode(result)
     yield "\n]}]}\n"
