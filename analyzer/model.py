@@ -138,7 +138,7 @@ FLOWS: Final = Table(
         Column("evidence", "str", "observed or inferred"),
         Column("confirmed", "bool", "the server sent a segment that proves it reached ESTABLISHED"),
         Column("inconclusive", "bool", "an opening segment is missing bytes a check needs: never a pass"),
-        Column("excused", "bool", "expect.toml says this verdict is meant"),
+        Column("excused", "bool", "expect.toml or a baseline says this verdict is meant"),
         Column("syn_validated", "bool", "SYN+ACK acknowledges SYN + 1 (Arkime)"),
         Column("ack_synchronized", "bool", "third segment: ack = SYN+ACK.seq + 1, seq = SYN.seq + 1 (Arkime)"),
         Column("rtt_ms", "float64", "SYN to third segment, NaN when either was not seen", "ms"),
@@ -168,7 +168,7 @@ FINDINGS: Final = Table(
         Column("capture", "int64", "capture of the first cited frame"),
         Column("frames", "object", "cited frames: tuple of (capture, frame)"),
         Column("message", "str", "one sentence with this connection's numbers"),
-        Column("excused", "bool", "expect.toml says this finding is meant"),
+        Column("excused", "bool", "expect.toml or a baseline says this finding is meant"),
     ),
 )
 

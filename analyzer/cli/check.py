@@ -143,7 +143,7 @@ def write(report: Report, format_name: str, layout: Layout, output_file: Path | 
     if format_name == "text" and output_file is None:
         return
     complain_of(report)
-    if not quiet:
+    if not quiet and format_name not in {"github", "markdown"}:
         output.say(tally.sentence(report))
 
 
