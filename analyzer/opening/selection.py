@@ -18,6 +18,8 @@ from analyzer.capture import options
 from analyzer.tables import ACK, FIN, RST, SYN
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analyzer.flows import Connections
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -43,9 +45,14 @@ class Steps:
 
     columns: dict[str, Array]
     """flow, by_client, kind, flags, seq, ack, length, window, ttl, time, capture, frame, last_frame, repeats, header_cut,
-    stale, icmp_version, icmp_type, icmp_code, and the options mss, window_scale, tfo (-1 where absent)."""
+    stale, icmp_version, icmp_type, icmp_code, the options mss, window_scale, tfo (-1 where absent), and picked: the row of
+    `segments` and `options`, -1 for an ICMP error."""
     first: Array
     """Per connection, where its steps begin; one more entry than connections."""
+    segments: Array
+    """Row of the connections' segments table, for what `columns` leaves out."""
+    options: pd.DataFrame
+    """What `options.decode` found, a row for each of `segments`."""
 
     def __len__(self) -> int:
         """Return the number of steps."""
@@ -59,15 +66,15 @@ class Steps:
 
 def select(connections: Connections) -> Steps:
     """Return the steps of `connections`."""
-    columns = _segments(connections)
+    columns, chosen, decoded = _segments(connections)
     if (connections.quotes["flow"] >= 0).any():
         columns = _with_quotes(columns, connections)
     columns = _folded(columns)
     first = np.searchsorted(columns["flow"], np.arange(len(connections.flows) + 1))
-    return Steps(columns, first)
+    return Steps(columns, first, chosen, decoded)
 
 
-def _segments(connections: Connections) -> dict[str, Array]:
+def _segments(connections: Connections) -> tuple[dict[str, Array], Array, pd.DataFrame]:
     table = connections.segments
     flow = table["flow"].to_numpy()
     flags = table["flags"].to_numpy()
@@ -102,7 +109,8 @@ def _segments(connections: Connections) -> dict[str, Array]:
     columns["window_scale"] = decoded["window_scale"].to_numpy()
     columns["tfo"] = decoded["tfo_cookie_length"].to_numpy()
     columns["options"] = _fingerprints(connections.option_bytes, picked["option_start"].to_numpy(), picked["option_length"].to_numpy())
-    return columns
+    columns["picked"] = np.arange(len(chosen))
+    return columns, chosen, decoded
 
 
 def _stale(columns: dict[str, Array], follows: Array) -> Array:
