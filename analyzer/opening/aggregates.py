@@ -156,9 +156,9 @@ class Aggregates:
         """Which side of which connection sent each step: 2n or 2n + 1."""
         return self.steps.columns["flow"].astype(np.int64) * 2 + self.steps.columns["by_client"]
 
-    def own(self, of_side: Array, *, other: bool = False) -> Array:
-        """Return, a step each, the value of `of_side` that belongs to its sender, or to the other side."""
-        found: Array = of_side[self.sides ^ 1 if other else self.sides]
+    def own(self, of_side: Array, at: Array, *, other: bool = False) -> Array:
+        """Return, for each of the steps `at`, the value of `of_side` that belongs to its sender, or to the other side."""
+        found: Array = of_side[self.sides[at] ^ 1 if other else self.sides[at]]
         return found
 
     def first_of(self, steps: Array) -> Array:

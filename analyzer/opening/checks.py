@@ -50,15 +50,12 @@ def entries(rules: RuleSet, scope: str, first: int) -> list[Entry]:
 class View:
     """Some steps, as the environment an expression is evaluated in."""
 
-    def __init__(self, particulars: Particulars, steps: Array | None) -> None:
+    def __init__(self, particulars: Particulars, steps: Array) -> None:
         self.particulars, self.steps = particulars, steps
 
     def name(self, name: str) -> Answer:
         """Return values and known of a name."""
-        values, known = self.particulars.answer(name)
-        if self.steps is None:
-            return values, known
-        return values[self.steps], None if known is None else known[self.steps]
+        return self.particulars.answer(name, self.steps)
 
     def field(self, record: str, name: str) -> Answer:
         """Refuse: no segment has candidates."""
@@ -133,16 +130,15 @@ def _evaluate(node: Node, scope: Scope, particulars: Particulars, steps: Array) 
 
     The parts of a conjunction are tried one after the other, each only where the ones before it left something to ask.
     """
-    everything = len(steps) == len(particulars.steps)
     sure = np.ones(len(steps), bool)
     for part in conjuncts(node):
         check(part, scope)
-        values, known = arrays.compile_(part, scope)(View(particulars, None if everything else steps))
+        values, known = arrays.compile_(part, scope)(View(particulars, steps))
         holds = np.broadcast_to(np.asarray(values, bool) if known is None else np.asarray(values, bool) & known, len(steps))
         left = holds if known is None else holds | ~known
         keep = np.flatnonzero(left)
         sure = sure[keep] & holds[keep]
-        steps, everything = steps[keep], False
+        steps = steps[keep]
         if not len(steps):
             break
     return steps[sure], steps[~sure]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from analyzer.opening.selection import NEAR, SEGMENT
+from analyzer.rules.vocabulary import AGGREGATE
 from analyzer.tables import ACK, AE, CWR, ECE, FIN, FLAG_LETTERS, PSH, RST, SYN, URG
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ _SAID: Final = {
     "option_repeated": "repeated",
     "after_end": "after_end",
 }
+SHORTEST: Final = 20
+"""Bytes of a header without options (RFC 9293 3.1)."""
 _RESERVED_SHIFT: Final = len(FLAG_LETTERS)
 
 
@@ -62,7 +65,7 @@ class Particulars:
             "by_client": lambda: (steps.columns["by_client"], None),
             "reserved": lambda: (steps.columns["flags"].astype(np.int64) >> _RESERVED_SHIFT, self.is_segment),
             "ack_field": lambda: (steps.columns["ack"], self.is_segment),
-            "overlong": lambda: (self.column("payload_length") < 0, self.column("header_length") >= 0),
+            "overlong": lambda: (self.column("payload_length") < 0, self.column("header_length") >= SHORTEST),
             "checksum": lambda: (self.column("checksum_state"), None),
             "ipv6": lambda: (self.ends("src", lambda text: ":" in text), None),
             "fragment": lambda: (self.column("fragment"), None),
@@ -75,18 +78,36 @@ class Particulars:
             "sack_blocks": lambda: (self.option("sack_blocks").astype(np.int64), self.known_if(self.option("sack_blocks") > 0)),
             "nop_run": lambda: (self.option("longest_nop_run").astype(np.int64), self.uncut),
             "nth": self.nth,
+            "tsecr_answers": self.tsecr_answers,
+        }
+        self.partial: dict[str, Callable[[Array], Answer]] = {
             "offset": self.offset,
             "peer_mss": self.peer_mss,
-            "tsecr_answers": self.tsecr_answers,
             "ttl_change": self.ttl_change,
             "mac_change": self.mac_change,
         }
 
-    def answer(self, name: str) -> Answer:
-        """Return values and known of `name`, a value a step."""
+    def answer(self, name: str, at: Array) -> Answer:
+        """Return values and known of `name` at the steps `at`.
+
+        What depends on other steps or on the connection is made for those steps alone: few are left to ask by then.
+        """
+        if name in self.partial:
+            return self.partial[name](at)
+        if name not in self.made and self.of_connection(name):
+            values, known = self.aggregates.answer(name)
+            flow = self.steps.columns["flow"][at]
+            return values[flow], None if known is None else known[flow]
         if name not in self.made:
             self.made[name] = self._make(name)
-        return self.made[name]
+        values, known = self.made[name]
+        if len(at) == len(self.steps):
+            return values, known
+        return values[at], None if known is None else known[at]
+
+    def of_connection(self, name: str) -> bool:
+        """Return whether `name` is a fact of the whole connection."""
+        return name in AGGREGATE or name in self.aggregates.plain
 
     def _make(self, name: str) -> Answer:
         if name in self.makers:
@@ -105,11 +126,7 @@ class Particulars:
         if name in _ABSENT:
             number = self.option(name)
             return number.astype(np.uint32), number >= 0
-        if name in self.facts.values:
-            return self.facts.values[name], self.facts.known.get(name)
-        values, known = self.aggregates.answer(name)
-        flow = self.steps.columns["flow"]
-        return values[flow], None if known is None else known[flow]
+        return self.facts.values[name], self.facts.known.get(name)
 
     # ── Where facts come from ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -191,20 +208,23 @@ class Particulars:
             count = np.cumsum(mine)
             before = np.concatenate(([0], count))[self.steps.first[:-1]]
             total[mine] = (count - before[columns["flow"]])[mine]
-        return total, plain & (total <= NEAR) & (self.aggregates.own(self.aggregates.isn_step) >= 0)
+        return total, plain & (total <= NEAR) & (self.aggregates.isn_step[self.aggregates.sides] >= 0)
 
-    def offset(self) -> Answer:
+    def offset(self, at: Array) -> Answer:
         """Distance from the side's ISN."""
-        step = self.aggregates.own(self.aggregates.isn_step)
+        step = self.aggregates.own(self.aggregates.isn_step, at)
         seq = self.steps.columns["seq"]
-        known = step >= 0
-        return (seq - seq[step]).astype(np.int64), known if self.is_segment is None else known & self.is_segment
+        return (seq[at] - seq[step]).astype(np.int64), (step >= 0) & self.readable(at)
 
-    def peer_mss(self) -> Answer:
+    def peer_mss(self, at: Array) -> Answer:
         """MSS the other side offered on its first SYN-bearing segment."""
-        step = self.aggregates.own(self.aggregates.isn_step, other=True)
-        mss = self.steps.columns["mss"].astype(np.int64)
-        return mss[step], (step >= 0) & (mss[step] >= 0)
+        step = self.aggregates.own(self.aggregates.isn_step, at, other=True)
+        mss = self.steps.columns["mss"][step].astype(np.int64)
+        return mss, (step >= 0) & (mss >= 0)
+
+    def readable(self, at: Array) -> Array | bool:
+        """Return which of the steps are segments with readable flags."""
+        return True if self.is_segment is None else self.is_segment[at]
 
     def tsecr_answers(self) -> Answer:
         """Look TSecr up among the TSvals of the other side's SYN-bearing segments; unknown when none carries one."""
@@ -223,20 +243,23 @@ class Particulars:
         found[asked] = np.isin(other[asked] << 32 | echo[asked], place[source] << 32 | value[source])
         return found, known
 
-    def ttl_change(self) -> Answer:
+    def ttl_change(self, at: Array) -> Answer:
         """Distance from the TTL of the side's first SYN-bearing segment."""
-        step = self.aggregates.own(self.aggregates.isn_step)
-        ttl = self.steps.columns["ttl"].astype(np.int64)
-        return abs(ttl - ttl[step]), (step >= 0) & (ttl >= 0) & (ttl[step] >= 0)
+        step = self.aggregates.own(self.aggregates.isn_step, at)
+        ttl = self.steps.columns["ttl"]
+        one, other = ttl[at].astype(np.int64), ttl[step].astype(np.int64)
+        return abs(one - other), (step >= 0) & (one >= 0) & (other >= 0)
 
-    def mac_change(self) -> Answer:
+    def mac_change(self, at: Array) -> Answer:
         """Whether the source MAC differs from that of the side's first step; unknown without MACs."""
-        step = self.aggregates.own(self.aggregates.first_step)
-        codes = self.codes("src_mac")
+        step = self.aggregates.own(self.aggregates.first_step, at)
+        if "mac" not in self.made:
+            self.made["mac"] = self.codes("src_mac"), None
+        codes, _ = self.made["mac"]
         categories = self.connections.segments["src_mac"].cat.categories
         empty = categories.get_loc("") if "" in categories else -1
-        known = (step >= 0) & (codes != empty) & (codes[step] != empty)
-        return codes != codes[step], known if self.is_segment is None else known & self.is_segment
+        known = (step >= 0) & (codes[at] != empty) & (codes[step] != empty)
+        return codes[at] != codes[step], known & self.readable(at)
 
 
 def _is_loopback(text: str) -> bool:
