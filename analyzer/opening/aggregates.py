@@ -213,12 +213,14 @@ class Aggregates:
 
     def distinct(self, steps: Array, name: str) -> Array:
         """Return how many distinct values of a column the given steps of each connection have."""
-        flow, values = self.steps.columns["flow"][steps].astype(np.int64), self.steps.columns[name][steps].astype(np.int64)
-        order = np.lexsort((values, flow))
-        flow, values = flow[order], values[order]
-        fresh = np.ones(len(flow), bool)
-        fresh[1:] = (flow[1:] != flow[:-1]) | (values[1:] != values[:-1])
-        return np.bincount(flow[fresh], minlength=self.size)
+        flow = self.steps.columns["flow"][steps]
+        count = np.bincount(flow, minlength=self.size)
+        several = count[flow] > 1
+        if several.any():
+            pairs = np.unique(flow[several].astype(np.int64) << 32 | self.steps.columns[name][steps[several]])
+            distinct = np.bincount(pairs >> 32, minlength=self.size)
+            count = np.where(distinct > 0, distinct, count)
+        return count
 
     def syn_options_changed(self) -> Answer:
         """Whether two SYNs differ in what they offer; TSval apart."""

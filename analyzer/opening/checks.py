@@ -104,7 +104,7 @@ class _Seen:
     """The steps that checks want to see; each wish is looked up once."""
 
     def __init__(self, program: Program, codes: Array, log: Log) -> None:
-        self.program, self.codes, self.log = program, codes, log
+        self.program, self.codes, self.log = program, codes.astype(np.intp), log
         self.found: dict[Any, Array] = {}
 
     def steps(self, check_: Check) -> Array:
@@ -130,15 +130,16 @@ def _evaluate(node: Node, scope: Scope, particulars: Particulars, steps: Array) 
 
     The parts of a conjunction are tried one after the other, each only where the ones before it left something to ask.
     """
-    sure = np.ones(len(steps), bool)
+    sure = None
     for part in conjuncts(node):
         check(part, scope)
         values, known = arrays.compile_(part, scope)(View(particulars, steps))
         holds = np.broadcast_to(np.asarray(values, bool) if known is None else np.asarray(values, bool) & known, len(steps))
         left = holds if known is None else holds | ~known
         keep = np.flatnonzero(left)
-        sure = sure[keep] & holds[keep]
+        if sure is not None or known is not None:
+            sure = holds[keep] if sure is None else sure[keep] & holds[keep]
         steps = steps[keep]
         if not len(steps):
             break
-    return steps[sure], steps[~sure]
+    return (steps, steps[:0]) if sure is None else (steps[sure], steps[~sure])

@@ -105,7 +105,21 @@ def _conclude_block(program: Program, steps: Steps, group: Group, found: Conclus
     for number, ending in enumerate(program.verdicts):
         _report(ending, np.flatnonzero(verdicts == number), last, group, log)
     for ending in program.observations:
-        _report(ending, np.flatnonzero(group.holds(ending.when)), first, group, log)
+        _report(ending, _holding(ending, group), first, group, log)
+
+
+def _holding(ending: Ending, group: Group) -> Array:
+    """Return the connections for which `ending` holds, each part of its condition tried where those before it hold."""
+    if not ending.parts:
+        return np.flatnonzero(group.holds(ending.when))
+    rows = np.arange(len(group.flows))
+    for number, part in enumerate(ending.parts):
+        some = group if number == 0 else group.part_of_end(rows)
+        values, known = part.many(some)
+        rows = rows[np.broadcast_to(values if known is None else values & known, len(rows))]
+        if not len(rows):
+            break
+    return rows
 
 
 def _report(ending: Ending, rows: Array, evidence: Array, group: Group, log: Log) -> None:

@@ -184,6 +184,8 @@ class Groups:
 
     def count_distinct(self, values: list[Array]) -> Array:
         """Return how many distinct combinations of values each group has."""
+        if len(values) == 1:
+            return self.count_pairs(self.group, values[0])
         order = np.lexsort((*values, self.group))
         group = self.group[order]
         fresh = np.ones(len(order), bool)
@@ -192,15 +194,18 @@ class Groups:
             fresh[1:] |= column[order][1:] != column[order][:-1]
         return np.bincount(group[fresh], minlength=self.size)
 
+    def count_pairs(self, group: Array, value: Array) -> Array:
+        """Return how many distinct values of 32 bits each group has; one sort of one number each."""
+        pairs = np.sort(group << 32 | value)
+        fresh = np.ones(len(pairs), bool)
+        fresh[1:] = pairs[1:] != pairs[:-1]
+        return np.bincount(pairs[fresh] >> 32, minlength=self.size)
+
     def isn_steps(self) -> Answer:
-        """Differences mod 2^32 from each connection to the next; unknown for a group of one ISN only."""
+        """Differences mod 2^32 from each connection to the next."""
         same = np.flatnonzero(self.group[1:] == self.group[:-1]) + 1
         step = (self.isn[same] - self.isn[same - 1]) & 0xFFFFFFFF
-        order = np.lexsort((step, self.group[same]))
-        step, group = step[order], self.group[same][order]
-        fresh = np.ones(len(step), bool)
-        fresh[1:] = (group[1:] != group[:-1]) | (step[1:] != step[:-1])
-        return np.bincount(group[fresh], minlength=self.size), None
+        return self.count_pairs(self.group[same], step), None
 
     def peak(self) -> Array:
         """Most connections that begin within a second of each other."""

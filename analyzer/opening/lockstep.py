@@ -73,6 +73,7 @@ class Group:
         self.state, self.facts, self.flows, self.steps, self.everyone = state, facts, flows, steps, everyone
         self.bound: dict[str, Array] = {}
         self.cache: dict[str, Answer] = {}
+        self.ids: Array | None = None
 
     def name(self, name: str) -> Answer:
         """Return values and known of a segment's, variable's or connection's name."""
@@ -89,7 +90,9 @@ class Group:
             return self.facts.values[name][self.steps], None if known is None else known[self.steps]
         if name in {"client", "server"}:
             return getattr(self.state, name)[self.flows], None
-        flows = self.everyone[self.flows]
+        if self.ids is None:
+            self.ids = self.everyone[self.flows]
+        flows = self.ids
         if name in self.facts.connection:
             values = self.facts.connection[name][flows]
             return values, None if name != "capture_end" else values != NO_TIME

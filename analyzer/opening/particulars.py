@@ -48,6 +48,8 @@ _SAID: Final = {
     "option_repeated": "repeated",
     "after_end": "after_end",
 }
+LEAST_MACS: Final = 2
+"""Distinct link addresses without which none can change."""
 SHORTEST: Final = 20
 """Bytes of a header without options (RFC 9293 3.1)."""
 _RESERVED_SHIFT: Final = len(FLAG_LETTERS)
@@ -63,7 +65,7 @@ class Particulars:
         self.whole = len(picked) == len(steps.segments) and len(steps.options) == len(picked)
         self.makers: dict[str, Callable[[], Answer]] = {
             "by_client": lambda: (steps.columns["by_client"], None),
-            "reserved": lambda: (steps.columns["flags"].astype(np.int64) >> _RESERVED_SHIFT, self.is_segment),
+            "reserved": lambda: (steps.columns["flags"] >> _RESERVED_SHIFT, self.is_segment),
             "ack_field": lambda: (steps.columns["ack"], self.is_segment),
             "overlong": lambda: (self.column("payload_length") < 0, self.column("header_length") >= SHORTEST),
             "checksum": lambda: (self.column("checksum_state"), None),
@@ -75,8 +77,8 @@ class Particulars:
             "destination": self.destination,
             "option_obsolete": self.obsolete,
             "option_malformed": lambda: (self.option("malformed"), self.uncut),
-            "sack_blocks": lambda: (self.option("sack_blocks").astype(np.int64), self.known_if(self.option("sack_blocks") > 0)),
-            "nop_run": lambda: (self.option("longest_nop_run").astype(np.int64), self.uncut),
+            "sack_blocks": lambda: (self.option("sack_blocks"), self.known_if(self.option("sack_blocks") > 0)),
+            "nop_run": lambda: (self.option("longest_nop_run"), self.uncut),
             "nth": self.nth,
             "tsecr_answers": self.tsecr_answers,
         }
@@ -115,8 +117,8 @@ class Particulars:
         if name.startswith("flag_"):
             return self.flags & _FLAGS[name.removeprefix("flag_")] != 0, self.is_segment
         if name in _COLUMNS:
-            values = self.column(name).astype(np.int64)
-            return values, values >= 0
+            values = self.column(name)
+            return values, None if values.dtype.kind == "u" else values >= 0
         if name in _PRESENT:
             found = self.option(_PRESENT[name]) >= 0
             return found, self.known_if(found)
@@ -252,6 +254,8 @@ class Particulars:
 
     def mac_change(self, at: Array) -> Answer:
         """Whether the source MAC differs from that of the side's first step; unknown without MACs."""
+        if len(self.connections.segments["src_mac"].cat.categories) < LEAST_MACS:
+            return np.zeros(len(at), bool), np.zeros(len(at), bool)
         step = self.aggregates.own(self.aggregates.first_step, at)
         if "mac" not in self.made:
             self.made["mac"] = self.codes("src_mac"), None

@@ -79,6 +79,8 @@ class Ending:
     reports: tuple[Report, ...] = ()
     cite: tuple[str, ...] = ()
     say: tuple[tuple[str, Expression], ...] = ()
+    parts: tuple[Expression, ...] = ()
+    """The parts of `when` that must all hold, of what is tried on few connections after each part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,8 @@ class _Compiler:
     def check(self, id_: str, entry: Check) -> Ending:
         """Compile a check over one connection: it is an observation that a finding file makes."""
         say = tuple((name, self.expression(node, self.end_scope)) for name, node in entry.say)
-        return Ending(id_, self.condition(entry.when, self.end_scope), self.reports([Emit(id_)], self.end_scope), entry.cite, say)
+        parts = tuple(self.expression(part, self.end_scope) for part in conjuncts(entry.when))
+        return Ending(id_, None, self.reports([Emit(id_)], self.end_scope), entry.cite, say, parts)
 
     def _wanted(self, record: str | None, name: str) -> str | None:
         return self.machine.variables[name] if record is None else None
