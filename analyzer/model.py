@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from analyzer.tables import Column, Table
+from analyzer.tables import ACCOUNTS, Column, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,6 +136,7 @@ FLOWS: Final = Table(
         Column("server_bytes", "int64", "payload bytes the server sent, repeats included", "bytes"),
         Column("client_first_ns", "int64", "time of the client's first segment, NO_TIME when none", "ns"),
         Column("server_first_ns", "int64", "time of the server's first segment, NO_TIME when none", "ns"),
+        *ACCOUNTS.columns,
         Column("duplicate_frames", "int64", "frames dropped as copies of another frame"),
         Column("zeek_conn_state", "str", "Zeek's word for it"),
         Column("tcp_completeness", "int64", "Wireshark's tcp.completeness at the end"),

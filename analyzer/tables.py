@@ -162,7 +162,7 @@ CONNECTIONS: Final = Table(
         Column("icmp_quotes", "int64", "ICMP errors that quote a segment of this connection"),
         Column("follows", "int32", "row of the connection that used the same addresses and ports before, -1 when none"),
         Column("reuse", "category", "how the one before had ended: closed, active or early (RFC 9293 3.6.1), or empty"),
-        Column("vlan_joined", "bool", "each direction was captured on a VLAN of its own"),
+        Column("vlan_joined", "bool", "each direction was captured on a VLAN, or in a tunnel, of its own"),
         Column("capture_end", "int64", "latest time in the capture, NO_TIME when it has none", "ns"),
     ),
 )

@@ -53,11 +53,11 @@ class Clock:
             time[row] = NO_TIME if parsed is None else parsed
         time[~filled] = NO_TIME
         self.absent += int((~filled).sum())
-        self._follow(time, number)
+        self.follow(time, number)
         return time
 
-    def _follow(self, time: Ints, number: Ints) -> None:
-        """Keep first and latest time and look for steps back."""
+    def follow(self, time: Ints, number: Ints) -> None:
+        """Keep first and latest of the times of frames `number`, of which `NO_TIME` is none, and look for steps back."""
         there = time != NO_TIME
         known = time[there]
         if not len(known):

@@ -25,8 +25,8 @@ COMMA: Final = 0x2C
 POINT: Final = 0x2E
 _PAD: Final = 32
 """Zero bytes before and after a batch, so that a gather of that width never leaves the buffer."""
-_WIDEST_NUMBER: Final = 15
-"""Decimal digits float64 sums without rounding."""
+_WIDEST: Final = {10: 15, 16: 13}
+"""The digits of each base that float64 sums without rounding."""
 _WIDEST_TIME: Final = 30
 _NOT_A_DIGIT: Final = 99
 _NANOSECOND_DIGITS: Final = 9
@@ -98,10 +98,10 @@ class Cells:
         return overlay[start].view(np.uint8).reshape(len(start), width)
 
     def numbers(self) -> Ints:
-        """Return the cells as int64: decimal, or hexadecimal after 0x; -1 where empty or no number of 15 digits at most."""
+        """Return the cells as int64: decimal, or hexadecimal after 0x; -1 where empty or no number of 15 (13) digits at most."""
         if not self.widest():
             return np.full(len(self), -1, dtype=np.int64)
-        prefixed = (self.buffer[self.start + 1] == ord("x")) & (self.stop - self.start > len("0x"))
+        prefixed = (self.buffer[self.start] == ord("0")) & (self.buffer[self.start + 1] == ord("x")) & (self.stop - self.start > len("0x"))
         if not prefixed.any():
             return self._sum(10)
         hexadecimal = self.between(self.start + 2 * prefixed, self.stop)._sum(16)  # noqa: SLF001 - another value of this class
@@ -110,7 +110,7 @@ class Cells:
     def _sum(self, base: int) -> Ints:
         """Return the cells as numbers of `base`, -1 where empty, too long or of other characters."""
         length = self.stop - self.start
-        width = min(int(length.max()), _WIDEST_NUMBER)
+        width = min(int(length.max()), _WIDEST[base])
         digits = _DIGITS[self._gather(self.stop - width, width)]
         inside = np.arange(width, 0, -1, dtype=np.int64) <= length[:, None]
         np.multiply(digits, inside, out=digits)

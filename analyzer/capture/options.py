@@ -77,10 +77,10 @@ def decode(option_bytes: bytes, start: npt.NDArray[np.int64], length: npt.NDArra
 
     Columns: mss int32, window_scale int16, ts_val and ts_ecr int64, all -1 where absent; tfo_cookie_length int16, -1
     where absent, 0 a request, in kind 34 or in kinds 253 and 254 with magic 0xF989 (RFC 7413 4.1.1); sack_permitted,
-    md5, ao, mptcp, accecn bool; sack_blocks int16; obsolete bool, a kind of 6, 7, 9 to 15; ttcp bool, a kind of 11 to 13; experimental bool, kind 253
-    or 254; repeated bool, one of MSS, window scale, SACK permitted, timestamps or Fast Open twice (the first counts);
-    after_end bool, a byte other than 0 after End-of-Options; longest_nop_run int16; malformed bool, an option that
-    is cut, or whose length is below 2 or none its kind has.
+    md5, ao, mptcp, accecn bool; sack_blocks int16; obsolete bool, a kind of 6, 7, 9 to 15; ttcp bool, a kind of 11 to
+    13; experimental bool, kind 253 or 254; repeated bool, one of MSS, window scale, SACK permitted, timestamps or Fast
+    Open twice (the first counts); after_end bool, a byte other than 0 after End-of-Options; longest_nop_run int16;
+    malformed bool, an option that is cut, or whose length is below 2 or none its kind has.
     """
     import numpy as np
     import pandas as pd

@@ -127,7 +127,8 @@ def _carriage(flows: pd.DataFrame, ends: _Ends) -> dict[int, str]:
     most = np.full(len(least), -1)
     np.minimum.at(least, ends.family, kind)
     np.maximum.at(most, ends.family, kind)
-    rows = np.flatnonzero((least < most)[ends.family])
+    # What is carried otherwise in each direction shares its addresses and ports with nothing but its own incarnations.
+    rows = np.flatnonzero((least < most)[ends.family] & ~flows["vlan_joined"].to_numpy())
     seen: dict[int, set[tuple[str, str]]] = {}
     for row in rows.tolist():
         seen.setdefault(int(ends.family[row]), set()).add((vlan[row], tunnel[row]))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from analyzer import tables
-from analyzer.flows import reuse
+from analyzer.flows import reuse, turnover
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,15 +65,33 @@ class Cuts:
 
 def find(rows: Rows, count: int, self_connected: Bools) -> Cuts:
     """Find the rows of `rows` that start a new incarnation; `count` tuples, of which some connect to themselves."""
-    suspects = _suspects(rows, count, self_connected)
-    where = np.flatnonzero(suspects[rows.code])
+    where = np.flatnonzero(_suspects(rows, count, self_connected)[rows.code])
+    turns, found = _turnover(rows, where, count, self_connected)
+    where = where[~turns.clean[rows.code[where]]]
     cuts: list[reuse.Cut] = []
     if len(where):
-        few = rows.take(where)
-        for tuple_, events in _events(few, self_connected):
+        for tuple_, events in _events(rows.take(where), self_connected):
             cuts.extend(tuple_.feed(events))
-    found = np.array([cut.row for cut in cuts], np.int64)
-    return Cuts(where[found], np.array([cut.finished for cut in cuts], bool), np.array([cut.by_fins for cut in cuts], bool))
+    starts = np.concatenate([found, where[np.array([cut.row for cut in cuts], np.int64)]])
+    finished = np.concatenate([np.ones(len(found), bool), np.array([cut.finished for cut in cuts], bool)])
+    by_fins = np.concatenate([turns.by_fins, np.array([cut.by_fins for cut in cuts], bool)])
+    order = np.argsort(starts)
+    return Cuts(starts[order], finished[order], by_fins[order])
+
+
+def _turnover(rows: Rows, where: Ints, count: int, self_connected: Bools) -> tuple[turnover.Turns, Ints]:
+    """Find the tuples among `rows[where]` that are in good order, and the rows of their cuts."""
+    few = rows.take(where)
+    starts = np.concatenate(([True], few.code[1:] != few.code[:-1]))[: len(where)]
+    begin = np.flatnonzero(starts)[np.cumsum(starts) - 1]
+    kind = _kinds(few.flags)
+    places = np.flatnonzero(kind >= 0)
+    near = _near(few, begin, places, self_connected[few.code])
+    numbers = (few.forward[places], few.seq[places], few.ack[places], few.length[places])
+    ahead = np.bincount(few.code, weights=few.forward, minlength=count)
+    both_sides = (ahead > 0) & (ahead < np.bincount(few.code, minlength=count))
+    turns = turnover.find(turnover.Events(places, few.code[places], kind[places], *numbers, near), starts[places], both_sides)
+    return turns, where[turns.rows]
 
 
 def first_of(rows: Ints, code: Array, count: int) -> Ints:

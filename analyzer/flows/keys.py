@@ -1,8 +1,11 @@
 """Which segments share a tuple: capture, unordered pair of (address, port), VLAN stack, tunnel.
 
+A VLAN or tunnel number may belong to one direction only: two one-sided tuples that differ in no more, and whose numbers
+fit, are one.
+
 Promises: tuple codes are dense and numbered by first segment; every row has exactly one; `forward` tells the two
 directions of a tuple apart and is True throughout where both ends are one socket. Whole arrays only.
-Must not know: flags and incarnations, but for the numbers that join two one-sided VLANs.
+Must not know: flags and incarnations, but for the numbers that join two one-sided tuples.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ class Tuples:
     first: Ints
     """Position of each tuple's first row; its length is the number of tuples."""
     joined: Bools
-    """Per tuple: two one-sided VLANs made into one."""
+    """Per tuple: two one-sided ones, on VLANs or in tunnels of their own, made into one."""
 
 
 def number(joined: Joined) -> Tuples:
@@ -44,15 +47,15 @@ def number(joined: Joined) -> Tuples:
     source, target = ends(columns)
     forward = source <= target
     low, high = np.minimum(source, target), np.maximum(source, target)
-    bare = pack([(low, joined.size("src") << PORT_BITS), (high, joined.size("src") << PORT_BITS)])
-    carried = [(columns["tunnel"], joined.size("tunnel")), (columns["capture"], int(columns["capture"].max(initial=0)) + 1)]
-    bare = pack([bare, *carried])
-    key, _ = pack([bare, (columns["vlan"], joined.size("vlan"))])
+    bound = joined.size("src") << PORT_BITS
+    bare = pack([(low, bound), (high, bound), (columns["capture"], int(columns["capture"].max(initial=0)) + 1)])
+    key, _ = pack([bare, (columns["tunnel"], joined.size("tunnel")), (columns["vlan"], joined.size("vlan"))])
     code, first = enumerate_groups(key)
-    one_sided = _complementary(code, first, forward, bare[0], joined) if joined.size("vlan") > 1 else np.zeros((0, 2), np.int64)
-    if not len(one_sided):
-        return Tuples(code, forward, first, np.zeros(len(first), bool))
-    return _merge(Tuples(code, forward, first, np.zeros(len(first), bool)), one_sided)
+    found = Tuples(code, forward, first, np.zeros(len(first), bool))
+    if joined.size("vlan") <= 1 and joined.size("tunnel") <= 1:
+        return found
+    one_sided = _complementary(found, bare[0], joined)
+    return _merge(found, one_sided) if len(one_sided) else found
 
 
 def ends(columns: dict[str, Array]) -> tuple[Ints, Ints]:
@@ -123,15 +126,16 @@ def _renumber(values: Ints) -> tuple[Ints, int]:
     return code, len(first)
 
 
-def _complementary(code: Ints, first: Ints, forward: Bools, bare: Ints, joined: Joined) -> Ints:
-    """Return pairs of tuples (kept, absorbed), shape (n, 2): the same but for the VLAN, one direction on each, numbers that fit."""
+def _complementary(found: Tuples, bare: Ints, joined: Joined) -> Ints:
+    """Return pairs of tuples (kept, absorbed), shape (n, 2): the same ends, carried otherwise, one direction on each, numbers that fit."""
+    code, first, forward = found.code, found.first, found.forward
     sent = np.bincount(code, weights=forward, minlength=len(first)).astype(np.int64)
     total = np.bincount(code, minlength=len(first))
     family, _ = enumerate_groups(bare[first])
     order = np.argsort(family, kind="stable")
     sizes = np.bincount(family)
     starts = np.cumsum(sizes) - sizes
-    pairs = np.stack([order[starts[sizes == 2]], order[starts[sizes == 2] + 1]], axis=1)  # noqa: PLR2004 - two VLANs
+    pairs = np.stack([order[starts[sizes == 2]], order[starts[sizes == 2] + 1]], axis=1)  # noqa: PLR2004 - a pair
     only_forward, only_backward = sent == total, sent == 0
     opposite = (only_forward[pairs[:, 0]] & only_backward[pairs[:, 1]]) | (only_backward[pairs[:, 0]] & only_forward[pairs[:, 1]])
     pairs = pairs[opposite]

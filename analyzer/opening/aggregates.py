@@ -37,6 +37,8 @@ class Aggregates:
     def __init__(self, steps: Steps, connections: Connections, plain: Mapping[str, Array]) -> None:
         self.steps, self.connections, self.plain = steps, connections, plain
         self.size = len(steps.first) - 1
+        self.whole = np.array_equal(steps.picked, np.arange(len(steps.segments)))
+        """Each segment is one step, so nothing need be looked up."""
         self.made: dict[str, Answer] = {}
         self.makers: dict[str, Callable[[], Answer]] = {
             "copies": lambda: (connections.flows["duplicate_frames"].to_numpy(), None),
@@ -256,7 +258,7 @@ class Aggregates:
     def synack_ip_ecn(self) -> Answer:
         """IP ECN bits; from the segments table, which has them."""
         step = self.first_synack
-        chosen = self.steps.segments[np.maximum(self.steps.columns["picked"][step], 0)] if len(self.steps) else step
+        chosen = self.steps.segments[np.maximum(self.steps.picked[step], 0)] if len(self.steps) else step
         values = self.connections.segments["ip_ecn"].to_numpy()[chosen].astype(np.int64)
         return values, (step >= 0) & (values >= 0)
 
@@ -313,9 +315,9 @@ class Aggregates:
     def option(self, name: str) -> Array:
         """Return a column of the decoded options, a value a step."""
         values = self.steps.options[name].to_numpy()
-        picked = self.steps.columns["picked"]
-        if len(values) == len(picked):
+        if self.whole:
             return values
+        picked = self.steps.picked
         nothing = -1 if values.dtype.kind == "i" else 0
         found: Array = np.where(picked >= 0, values[picked] if len(values) else nothing, nothing).astype(values.dtype)
         return found

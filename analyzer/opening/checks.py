@@ -20,7 +20,7 @@ from analyzer.rules.check import scope_of
 from analyzer.rules.vocabulary import OPTION_FACTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from analyzer.language import Node, Scope
     from analyzer.opening.log import Log

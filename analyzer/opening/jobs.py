@@ -112,7 +112,8 @@ class Ends:
             case "openings":
                 value, known = self.aggregates.answer("syn_tsval")
                 both = (self.isn("client") >= 0) & (self.isn("server") >= 0) & asked
-                return [self.isn("client"), self.isn("server"), np.where(known, value.astype(np.int64), -1)], both
+                stamp = value.astype(np.int64) if known is None else np.where(known, value.astype(np.int64), -1)
+                return [self.isn("client"), self.isn("server"), stamp], both
             case _:
                 return [client, server, self.column("client_port"), self.column("server_port")], everyone
 

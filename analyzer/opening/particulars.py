@@ -61,8 +61,7 @@ class Particulars:
     def __init__(self, steps: Steps, connections: Connections, facts: Facts, aggregates: Aggregates) -> None:
         self.steps, self.connections, self.facts, self.aggregates = steps, connections, facts, aggregates
         self.made: dict[str, Answer] = {}
-        picked = steps.columns["picked"]
-        self.whole = len(picked) == len(steps.segments) and len(steps.options) == len(picked)
+        self.whole = aggregates.whole
         self.makers: dict[str, Callable[[], Answer]] = {
             "by_client": lambda: (steps.columns["by_client"], None),
             "reserved": lambda: (steps.columns["flags"] >> _RESERVED_SHIFT, self.is_segment),
@@ -159,22 +158,16 @@ class Particulars:
     def column(self, name: str) -> Array:
         """Return a column of the segments table, a value a step; an ICMP error has that of some segment."""
         values = self.connections.segments[name].to_numpy()[self.steps.segments]
-        return values if self.whole else values[self.steps.columns["picked"]]
+        return values if self.whole else values[self.steps.picked]
 
     def option(self, name: str) -> Array:
         """Return a column of the decoded options, a value a step; an ICMP error has none."""
-        values = self.steps.options[name].to_numpy()
-        if self.whole:
-            return values
-        picked = self.steps.columns["picked"]
-        nothing = -1 if values.dtype.kind == "i" else 0
-        found: Array = np.where(picked >= 0, values[picked] if len(values) else nothing, nothing).astype(values.dtype)
-        return found
+        return self.aggregates.option(name)
 
     def codes(self, name: str) -> Array:
         """Return the category codes of a column, a value a step."""
         codes = self.connections.segments[name].cat.codes.to_numpy()[self.steps.segments]
-        return codes if self.whole else codes[self.steps.columns["picked"]]
+        return codes if self.whole else codes[self.steps.picked]
 
     def ends(self, name: str, holds: Callable[[str], bool]) -> Array:
         """Return whether `holds` of the address in column `name`; it is asked once an address."""

@@ -3,7 +3,7 @@
 Promises: every SYN-, RST- and FIN-bearing segment is a step, a run of exact repeats folded to its first and one more that
 stands for the rest; of the other segments the first `NEAR` in each direction after the connection's start, after each
 SYN-bearing segment and after each side's first RST; and every ICMP error that quotes the connection. Steps come in
-capture order. Whole arrays throughout.
+capture order. Selecting again changes nothing, and parts that were selected apart can be joined. Whole arrays throughout.
 Must not know: rules, verdicts, states.
 """
 
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 
 from analyzer.capture import options
 from analyzer.tables import ACK, FIN, RST, SYN
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Sequence
 
     from analyzer.flows import Connections
 
@@ -45,12 +46,14 @@ class Steps:
 
     columns: dict[str, Array]
     """flow, by_client, kind, flags, seq, ack, length, window, ttl, time, capture, frame, last_frame, repeats, header_cut,
-    stale, icmp_version, icmp_type, icmp_code, the options mss, window_scale, tfo (-1 where absent), and picked: the row of
-    `segments` and `options`, -1 for an ICMP error."""
+    stale, icmp_version, icmp_type, icmp_code, the options mss, window_scale, tfo (-1 where absent), and options: 64 bits
+    that tell option bytes apart."""
     first: Array
     """Per connection, where its steps begin; one more entry than connections."""
+    picked: Array
+    """Row of `segments` and `options` of each step, -1 for an ICMP error."""
     segments: Array
-    """Row of the connections' segments table, for what `columns` leaves out."""
+    """Row of the connections' segments table, for what `columns` leaves out; of parts joined, one part's after the other's."""
     options: pd.DataFrame
     """What `options.decode` found, a row for each of `segments`."""
 
@@ -69,9 +72,31 @@ def select(connections: Connections) -> Steps:
     columns, chosen, decoded = _segments(connections)
     if (connections.quotes["flow"] >= 0).any():
         columns = _with_quotes(columns, connections)
+    return _finished(columns, connections.flows, chosen, decoded)
+
+
+def join(parts: Sequence[Steps], flows: pd.DataFrame) -> Steps:
+    """Return the steps of connections that were selected in parts, in the order of `parts`; `flows` is their whole table.
+
+    The law: to select from each part and join is to select from the whole.
+    """
+    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
+    before = np.cumsum([0, *(len(part.segments) for part in parts)])
+    columns["picked"] = np.concatenate([np.where(part.picked < 0, -1, part.picked + at) for part, at in zip(parts, before, strict=False)])
+    order = np.argsort(columns["flow"], kind="stable")
+    columns = {name: column[order] for name, column in columns.items()}
+    plain = columns["kind"] == SEGMENT
+    chosen = _near(columns["flow"], columns["by_client"], np.where(plain, columns["flags"], 0), plain)
+    segments = np.concatenate([part.segments for part in parts])
+    decoded = pd.concat([part.options for part in parts], ignore_index=True)
+    return _finished({name: column[chosen] for name, column in columns.items()}, flows, segments, decoded)
+
+
+def _finished(columns: dict[str, Array], flows: pd.DataFrame, segments: Array, decoded: pd.DataFrame) -> Steps:
     columns = _folded(columns)
-    first = np.searchsorted(columns["flow"], np.arange(len(connections.flows) + 1))
-    return Steps(columns, first, chosen, decoded)
+    columns["stale"] = _stale(columns, flows)
+    first = np.searchsorted(columns["flow"], np.arange(len(flows) + 1))
+    return Steps(columns, first, columns.pop("picked"), segments, decoded)
 
 
 def _segments(connections: Connections) -> tuple[dict[str, Array], Array, pd.DataFrame]:
@@ -101,7 +126,7 @@ def _segments(connections: Connections) -> tuple[dict[str, Array], Array, pd.Dat
     columns["window"] = np.where(captured >= WINDOW_END, picked["window"].to_numpy(), -1).astype(np.int64)
     columns["kind"] = np.where(readable[chosen], SEGMENT, UNREADABLE).astype(np.int8)
     columns["header_cut"] = captured < picked["header_length"].to_numpy()
-    columns["stale"] = _stale(columns, connections.flows["follows"].to_numpy())
+    columns["last_frame"], columns["repeats"] = columns["frame"], np.ones(len(chosen), np.int64)
     for name in ("icmp_version", "icmp_type", "icmp_code"):
         columns[name] = np.full(len(chosen), -1, np.int16)
     decoded = options.decode(connections.option_bytes, picked["option_start"].to_numpy(), picked["option_length"].to_numpy())
@@ -113,15 +138,18 @@ def _segments(connections: Connections) -> tuple[dict[str, Array], Array, pd.Dat
     return columns, chosen, decoded
 
 
-def _stale(columns: dict[str, Array], follows: Array) -> Array:
+def _stale(columns: dict[str, Array], flows: pd.DataFrame) -> Array:
     """Return which SYN+ACKs answer a SYN of the connection before between the same ports, and none of their own."""
     flow, kind = columns["flow"].astype(np.int64), columns["flags"] & (SYN | ACK)
-    older = follows.astype(np.int64)[flow]
+    older = flows["follows"].to_numpy().astype(np.int64)[flow]
     stale: Array = (kind == SYN | ACK) & (older >= 0)
     if stale.any():
-        asked = (flow << 32 | columns["seq"])[kind == SYN]
-        answered = (columns["ack"].astype(np.int64) - 1) & 0xFFFFFFFF
-        stale &= np.isin(older << 32 | answered, asked) & ~np.isin(flow << 32 | answered, asked)
+        # Roles may change from one connection to the next, ends do not.
+        ends = [(flows[f"{role}_ip"].cat.codes.to_numpy().astype(np.int64) << 16) + flows[f"{role}_port"] for role in ("client", "server")]
+        side = columns["by_client"] == (ends[0] < ends[1]).to_numpy()[flow]
+        asked = (flow << 33 | side.astype(np.int64) << 32 | columns["seq"])[kind == SYN]
+        answered = (~side).astype(np.int64) << 32 | (columns["ack"].astype(np.int64) - 1) & 0xFFFFFFFF
+        stale &= np.isin(older << 33 | answered, asked) & ~np.isin(flow << 33 | answered, asked)
     return stale
 
 
@@ -177,7 +205,7 @@ def _with_quotes(columns: dict[str, Array], connections: Connections) -> dict[st
         added[name] = quotes[name].to_numpy()
     added["by_client"] = ~quotes["by_client"].to_numpy()
     added["kind"] = np.full(size, ICMP, np.int8)
-    added["length"] = np.zeros(size, np.int64)
+    added["length"], added["last_frame"], added["repeats"] = np.zeros(size, np.int64), added["frame"], np.ones(size, np.int64)
     for name in ("version", "type", "code"):
         added[f"icmp_{name}"] = quotes[name].to_numpy().astype(np.int16)
     joined = {name: np.concatenate([column, added[name]]) for name, column in columns.items()}
@@ -196,15 +224,15 @@ def _folded(columns: dict[str, Array]) -> dict[str, Array]:
         for name in _COMPARED:
             same[1:] &= columns[name][1:] == columns[name][:-1]
     if not same.any():
-        plain = {name: column for name, column in columns.items() if name != "options"}
-        return plain | {"last_frame": columns["frame"], "repeats": np.ones(size, np.int64)}
+        return columns
     heads = np.flatnonzero(~same)
     place = np.arange(size) - heads[np.cumsum(~same) - 1]
     ends = np.append(heads[1:], size) - 1
-    run_end = ends[np.cumsum(~same) - 1] if size else heads
+    run_end = ends[np.cumsum(~same) - 1]
     kept = np.flatnonzero(place <= 1)
     second = place[kept] == 1
-    folded = {name: column[kept] for name, column in columns.items() if name != "options"}
-    folded["last_frame"] = np.where(second, columns["frame"][run_end[kept]], folded["frame"])
-    folded["repeats"] = np.where(second, run_end[kept] - kept + 1, 1).astype(np.int64)
+    folded = {name: column[kept] for name, column in columns.items()}
+    times = np.cumsum(columns["repeats"])
+    folded["last_frame"] = np.where(second, columns["last_frame"][run_end[kept]], folded["last_frame"])
+    folded["repeats"] = np.where(second, times[run_end[kept]] - times[kept] + folded["repeats"], folded["repeats"])
     return folded

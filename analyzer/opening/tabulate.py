@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analyzer.flows import identity, services
+from analyzer.flows import accounting, identity, services
 from analyzer.model import FINDINGS, FLOWS, SEVERITIES, STEPS
 from analyzer.opening import peers
 from analyzer.opening.selection import ICMP
 from analyzer.rules.machine import STATES
-from analyzer.tables import ACK, FLAG_LETTERS, NO_TIME, SYN, check
+from analyzer.tables import ACCOUNTS, ACK, FLAG_LETTERS, NO_TIME, SYN, check
 
 if TYPE_CHECKING:
     from analyzer.flows import Connections
@@ -59,6 +59,8 @@ def flows(connections: Connections, judged: Judged, rules: RuleSet) -> pd.DataFr
         "wireshark_filter": _text(identity.wireshark_filter(table)),
         "community_id": _text(identity.community_id(table)),
     }
+    accounts = accounting.tally(connections.segments, len(table))
+    columns |= {name: accounts[name].to_numpy() for name in ACCOUNTS.names}
     columns |= _judgement(judged, rules, len(table))
     for name in ("client_ip", "server_ip", "vlan", "tunnel", "client_by"):
         columns[name] = _text(table[name].astype(object).to_numpy())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analyzer.capture import grid
@@ -38,7 +38,9 @@ def number(text: str) -> int:
         digits, base = text[2:], 16
     else:
         digits, base = text, 10
-    fits = 0 < len(digits) <= 15 and all(digit in "0123456789abcdefABCDEF"[: 10 if base == 10 else 22] for digit in digits)
+    fits = 0 < len(digits) <= (15 if base == 10 else 13) and all(
+        digit in "0123456789abcdefABCDEF"[: 10 if base == 10 else 22] for digit in digits
+    )
     return int(digits, base) if fits else -1
 
 
@@ -48,6 +50,8 @@ def as_hexadecimal(text: str) -> bytes:
 
 
 @settings(deadline=None, max_examples=150)
+@example([["0x20000000000001", "0xfffffffffffff", "999999999999999"], ["", "", ""]])
+@example([["1x0", "0x", "0X1"], ["x0", "00x1", "0x0g"]])
 @given(st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(CELLS, min_size=width, max_size=width), min_size=1, max_size=12)))
 def test_every_cell_is_read_as_python_would(rows: list[list[str]]) -> None:
     made = table(rows)

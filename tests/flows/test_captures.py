@@ -52,7 +52,7 @@ def _canonical(host: str) -> str:
 
 
 JUDGED = _judged_by_tcptrace()
-SOME = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.pcap*"))[::80]
+SOME = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.pcap*"))[::120]
 
 
 def _connections(read: model.Capture) -> Counter[Connection]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from analyzer import flows, tables
@@ -118,6 +119,19 @@ def test_one_direction_on_each_vlan_is_one_connection(there: str) -> None:
     assert list(found["vlan_joined"]) == [True, False]
     assert list(found["client_segments"]) == [2, 1]
     assert list(found["server_segments"]) == [1, 0]
+
+
+def test_one_direction_in_each_tunnel_is_one_connection() -> None:
+    one = capture(parse("> S 1:1(0)\n< S. 5:5(0) ack 2\n> . 2:2(0) ack 6"))
+    one.segments["tunnel"] = pd.Categorical(["geneve:11", "geneve:10", "geneve:11"])
+    (row,) = flows.group([one]).flows.to_dict("records")
+    assert (row["vlan_joined"], row["tunnel"], row["client_segments"], row["server_segments"]) == (True, "geneve:11", 2, 1)
+
+
+def test_tunnels_with_both_directions_stay_apart() -> None:
+    one = capture(parse("> S 1:1(0)\n> S 1:1(0)\n< S. 5:5(0) ack 2\n< S. 5:5(0) ack 2"))
+    one.segments["tunnel"] = pd.Categorical(["gre:1", "gre:2", "gre:1", "gre:2"])
+    assert list(flows.group([one]).segments["frame"]) == [1, 3, 2, 4]
 
 
 def test_one_direction_on_each_vlan_with_numbers_that_do_not_fit() -> None:

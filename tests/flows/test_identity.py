@@ -36,7 +36,7 @@ def test_community_id_as_three_peers_have_it() -> None:
 
 
 @given(st.lists(ENDS, max_size=8))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_community_id_is_that_of_communityid(ends: list[tuple[object, int, object, int]]) -> None:
     script = "".join(
         f"client {number} {_shown(one)}:{port}\nserver {number} {_shown(other)}:{service}\n"
@@ -80,6 +80,10 @@ FILTERS = {
     "a VLAN and none": "> S 1:1(0) vlan 10\n> S 1:1(0)\n< S. 5:5(0) ack 2 vlan 10\n< S. 5:5(0) ack 2",
     "a VLAN in another": "> S 1:1(0) vlan 10\n> S 1:1(0) vlan 10.20\n< S. 5:5(0) ack 2 vlan 10\n< S. 5:5(0) ack 2 vlan 10.20",
     "a direction a VLAN": "> S 1:1(0) vlan 10\n< S. 5:5(0) ack 2 vlan 20\n> . 2:2(0) ack 6 vlan 10",
+    "a direction a VLAN, reused": (
+        "> S 1:1(0) vlan 10\n< R. 0:0(0) ack 2 vlan 20\n< S. 50000:50000(0) ack 90001 vlan 20\n> . 90001:90001(0) ack 50001 vlan 10\n"
+        "> S 200000:200000(0) vlan 10\n< S. 70000:70000(0) ack 200001 vlan 20"
+    ),
     "self-connection": _ends("127.0.0.1:5", "127.0.0.1:5", "127.0.0.1:5", "127.0.0.1:6") + "> S 1:1(0)\n2> S 1:1(0)\n> S. 1:1(0) ack 2",
     "same port at both ends": _ends("10.0.0.1:5", "10.0.0.2:5", "10.0.0.1:5", "10.0.0.2:6") + "> S 1:1(0)\n2> S 1:1(0)\n> S 1:1(0)",
     "ports the other way round": _ends("10.0.0.1:5", "10.0.0.2:6", "10.0.0.1:6", "10.0.0.2:5") + "> S 1:1(0)\n2> S 1:1(0)\n> S 1:1(0)",

@@ -186,6 +186,9 @@ SUBTLE: dict[str, Case] = {
         "complete",
         "syn-isn-changed synack-isn-changed",
     ),
+    "two SYNs, both answered, the first taken up": Case(
+        SYN + "> S 7000:7000(0)\n" + SYNACK + "< S. 9000:9000(0) ack 7001\n" + ACK3, "complete", "syn-isn-changed synack-isn-changed"
+    ),
     "two SYNs, both answered, one's number with the other's acknowledgment": Case(
         SYN + "> S 7000:7000(0)\n" + SYNACK + "< S. 9000:9000(0) ack 7001\n> . 101:101(0) ack 9001\n",
         "half-open",
@@ -361,6 +364,7 @@ def test_what_cannot_be_checked_is_inconclusive(name: str) -> None:
 ARKIME = {
     # (SYN+ACK.ack == SYN.seq + 1, ACK.ack == SYN+ACK.seq + 1 and ACK.seq == SYN.seq + 1), as Arkime defines them
     "three segments": (True, True),
+    "two SYNs, both answered, the second taken up": (True, True),
     "no third segment": (True, False),
     "SYN+ACK acknowledges the wrong number": (False, False),
     "third segment acknowledges the wrong number": (True, False),

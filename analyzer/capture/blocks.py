@@ -1,0 +1,194 @@
+"""pcapng blocks ─► where each lies, what the interfaces are, and the time of a tick.
+
+Promises: as Wireshark reads them, damage included: a block that it refuses is a `DamageError`.
+Must not know: frames.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analyzer.capture.buffers import gather
+from analyzer.capture.frames import ForeignError
+from analyzer.errors import PcaplintError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+    Ints = npt.NDArray[np.int64]
+
+SECTION: Final = 0x0A0D0D0A
+INTERFACE, PACKET, SIMPLE, ENHANCED = 1, 2, 3, 6
+CUSTOM: Final = (0x0BAD, 0x40000BAD)
+LEAST_BYTES: Final = 12
+MOST_BYTES: Final = 16 << 20
+_BYTE_ORDER_MAGIC: Final = 0x1A2B3C4D
+_SECTION_BYTES: Final = 28
+_INTERFACE_BYTES: Final = 20
+_VERSIONS: Final = ((1, 0), (1, 2))
+_OPTION_BYTES: Final = 4
+_RESOLUTION, _FCS_LENGTH, _TIME_OFFSET = 9, 13, 14
+_OPTION_LENGTHS: Final = {_RESOLUTION: 1, _FCS_LENGTH: 1, _TIME_OFFSET: 8}
+_SECOND: Final = 10**9
+_FINEST_DECIMAL: Final = 9
+_FINEST_BINARY: Final = 30
+_BINARY: Final = 0x80
+
+
+class DamageError(PcaplintError):
+    """A block that ends what can be read of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """The blocks of a section of one byte order, its header left out; see `chains.Kind`."""
+
+    order: str
+
+    def following(self, data: Array, at: Ints, size: int) -> Ints:
+        """Return where the next blocks begin by the first of their two lengths, -1 where there is none; `sound` is to be asked."""
+        # The buffer's padding is longer than the head of a block.
+        length = gather(data, at + 4, 4).view(f"{self.order}u4").astype(np.int64)
+        after = at + (length + 3 & ~3)
+        return np.where((length >= LEAST_BYTES) & (length <= MOST_BYTES) & (after <= size), after, -1)
+
+    def sound(self, data: Array, at: Ints, end: int) -> int:
+        """Return how many of the blocks at `at`, up to the first that is wrong, are right; each ends at the next, the last at `end`."""
+        head = gather(data, at, 8).view(f"{self.order}u4").reshape(len(at), 2)
+        trailer = gather(data, np.append(at[1:], end) - 4, 4).view(f"{self.order}u4")
+        wrong = (head[:, 0] == SECTION) | (head[:, 1] + np.uint32(3) & ~np.uint32(3) != trailer + np.uint32(3) & ~np.uint32(3))
+        return int(wrong.argmax()) if wrong.any() else len(at)
+
+    def follow(self, store: bytearray, at: int, size: int) -> int:
+        """Return where the next block begins, -1 when there is none."""
+        if at + LEAST_BYTES > size:
+            return -1
+        kind, stated = struct.unpack_from(self.order + "II", store, at)
+        length = stated + 3 & ~3
+        after: int = at + length
+        if kind == SECTION or not LEAST_BYTES <= length <= MOST_BYTES or after > size:
+            return -1
+        return after if self.length(store, after - 8) == length else -1
+
+    def length(self, store: bytearray, at: int) -> int:
+        """Return the length the block at `at` states, as Wireshark rounds it."""
+        (length,) = struct.unpack_from(self.order + "I", store, at + 4)
+        return int(length) + 3 & ~3
+
+    def mark(self, store: bytearray, at: int) -> tuple[bytes, int]:
+        """Return the type of an enhanced packet block, which most blocks are, or of the one at `at` if it holds a packet."""
+        (own,) = struct.unpack_from(self.order + "I", store, at)
+        return struct.pack(self.order + "I", own if own in (PACKET, SIMPLE) else ENHANCED), 0
+
+    def plausible(self, store: bytearray, at: int, like: int) -> bool:
+        """Whether a block might be at `at`."""
+        return (at - like) % 4 == 0 and self.follow(store, at, len(store)) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What an interface description block says."""
+
+    link: int
+    snap: int
+    """Longest captured length, 0 for no limit."""
+    resolution: int
+    """The if_tsresol byte."""
+    offset: int
+    """Seconds to add."""
+    fcs: int
+
+
+def read_section(store: bytearray, at: int, size: int) -> tuple[Blocks, int]:
+    """Return the kind of the blocks after the section header at `at`, and where they begin; -1 when it is not whole."""
+    if at + _SECTION_BYTES > size:
+        return Blocks("<"), -1
+    for order in "<>":
+        magic, major, minor = struct.unpack_from(order + "IHH", store, at + 8)
+        if magic == _BYTE_ORDER_MAGIC:
+            break
+    else:
+        message = "a section header without the byte-order magic"
+        raise DamageError(message)
+    if (major, minor) not in _VERSIONS:
+        message = f"a section of version {major}.{minor}"
+        raise DamageError(message)
+    kind = Blocks(order)
+    length = kind.length(store, at)
+    if not _SECTION_BYTES <= length <= MOST_BYTES:
+        message = f"a section header states a length of {length} bytes"
+        raise DamageError(message)
+    if at + length > size:
+        return kind, -1
+    if kind.length(store, at + length - 8) != length:
+        message = "a section header's two lengths differ"
+        raise DamageError(message)
+    read_options(store, at + 24, at + length - 4, order)
+    return kind, at + length
+
+
+def read_interface(store: bytearray, at: int, after: int, order: str) -> Description:
+    """Return what the interface description block from `at` to `after` says."""
+    if after - at < _INTERFACE_BYTES:
+        message = "an interface description of too few bytes"
+        raise DamageError(message)
+    link, _, snap = struct.unpack_from(order + "HHI", store, at + 8)
+    found = read_options(store, at + 16, after - 4, order)
+    for code, length in _OPTION_LENGTHS.items():
+        if len(found.get(code, bytes(length))) != length:
+            message = "an interface description with an option of the wrong length"
+            raise DamageError(message)
+    (offset,) = struct.unpack(order + "q", found.get(_TIME_OFFSET, bytes(8)))
+    return Description(link, snap, found.get(_RESOLUTION, b"\6")[0], offset, found.get(_FCS_LENGTH, b"\0")[0])
+
+
+def read_options(store: bytearray, at: int, stop: int, order: str) -> dict[int, bytes]:
+    """Return the last value of each option between `at` and `stop`."""
+    found: dict[int, bytes] = {}
+    while at + _OPTION_BYTES <= stop:
+        code, length = struct.unpack_from(order + "HH", store, at)
+        if code == 0:
+            break
+        at += _OPTION_BYTES
+        if at + length > stop:
+            message = "an option longer than its block"
+            raise DamageError(message)
+        found[code] = bytes(store[at : at + length])
+        at += length + 3 & ~3
+    return found
+
+
+def read_times(ticks: Array, described: Description) -> Ints:
+    """Return uint64 ticks as int64 nanoseconds since the epoch.
+
+    Raises `ForeignError` for a resolution or an offset out of the ordinary.
+    """
+    power = described.resolution & ~_BINARY
+    if described.resolution & _BINARY:
+        ordinary, a_second = power <= _FINEST_BINARY, 1 << power
+    else:
+        ordinary, a_second = power <= _FINEST_DECIMAL, 10**power
+    if not ordinary or not len(ticks):
+        return _refuse_times(ticks)
+    unit = np.uint64(a_second)
+    seconds = ticks // unit
+    part = ticks - seconds * unit
+    nanoseconds: Ints = (part * np.uint64(_SECOND) // unit).astype(np.int64)
+    least, most = int(seconds.min()) + described.offset, int(seconds.max()) + described.offset
+    if least < 0 or most >= (1 << 63) // _SECOND:
+        return _refuse_times(ticks)
+    nanoseconds += (seconds.astype(np.int64) + described.offset) * _SECOND
+    return nanoseconds
+
+
+def _refuse_times(ticks: Array) -> Ints:
+    """Return no times for no ticks."""
+    if len(ticks):
+        message = "a pcapng file with times out of the ordinary"
+        raise ForeignError(message)
+    return np.zeros(0, dtype=np.int64)

@@ -1,0 +1,288 @@
+"""Frames ─► TCP headers and what ICMP errors quote of them, as whole arrays.
+
+Promises: a row for exactly the frames tshark would give one, with what it would give; frames that are not fully understood
+are named and have none. A field is read as far as the frame was captured.
+Must not know: files, tables of more than these frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analyzer import tables
+from analyzer.capture import links, networks, quotes, sums
+from analyzer.capture.buffers import gather
+from analyzer.capture.names import encode_addresses, encode_pairs
+from analyzer.capture.networks import Packets, Spans
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from analyzer.capture.frames import Frames, Interface
+    from analyzer.capture.links import Carried
+    from analyzer.capture.names import Dictionaries, Names
+
+    Array = npt.NDArray[Any]
+    Ints = npt.NDArray[np.int64]
+    Bools = npt.NDArray[np.bool_]
+
+HEADER: Final = np.dtype(
+    [
+        ("src_port", ">u2"), ("dst_port", ">u2"), ("seq", ">u4"), ("ack", ">u4"), ("flags", ">u2"),
+        ("window", ">u2"), ("checksum", ">u2"), ("urgent", ">u2"),
+    ]
+)  # fmt: skip
+"""RFC 9293 3.1."""
+_PORTS_BYTES, _DECODED_BYTES, _CHECKSUM_BYTES, _HEADER_BYTES = 4, 16, 18, 20
+"""How much of a header tshark wants to see to decode ports, all up to the window, the checksum, the rest."""
+_TUNNEL_PORTS: Final = (2123, 2152, 3386)
+"""TCP ports whose payload tshark takes for GTP, which can hold a TCP segment."""
+_STT_PORT: Final = 7471
+"""The port of a tunnel that looks like TCP."""
+UDP_PORTS: Final = (
+    434, 1701, 2123, 2152, 2157, 2268, 3386, 3544, 4305, 4306, 4307, 4341, 4342, 4729, 4754, 4789, 4790, 4791, 5072, 5246, 5247, 5436,
+    6080, 6081, 6635, 12000, 12001, 12002, 12003, 12004, 12220, 12222, 12223, 13907, 13910, 19999, 20561, 30030, 37008,
+)  # fmt: skip
+"""UDP ports of what can hold a TCP segment and is not forbidden to tshark."""
+_TOLD: Final = (networks.NONE, networks.TCP, networks.UDP, networks.ICMP, networks.ICMP6, *networks.NOTHING)
+"""The protocols of packets that need not be left to tshark for being of that protocol."""
+_UDP_BYTES: Final = 8
+_PEEKREMOTE: Final = 0x00FFABCD
+_TRANSPORT_STREAM: Final = 0x47
+_STREAM_BYTES: Final = 188
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What some frames hold."""
+
+    segments: dict[str, Array]
+    """Columns of the segments table but `capture`, text columns as codes, `option_start` within `options`."""
+    quotes: list[dict[str, Array]]
+    """Columns of the quotes table, likewise, in parts."""
+    options: bytes
+    asked: Ints
+    """Which of the frames are left to tshark, rising."""
+
+
+@dataclass(slots=True)
+class Network:
+    """What the IP headers of n frames say."""
+
+    families: list[tuple[Ints, Packets]]
+    """The frames that have an IPv4 header and those, then the same for IPv6."""
+    protocol: Ints
+    """Shapes (n,) from here; UNREAD where tshark is to tell, NONE where there is nothing."""
+    at: Ints
+    length: Ints
+    ttl: Array
+    id: Array
+    ecn: Array
+
+
+def decode(frames: Frames, interfaces: Sequence[Interface], known: Dictionaries) -> Decoded:
+    """Return what `frames` hold; texts are put into `known`."""
+    carried = links.read(frames, interfaces)
+    network = _read_networks(frames, interfaces, carried)
+    ends = frames.start + frames.captured
+    asked = ~np.isin(network.protocol, _TOLD)
+    datagrams = np.flatnonzero(network.protocol == networks.UDP)
+    asked[datagrams[hides_tunnel(frames.data, network.at[datagrams], ends[datagrams])]] = True
+    rows = np.flatnonzero(network.protocol == networks.TCP)
+    if len(rows) == len(frames):
+        rows = np.arange(len(frames))
+    sound, header = _judge_headers(frames, network, rows)
+    asked[rows[~sound]] = True
+    if not sound.all():
+        rows, header = rows[sound], header[sound]
+    columns = _read_columns(frames, network, rows, header)
+    src, dst, sums_ = _encode_ends(network, rows, known.address)
+    columns |= {"src": src, "dst": dst}
+    columns |= _encode_links(carried, interfaces, frames, rows, known)
+    columns["checksum_state"] = _verify(frames, network, rows, columns, sums_)
+    options = _collect_options(frames.data, network.at[rows] + _HEADER_BYTES, columns)
+    quoted = _read_quotes(frames, network, carried, known, asked)
+    return Decoded(columns, quoted, options, np.flatnonzero(asked))
+
+
+def _read_networks(frames: Frames, interfaces: Sequence[Interface], carried: Carried) -> Network:
+    """Return what the IP headers of `frames` say."""
+    fcs = np.array([*(interface.fcs for interface in interfaces), 0], dtype=np.int64)[frames.interface] > 0
+    spans = Spans(carried.at, frames.start + frames.captured, frames.start + frames.length, fcs)
+    families: list[tuple[Ints, Packets]] = []
+    for kind, read in ((links.FOUR, networks.read4), (links.SIX, networks.read6)):
+        rows = np.flatnonzero(carried.kind == kind)
+        families.append((rows, read(frames.data, spans if len(rows) == len(frames) else spans.take(rows))))
+    for rows, packets in families:
+        if len(rows) == len(frames):
+            return Network(families, packets.protocol, packets.at, packets.length, packets.ttl, packets.id, packets.ecn)
+    count = len(frames)
+    network = Network(
+        families=families,
+        protocol=np.where(carried.kind == links.ASK, networks.UNREAD, networks.NONE),
+        at=np.zeros(count, dtype=np.int64),
+        length=np.zeros(count, dtype=np.int64),
+        ttl=np.zeros(count, dtype=np.int16),
+        id=np.zeros(count, dtype=np.int32),
+        ecn=np.zeros(count, dtype=np.int8),
+    )
+    for rows, packets in families:
+        for name in ("protocol", "at", "length", "ttl", "id", "ecn"):
+            getattr(network, name)[rows] = getattr(packets, name)
+    return network
+
+
+def hides_tunnel(data: Array, at: Ints, end: Ints) -> Bools:
+    """Return which of the UDP datagrams at `at` might, by port or by first bytes, hold what tshark finds a TCP segment in."""
+    words = gather(data, np.minimum(at, len(data) - 12), 12).view(">u4").reshape(len(at), 3)
+    there = at + _UDP_BYTES <= end
+    hides: Bools = there & (np.isin(words[:, 0] >> 16, UDP_PORTS) | np.isin(words[:, 0] & 0xFFFF, UDP_PORTS))
+    # Wireless frames and transport streams are known by what they begin with.
+    hides |= there & ((words[:, 2] == _PEEKREMOTE) | ((words[:, 2] >> 24 == _TRANSPORT_STREAM) & (end - at >= _STREAM_BYTES)))
+    return hides
+
+
+def _judge_headers(frames: Frames, network: Network, rows: Ints) -> tuple[Bools, Array]:
+    """Return which of the TCP headers of `rows` are understood, and all of them."""
+    at, length = network.at[rows], network.length[rows]
+    header = gather(frames.data, np.minimum(at, len(frames.data) - _HEADER_BYTES), _HEADER_BYTES).view(HEADER)
+    there = frames.start[rows] + frames.captured[rows] - at
+    size = (header["flags"] >> 12).astype(np.int64) * 4
+    room = np.minimum(length, frames.start[rows] + frames.length[rows] - at)
+    decoded = there >= _DECODED_BYTES
+    sound: Bools = (there >= _PORTS_BYTES) & (length >= _HEADER_BYTES) & (~decoded | ((size >= _HEADER_BYTES) & (size <= room)))
+    for port in ("src_port", "dst_port"):
+        sound &= (header[port] != _STT_PORT) & ~(np.isin(header[port], _TUNNEL_PORTS) & (room > size))
+    return sound, header
+
+
+def _read_columns(frames: Frames, network: Network, rows: Ints, header: Array) -> dict[str, Array]:
+    """Return the number columns of the segments of `rows`, each field only as far as the frame was captured."""
+    at, length = network.at[rows], network.length[rows]
+    there = np.minimum(frames.start[rows] + frames.captured[rows] - at, length)
+    size = (header["flags"] >> 12).astype(np.int64) * 4
+    decoded = there >= _DECODED_BYTES
+    options = np.clip(there - _HEADER_BYTES, 0, size - _HEADER_BYTES)
+    if whole := bool((there >= size).all() and decoded.all()):
+        captured = size
+    else:
+        captured = np.where(there >= _HEADER_BYTES, _HEADER_BYTES + options, np.where(decoded, there & ~1, _PORTS_BYTES))
+        options = np.where(decoded, options, 0)
+    payload = length - size
+
+    def told(value: Array, bytes_: int, absent: int = -1) -> Array:
+        return value if whole else np.where(there >= bytes_, value, absent)
+
+    return {
+        "frame": (frames.first + rows).astype(np.uint32),
+        "time": frames.time[rows],
+        "src_port": header["src_port"].astype(np.uint16),
+        "dst_port": header["dst_port"].astype(np.uint16),
+        "ttl": network.ttl[rows],
+        "ip_id": network.id[rows],
+        "ip_ecn": network.ecn[rows],
+        "fragment": np.zeros(len(rows), dtype=bool),
+        "seq": told(header["seq"], _DECODED_BYTES, 0).astype(np.uint32),
+        "ack": told(header["ack"], _DECODED_BYTES, 0).astype(np.uint32),
+        "flags": told(header["flags"] & 0xFFF, _DECODED_BYTES, 0).astype(np.uint16),
+        "window": told(header["window"].astype(np.int32), _DECODED_BYTES).astype(np.int32),
+        "urgent": told(header["urgent"].astype(np.int32), _HEADER_BYTES).astype(np.int32),
+        "header_length": told(size, _DECODED_BYTES).astype(np.int16),
+        "header_captured": captured.astype(np.int16),
+        "checksum": told(header["checksum"].astype(np.int32), _CHECKSUM_BYTES).astype(np.int32),
+        "payload_length": told(payload, _DECODED_BYTES).astype(np.int32),
+        "payload_captured": np.where(decoded, np.clip(there - size, 0, payload), 0).astype(np.int32),
+        "option_length": options.astype(np.int16),
+    }
+
+
+def _encode_ends(network: Network, rows: Ints, names: Names) -> tuple[Array, Array, Ints]:
+    """Return the codes of both addresses of `rows`, and the sums of the two."""
+    src, dst = np.zeros(len(rows), dtype=np.int32), np.zeros(len(rows), dtype=np.int32)
+    summed = np.zeros(len(rows), dtype=np.int64)
+    for of, packets in network.families:
+        place = np.full(len(network.protocol), -1, dtype=np.int64)
+        place[of] = np.arange(len(of))
+        here = np.flatnonzero(place[rows] >= 0)
+        if len(here):
+            there = place[rows[here]]
+            ends = packets.src[there], packets.dst[there]
+            src[here], dst[here] = encode_addresses(names, *ends)
+            summed[here] = sums.sum_addresses(*ends)
+    return src, dst, summed
+
+
+def _encode_links(carried: Carried, interfaces: Sequence[Interface], frames: Frames, rows: Ints, known: Dictionaries) -> dict[str, Array]:
+    """Return the columns that the link headers and the record tell."""
+    src, dst = encode_pairs(known.mac, carried.src_mac[rows], carried.dst_mac[rows])
+    number = np.array([*(interface.number for interface in interfaces), -1], dtype=np.int32)
+    return {
+        "src_mac": src.astype(np.int32),
+        "dst_mac": dst.astype(np.int32),
+        "vlan": known.vlan.encode_array(carried.vlan[rows]).astype(np.int32),
+        "tunnel": known.tunnel.encode_array(carried.session[rows]).astype(np.int32),
+        "interface": number[frames.interface[rows]],
+    }
+
+
+def _verify(frames: Frames, network: Network, rows: Ints, columns: dict[str, Array], addresses: Ints) -> Array:
+    """Return the state of each checksum: verified where the segment is there to its last byte."""
+    state = np.full(len(rows), tables.CHECKSUM_UNVERIFIED, dtype=np.int8)
+    at, length = network.at[rows], network.length[rows]
+    whole = at + length <= np.minimum(frames.start[rows] + frames.captured[rows], frames.start[rows] + frames.length[rows])
+    if whole.all():
+        return sums.judge(frames.data, at, length, addresses, columns["checksum"])
+    state[whole] = sums.judge(frames.data, at[whole], length[whole], addresses[whole], columns["checksum"][whole])
+    return state
+
+
+def _collect_options(data: Array, at: Ints, columns: dict[str, Array]) -> bytes:
+    """Return the option bytes of all segments, those of one length together, and say in `columns` where each one's are."""
+    length = columns["option_length"]
+    start = np.zeros(len(at), dtype=np.int64)
+    collected = bytearray()
+    for size in np.flatnonzero(np.bincount(length, minlength=1)).tolist():
+        if size:
+            rows = np.flatnonzero(length == size)
+            start[rows] = len(collected) + np.arange(len(rows)) * size
+            collected += gather(data, at[rows], size).tobytes()
+    columns["option_start"] = start
+    return bytes(collected)
+
+
+def _read_quotes(frames: Frames, network: Network, carried: Carried, known: Dictionaries, asked: Bools) -> list[dict[str, Array]]:
+    """Return the quotes in ICMP errors, and mark in `asked` the errors that are left to tshark."""
+    parts: list[dict[str, Array]] = []
+    for version, protocol, (of, packets) in zip((4, 6), (networks.ICMP, networks.ICMP6), network.families, strict=True):
+        strange = networks.ICMP6 if protocol == networks.ICMP else networks.ICMP
+        asked[of[packets.protocol == strange]] = True
+        errors = np.flatnonzero(packets.protocol == protocol)
+        found, unsure = quotes.read(frames.data, version, packets, errors, (frames.start + frames.captured)[of])
+        asked[of[unsure]] = True
+        if not len(found.rows):
+            continue
+        rows = of[found.rows]
+        src, dst = encode_addresses(known.address, found.src, found.dst)
+        sender, _ = encode_addresses(known.address, packets.src[found.rows], packets.src[found.rows])
+        parts.append(
+            {
+                "frame": (frames.first + rows).astype(np.uint32),
+                "time": frames.time[rows],
+                "version": np.full(len(rows), version, dtype=np.int8),
+                "type": found.type,
+                "code": found.code,
+                "sender": sender.astype(np.int32),
+                "src": src.astype(np.int32),
+                "dst": dst.astype(np.int32),
+                "src_port": found.src_port,
+                "dst_port": found.dst_port,
+                "vlan": known.vlan.encode_array(carried.vlan[rows]).astype(np.int32),
+                "seq": found.seq,
+            }
+        )
+    return parts

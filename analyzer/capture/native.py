@@ -1,0 +1,178 @@
+"""The native engine: frames decoded here as whole arrays, the few that are not understood by tshark.
+
+Promises: the tables the pyshark engine gives, row by row and column by column; a frame that nobody decoded makes the capture
+incomplete; a disagreement between the engines about a frame that both decoded is a note.
+Must not know: connections.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analyzer import tables
+from analyzer.capture import frames as frames_
+from analyzer.capture import headers, merging
+from analyzer.capture.clock import Clock
+from analyzer.capture.handover import Handover
+from analyzer.capture.names import Dictionaries
+from analyzer.capture.notes import describe
+from analyzer.capture.segments import Counts
+from analyzer.model import Capture, Note
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from analyzer.capture.tshark import Tshark
+
+    Array = npt.NDArray[Any]
+    Ints = npt.NDArray[np.int64]
+
+RUNS: Final = 4
+RUN_FRAMES: Final = 64
+"""In each window, so many runs of so many frames are read by tshark as well when the engines are to be compared."""
+_OWN_NOTES: Final = frozenset({"captured-short", "no-timestamp", "timestamp-unfit", "timestamps-backwards"})
+"""Notes of which tshark, seeing a part of the frames, cannot know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One file to read."""
+
+    path: Path
+    shown: str
+    """The path as reports call it."""
+    tshark: Tshark | None
+    """Reads what is not understood here; None leaves it unread."""
+    seconds: float
+    """How long reading may take."""
+    compare: bool = False
+    """Whether tshark is to read a sample of the other frames, too."""
+    progress: Callable[[int], None] | None = None
+    """Called with the number of frames so far."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read so far."""
+
+    known: Dictionaries = field(default_factory=Dictionaries)
+    outline: frames_.Outline = field(default_factory=frames_.Outline)
+    counts: Counts = field(default_factory=Counts)
+    clock: Clock = field(default_factory=Clock)
+    segments: list[dict[str, Array]] = field(default_factory=list)
+    quotes: list[dict[str, Array]] = field(default_factory=list)
+    options: bytearray = field(default_factory=bytearray)
+    asked: list[Ints] = field(default_factory=list)
+    """Numbers of the frames left to tshark, in parts."""
+    compared: list[Ints] = field(default_factory=list)
+    """Numbers of frames that both read, in parts."""
+    overdue: bool = False
+
+
+def read(request: Request) -> Capture:
+    """Return the capture at a path.
+
+    Raises `ForeignError` when it is of a kind that only tshark reads, `MachineError` when tshark cannot be used, `OSError` when
+    the file is gone.
+    """
+    begun = time.monotonic()
+    reading = Reading()
+    with Handover() as handover:
+        for frames in frames_.read(request.path, reading.outline):
+            _take(reading, frames, handover, request)
+            if time.monotonic() - begun > request.seconds:
+                reading.overdue = True
+                break
+        rest = None
+        if len(handover) and request.tshark is not None:
+            rest = handover.read(request.shown, request.tshark, max(request.seconds - (time.monotonic() - begun), 1.0))
+    return _conclude(reading, rest, request, time.monotonic() - begun)
+
+
+def _take(reading: Reading, frames: frames_.Frames, handover: Handover, request: Request) -> None:
+    """Decode some frames, keep what they hold and hand over what is not understood."""
+    interfaces = reading.outline.interfaces
+    decoded = headers.decode(frames, interfaces, reading.known)
+    if len(decoded.segments["frame"]):
+        decoded.segments["option_start"] += len(reading.options)
+        reading.segments.append(decoded.segments)
+    reading.options += decoded.options
+    reading.quotes += decoded.quotes
+    reading.counts.frames += len(frames)
+    reading.counts.short += int((frames.captured < frames.length).sum())
+    reading.clock.follow(frames.time, frames.first + np.arange(len(frames)))
+    over = decoded.asked
+    reading.asked.append(frames.first + over)
+    if request.tshark is not None:
+        if request.compare:
+            chosen = np.setdiff1d(sample(len(frames)), over)
+            chosen = chosen[frames.interface[chosen] >= 0]
+            reading.compared.append(frames.first + chosen)
+            over = np.sort(np.concatenate((over, chosen)))
+        handover.add(frames, interfaces, over)
+    if request.progress is not None:
+        request.progress(reading.counts.frames)
+
+
+def sample(count: int) -> Ints:
+    """Return which of `count` consecutive frames both engines are to read: some runs, equally far from each other, rising."""
+    runs = np.arange(RUNS) * count // RUNS
+    return np.unique(np.minimum(runs[:, None] + np.arange(RUN_FRAMES), count - 1))
+
+
+def _conclude(reading: Reading, rest: Capture | None, request: Request, seconds: float) -> Capture:
+    """Return the capture made of both engines' rows."""
+    asked, compared = (np.concatenate([np.zeros(0, dtype=np.int64), *parts]) for parts in (reading.asked, reading.compared))
+    own = merging.Rows(reading.segments, reading.quotes, reading.options, reading.known)
+    notes = list(describe(reading.counts, reading.clock, ()))
+    if rest is not None:
+        notes += [note for note in rest.notes if note.id not in _OWN_NOTES]
+        notes += _compare(own, rest, compared)
+    segments, quotes, options = merging.merge(own, rest, asked)
+    reason = _explain(reading, rest, asked, request)
+    engines = {"native": reading.counts.frames - len(asked), "pyshark": len(asked) + len(compared) if rest is not None else 0}
+    tshark = rest.stats if rest is not None else {}
+    return Capture(
+        path=request.shown,
+        segments=tables.check(segments, tables.SEGMENTS),
+        quotes=tables.check(quotes, tables.QUOTES),
+        option_bytes=options,
+        packets=reading.counts.frames,
+        complete=not reason,
+        reason=reason,
+        readable=bool(reading.counts.frames or not reading.outline.damage),
+        engines={name: count for name, count in engines.items() if count or name == "native"},
+        notes=tuple(notes),
+        start_time=reading.clock.first,
+        end_time=reading.clock.latest,
+        stats={**tshark, "seconds": seconds},
+    )
+
+
+def _explain(reading: Reading, rest: Capture | None, asked: Ints, request: Request) -> str:
+    """Return why the capture is incomplete, in one line; empty when it is not."""
+    if reading.outline.damage:
+        return reading.outline.damage
+    if reading.overdue:
+        return f"reading was stopped: it took longer than {request.seconds:g} s"
+    if rest is not None:
+        return rest.reason
+    if len(asked):
+        return f"{len(asked)} frames, the first of them frame {asked[0]}, can only be read by tshark, which was not found"
+    return ""
+
+
+def _compare(own: merging.Rows, rest: Capture, compared: Ints) -> list[Note]:
+    """Return a note if the engines differ about a frame both have read."""
+    frame = merging.differ(own, rest, compared)
+    if frame is None:
+        return []
+    text = f"the native engine and tshark read frame {frame} differently: read this capture with the pyshark engine, and report the fault"
+    return [Note("engines-differ", text, frame)]

@@ -1,0 +1,157 @@
+"""The pcap format ─► frames: both byte orders, micro- and nanoseconds, and Kuznetzov's modified records.
+
+Promises: as `frames`. What Wireshark tells by guessing (old versions, swapped lengths, vendors' record headers) is foreign.
+Must not know: pcapng.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analyzer.capture import chains
+from analyzer.capture.buffers import gather
+from analyzer.capture.frames import MOST_CAPTURED_BYTES, ForeignError, Frames, Interface, Outline, cut_short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from analyzer.capture.buffers import Buffer
+
+    Array = npt.NDArray[Any]
+    Ints = npt.NDArray[np.int64]
+
+_HEADER_BYTES: Final = 24
+_MAGICS: Final = {0xA1B2C3D4: (16, 1000), 0xA1B23C4D: (16, 1), 0xA1B2CD34: (24, 1000)}
+"""Magic number ─► bytes of a record's header, nanoseconds a tick."""
+_VERSION: Final = (2, 4)
+_LINK_BITS: Final = 0xFFFF
+_RESERVED_BITS: Final = 0x03FF0000
+_FCS_PRESENT: Final = 0x04000000
+_SECOND: Final = 10**9
+_LONGEST: Final = 128 << 20
+"""Above this original length Wireshark doubts that it reads the right variant of the format."""
+_SURE_RECORDS: Final = 4
+"""How many records Wireshark looks at to tell the variants apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """A kind of pcap record; see `chains.Kind`."""
+
+    order: str
+    """struct's and numpy's letter of the byte order."""
+    header: int
+    tick: int
+    """Nanoseconds."""
+
+    def following(self, data: Array, at: Ints, size: int) -> Ints:
+        """Return where the next records begin, -1 where there is none."""
+        # The buffer's padding is longer than a record header.
+        length = gather(data, at + 8, 4).view(f"{self.order}u4").astype(np.int64)
+        after = at + self.header + length
+        return np.where((length <= MOST_CAPTURED_BYTES) & (after <= size), after, -1)
+
+    def follow(self, store: bytearray, at: int, size: int) -> int:
+        """Return where the next record begins, -1 when there is none."""
+        if at + self.header > size:
+            return -1
+        (length,) = struct.unpack_from(self.order + "I", store, at + 8)
+        after: int = at + self.header + length
+        return after if length <= MOST_CAPTURED_BYTES and after <= size else -1
+
+    def mark(self, store: bytearray, at: int) -> tuple[bytes, int]:
+        """Return the upper half of the seconds, which change by the day."""
+        offset = 2 if self.order == "<" else 0
+        return bytes(store[at + offset : at + offset + 2]), offset
+
+    def plausible(self, store: bytearray, at: int, like: int) -> bool:
+        """Whether the fields have values a record near `like` might have."""
+        if at + self.header > len(store):
+            return False
+        seconds, part, captured, length = struct.unpack_from(self.order + "4I", store, at)
+        (near,) = struct.unpack_from(self.order + "I", store, like)
+        fits = captured <= length and captured <= MOST_CAPTURED_BYTES and part * self.tick < _SECOND
+        return bool(fits and seconds >> 16 == near >> 16)
+
+
+def read(buffer: Buffer, outline: Outline) -> Iterator[Frames]:
+    """Give the frames of the capture in `buffer`; see `frames.read`."""
+    if buffer.size < _HEADER_BYTES:
+        outline.damage = cut_short(0, 0)
+        return
+    records = _read_header(buffer.store, outline)
+    first, begin = 1, _HEADER_BYTES
+    while True:
+        at, end = chains.walk(records, buffer.store, begin, buffer.size)
+        if len(at):
+            yield _locate(records, buffer.data, at, first)
+            first += len(at)
+        if not buffer.ended and not _is_bad(records, buffer, end):
+            buffer.advance(end)
+            begin = 0
+            continue
+        if end < buffer.size:
+            outline.damage = _explain(records, buffer, end)
+            if first <= _SURE_RECORDS:
+                message = "a pcap file whose first records are none of the usual kind"
+                raise ForeignError(message)
+        return
+
+
+def _read_header(store: bytearray, outline: Outline) -> Records:
+    """Return the kind of records the file header states."""
+    for order in "<>":
+        magic, major, minor, _, _, _, link = struct.unpack_from(order + "IHHiIII", store)
+        if magic in _MAGICS:
+            break
+    else:
+        message = "a pcap file of a vendor's kind"
+        raise ForeignError(message)
+    if (major, minor) != _VERSION or link & _RESERVED_BITS:
+        message = f"a pcap file of version {major}.{minor}"
+        raise ForeignError(message)
+    outline.interfaces.append(Interface(link & _LINK_BITS, fcs=link >> 28 if link & _FCS_PRESENT else 0))
+    return Records(order, *_MAGICS[magic])
+
+
+def _is_bad(records: Records, buffer: Buffer, at: int) -> bool:
+    """Whether the record at `at` can be told to be bad, whatever follows."""
+    if at + records.header > buffer.size:
+        return False
+    (length,) = struct.unpack_from(records.order + "I", buffer.store, at + 8)
+    return bool(length > MOST_CAPTURED_BYTES)
+
+
+def _explain(records: Records, buffer: Buffer, at: int) -> str:
+    """Return why the record at `at` could not be read."""
+    if _is_bad(records, buffer, at):
+        (length,) = struct.unpack_from(records.order + "I", buffer.store, at + 8)
+        return f"the record at byte {buffer.base + at} states {length} bytes, more than any frame has"
+    return cut_short(buffer.base, at)
+
+
+def _locate(records: Records, data: Array, at: Ints, first: int) -> Frames:
+    """Return the frames of the records that begin at `at`."""
+    fields = gather(data, at, 16).view(f"{records.order}u4").reshape(len(at), 4)
+    part, length = fields[:, 1], fields[:, 3]
+    if int(part.max()) * records.tick >= _SECOND:
+        message = "a pcap file with impossible fractions of seconds"
+        raise ForeignError(message)
+    if first <= _SURE_RECORDS and (length[:_SURE_RECORDS] > _LONGEST).any():
+        message = "a pcap file whose first records are none of the usual kind"
+        raise ForeignError(message)
+    return Frames(
+        data=data,
+        first=first,
+        start=at + records.header,
+        captured=fields[:, 2].astype(np.int64),
+        length=length.astype(np.int64),
+        time=fields[:, 0].astype(np.int64) * _SECOND + part.astype(np.int64) * records.tick,
+        interface=np.zeros(len(at), dtype=np.int64),
+    )

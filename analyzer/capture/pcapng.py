@@ -1,0 +1,270 @@
+"""The pcapng format ─► frames: sections, byte orders, interfaces, the three kinds of packet block.
+
+Promises: as `frames`. A custom block counts as a frame, blocks of other unknown types do not, as in Wireshark; kinds of
+block that it gives a meaning of their own (system calls, journal entries) are foreign.
+Must not know: pcap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analyzer.capture import blocks, chains
+from analyzer.capture.blocks import DamageError, Description
+from analyzer.capture.buffers import gather
+from analyzer.capture.frames import MOST_CAPTURED_BYTES, ForeignError, Frames, Interface, Outline
+from analyzer.tables import NO_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from analyzer.capture.buffers import Buffer
+
+    Array = npt.NDArray[Any]
+    Ints = npt.NDArray[np.int64]
+    Bools = npt.NDArray[np.bool_]
+
+_MAGIC: Final = blocks.SECTION.to_bytes(4, "little")
+_ENHANCED_BYTES: Final = 32
+_SIMPLE_BYTES: Final = 16
+_CUSTOM_BYTES: Final = 16
+_FOREIGN_TYPES: Final = frozenset({9, *range(0x200, 0x300)})
+_NETFLIX: Final = 10949
+"""The enterprise whose custom blocks Wireshark reads."""
+_FOREIGN_LINKS: Final = frozenset({197, 231, 249, 279})
+"""ERF, which makes interfaces of its own, and link types whose frames may be longer than all others'."""
+_FLAGS, _HASH, _DROPS, _VERDICT = 2, 3, 4, 7
+_OPTION_LENGTHS: Final = {_FLAGS: 4, _DROPS: 8, 5: 8, 6: 4}
+_FCS_BITS: Final = 0x1E0
+
+
+@dataclass(slots=True)
+class Section:
+    """The section that is being read."""
+
+    kind: blocks.Blocks
+    described: list[Description] = field(default_factory=list)
+    base: int = 0
+    """How many interfaces the sections before had."""
+    ahead: int = chains.LEAST_BYTES
+    """How far to look ahead for its blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packets:
+    """The packet blocks among some blocks, shapes (n,)."""
+
+    at: Ints
+    start: Ints
+    captured: Ints
+    length: Ints
+    interface: Ints
+    """Within the section, -1 for a custom block."""
+    ticks: Array
+    timed: Bools
+    options: Ints
+    """Where the options begin."""
+    stop: Ints
+    """Where the block's trailer begins."""
+
+
+def recognise(store: bytearray) -> bool:
+    """Whether a file that begins with `store` is pcapng."""
+    return store.startswith(_MAGIC)
+
+
+def read(buffer: Buffer, outline: Outline) -> Iterator[Frames]:
+    """Give the frames of the capture in `buffer`; see `frames.read`."""
+    section, first = Section(blocks.Blocks("<")), 1
+    while True:
+        place, damage = 0, ""
+        while place < buffer.size and not damage:
+            if buffer.store.startswith(_MAGIC, place):
+                section, after, damage = _open(section, buffer, place, outline)
+                if damage or after < 0:
+                    break
+                place = after
+                continue
+            at, end = _walk(section, buffer, place)
+            if not len(at):
+                break
+            frames, damage = _locate(section, buffer.store, (at, end), outline)
+            if len(frames):
+                yield replace(frames, first=first)
+                first += len(frames)
+            place = end
+        damage = damage or _judge(section.kind, buffer, place)
+        if damage or buffer.ended:
+            outline.damage = damage and f"the capture is damaged at or before byte {buffer.base + place}: {damage}"
+            return
+        buffer.advance(place)
+
+
+def _open(before: Section, buffer: Buffer, place: int, outline: Outline) -> tuple[Section, int, str]:
+    """Return the section whose header is at `place`, where its blocks begin (-1 when that is not there yet), and damage."""
+    try:
+        kind, after = blocks.read_section(buffer.store, place, buffer.size)
+    except DamageError as error:
+        return before, -1, str(error)
+    return Section(kind, base=len(outline.interfaces)), after, ""
+
+
+def _walk(section: Section, buffer: Buffer, place: int) -> tuple[Ints, int]:
+    """Return the blocks from `place` to the next section header, and where they end."""
+    parts: list[Ints] = []
+    while True:
+        # A walk in parts over all that is left, once for each of many short sections, would take quadratic time.
+        horizon = min(place + section.ahead, buffer.size)
+        at, end = chains.walk(section.kind, buffer.store, place, horizon)
+        count = section.kind.sound(buffer.data, at, end)
+        parts.append(at[:count])
+        place = end if count == len(at) else int(at[count])
+        if horizon == buffer.size or count < len(at) or section.kind.follow(buffer.store, place, buffer.size) < 0:
+            return np.concatenate(parts), place
+        section.ahead *= 8
+
+
+def _judge(kind: blocks.Blocks, buffer: Buffer, place: int) -> str:
+    """Return what is wrong with the block at `place`, at which a walk ended; empty when there is none, or not all of it yet."""
+    left = buffer.size - place
+    if left >= blocks.LEAST_BYTES and not buffer.store.startswith(_MAGIC, place):
+        length = kind.length(buffer.store, place)
+        if not blocks.LEAST_BYTES <= length <= blocks.MOST_BYTES:
+            return f"a block states a length of {length} bytes"
+        if length <= left:
+            return "a block's two lengths differ"
+    return "it ends within a block" if left and buffer.ended else ""
+
+
+def _locate(section: Section, store: bytearray, walked: tuple[Ints, int], outline: Outline) -> tuple[Frames, str]:
+    """Return the frames of some blocks, as far as these are sound, and what is wrong with the next block if they are not."""
+    data = np.frombuffer(store, dtype=np.uint8)
+    at, end = walked
+    stop = np.append(at[1:], end) - 4
+    kinds = gather(data, at, 4).view(f"{section.kind.order}u4").astype(np.int64)
+    if np.isin(kinds, list(_FOREIGN_TYPES)).any():
+        message = "a pcapng file with blocks that hold no packets but events"
+        raise ForeignError(message)
+    known = np.full(len(at), len(section.described), dtype=np.int64)
+    sound, damage = len(at), ""
+    for place in np.flatnonzero(kinds == blocks.INTERFACE).tolist():
+        try:
+            _describe(section, blocks.read_interface(store, int(at[place]), int(stop[place]) + 4, section.kind.order), outline)
+        except DamageError as error:
+            sound, damage = place, str(error)
+            break
+        known[place:] += 1
+    holds = np.isin(kinds, (blocks.PACKET, blocks.SIMPLE, blocks.ENHANCED, *blocks.CUSTOM))
+    holds[sound:] = False
+    packets = _read_packets(section, data, (at[holds], stop[holds], kinds[holds]))
+    bad = _find_bad(section, data, packets, known[holds])
+    if bad.any():
+        packets, damage = _cut(packets, int(bad.argmax())), "a packet block that cannot be as it says"
+    return _make_frames(section, data, packets), damage
+
+
+def _describe(section: Section, described: Description, outline: Outline) -> None:
+    """Take an interface in."""
+    if described.link in _FOREIGN_LINKS:
+        message = f"a pcapng file with an interface of link type {described.link}"
+        raise ForeignError(message)
+    outline.interfaces.append(Interface(described.link, number=len(section.described), fcs=described.fcs))
+    section.described.append(described)
+
+
+def _read_packets(section: Section, data: Array, found: tuple[Ints, Ints, Ints]) -> Packets:
+    """Return the fields of packet blocks, given where they begin and end and what type they are of."""
+    at, stop, kinds = found
+    order = section.kind.order
+    words = gather(data, at, _ENHANCED_BYTES).view(f"{order}u4").reshape(len(at), 8)
+    simple, custom, old = kinds == blocks.SIMPLE, np.isin(kinds, blocks.CUSTOM), kinds == blocks.PACKET
+    timed = ~(simple | custom)
+    interface = words[:, 2].astype(np.int64)
+    if old.any():
+        # The obsolete block has a count of drops beside the interface.
+        interface = np.where(old, interface & 0xFFFF if order == "<" else interface >> 16, interface)
+    captured, length = words[:, 5].astype(np.int64), words[:, 6].astype(np.int64)
+    if simple.any() and section.described:
+        snap = section.described[0].snap
+        captured = np.where(simple, np.minimum(words[:, 2], snap) if snap else words[:, 2], captured)
+        length = np.where(simple, words[:, 2], length)
+    if custom.any():
+        captured = np.where(custom, np.maximum(stop - at - 12, 0), captured)
+        length = np.where(custom, captured, length)
+        if (words[custom, 2] == _NETFLIX).any():
+            message = "a pcapng file with custom blocks of a kind Wireshark knows"
+            raise ForeignError(message)
+    start = at + np.where(simple | custom, 12, 28)
+    options = np.where(timed, start + (captured + 3 & ~3), stop)
+    return Packets(
+        at=at,
+        start=start,
+        captured=captured,
+        length=length,
+        interface=np.where(custom, -1, np.where(simple, 0, interface)),
+        ticks=words[:, 3].astype(np.uint64) << np.uint64(32) | words[:, 4].astype(np.uint64),
+        timed=timed,
+        options=options,
+        stop=stop,
+    )
+
+
+def _find_bad(section: Section, data: Array, packets: Packets, known: Ints) -> Bools:
+    """Return which packet blocks Wireshark refuses; `known` is how many interfaces the section had before each."""
+    size = packets.stop + 4 - packets.at
+    least = np.where(packets.timed, _ENHANCED_BYTES, np.where(packets.interface < 0, _CUSTOM_BYTES, _SIMPLE_BYTES))
+    bad = (size < least) | (packets.captured > MOST_CAPTURED_BYTES) | (packets.start + packets.captured > packets.stop)
+    bad |= (packets.interface >= known) | (packets.options > packets.stop)
+    rows = np.flatnonzero(~bad & (packets.options < packets.stop))
+    at = packets.options[rows]
+    while len(rows):
+        fields = gather(data, at, 4).view(f"{section.kind.order}u2").reshape(len(at), 2).astype(np.int64)
+        code, length = fields[:, 0], fields[:, 1]
+        wrong = at + 4 + length > packets.stop[rows]
+        for known_code, right in _OPTION_LENGTHS.items():
+            wrong |= (code == known_code) & (length != right)
+        wrong &= code != 0
+        bad[rows[wrong]] = True
+        _refuse_options(section, data, at[~wrong], code[~wrong])
+        at = at + 4 + (length + 3 & ~3)
+        go_on = ~wrong & (code != 0) & (at < packets.stop[rows])
+        rows, at = rows[go_on], at[go_on]
+    return bad
+
+
+def _refuse_options(section: Section, data: Array, at: Ints, code: Ints) -> None:
+    """Raise `ForeignError` for options that matter and are rare: a frame check sequence, hashes, verdicts."""
+    flagged = at[code == _FLAGS]
+    flags = gather(data, flagged + 4, 4).view(f"{section.kind.order}u4")
+    if (flags & _FCS_BITS).any() or np.isin(code, (_HASH, _VERDICT)).any():
+        message = "a pcapng file with packet options out of the ordinary"
+        raise ForeignError(message)
+
+
+def _cut(packets: Packets, count: int) -> Packets:
+    """Return the first `count` packets."""
+    return Packets(*(getattr(packets, name)[:count] for name in Packets.__slots__))
+
+
+def _make_frames(section: Section, data: Array, packets: Packets) -> Frames:
+    """Return the frames that packet blocks hold."""
+    time = np.full(len(packets.at), NO_TIME, dtype=np.int64)
+    used = np.flatnonzero(packets.timed)
+    of = packets.interface[used]
+    for interface in np.unique(of).tolist():
+        rows = used[of == interface]
+        time[rows] = blocks.read_times(packets.ticks[rows], section.described[interface])
+    return Frames(
+        data=data,
+        first=0,
+        start=packets.start,
+        captured=packets.captured,
+        length=packets.length,
+        time=time,
+        interface=np.where(packets.interface < 0, -1, packets.interface + section.base),
+    )

@@ -1,0 +1,105 @@
+"""The lockstep machine, the one that takes connections one at a time, and the plain interpreter never differ.
+
+Hypothesis makes bytes, `exchanges.decode` makes hostile openings of them, some dozens a batch.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from analyzer import flows, opening, rules
+from analyzer.opening import selection
+from analyzer.rules.machine import STATES
+from tests.reference import exchanges, interpreter
+from tests.reference import selection as plain
+
+if TYPE_CHECKING:
+    from analyzer.flows import Connections
+    from analyzer.rules import RuleSet
+    from tests.reference.exchanges import Exchange
+    from tests.reference.interpreter import Outcome
+
+ALONE = 10**9
+BATCH = st.binary(min_size=3000, max_size=3000)
+BATCHES = 12
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # a failure prints its connection: shrinking the batch would take minutes
+
+
+@cache
+def loaded() -> RuleSet:
+    return rules.load()
+
+
+def grouped(batch: list[Exchange]) -> Connections:
+    return flows.group([exchanges.capture(batch)])
+
+
+def outcomes(judged: opening.Judged) -> list[Outcome]:
+    """Return what was judged in the plain interpreter's words."""
+    machine = loaded().machine
+    findings: list[dict[str, Any]] = [{} for _ in judged.verdict]
+    for flow, id_, frames in zip(judged.findings["flow"], judged.findings["id"], judged.findings["frames"], strict=True):
+        findings[flow][id_] = frames
+    log, first = judged.log, judged.steps.first.tolist()
+    rows = ["", *(row.id for row in machine.rows)]
+    states = zip(log.client.tolist(), log.server.tolist(), log.client_textbook.tolist(), log.server_textbook.tolist(), strict=True)
+    trace = [(rows[row + 1], *(STATES[code] for code in codes)) for row, codes in zip(log.row.tolist(), states, strict=True)]
+    return [
+        interpreter.Outcome(
+            verdict=machine.verdicts[judged.verdict[flow]].name,
+            view=machine.views[judged.view[flow]].name,
+            facts={name: bool(values[flow]) for name, values in judged.facts.items()},
+            numbers={name: int(values[flow]) for name, values in judged.numbers.items()},
+            findings=findings[flow],
+            steps=trace[first[flow] : first[flow + 1]],
+        )
+        for flow in range(len(judged.verdict))
+    ]
+
+
+def told(connections: Connections, flow: int) -> str:
+    """Return the segments of a connection, for a person who looks into a failure."""
+    names = ["frame", "by_client", "flags", "seq", "ack", "payload_length", "window", "header_captured", "time"]
+    rows = connections.segments[connections.segments["flow"] == flow]
+    return str(rows[names].to_string() + "\n" + connections.quotes[connections.quotes["flow"] == flow].to_string())
+
+
+@given(BATCH)
+@settings(deadline=None, max_examples=BATCHES, phases=PHASES)
+def test_three_machines_agree(data: bytes) -> None:
+    connections = grouped(exchanges.decode(data))
+    together = outcomes(opening.judge(connections, loaded(), few=0))
+    alone = outcomes(opening.judge(connections, loaded(), few=ALONE))
+    facts, steps = plain.connections_facts(connections), plain.steps(connections)
+    for flow, (one, other) in enumerate(zip(together, alone, strict=True)):
+        assert one == other, told(connections, flow)
+        assert one == interpreter.run(loaded().machine, facts[flow], steps[flow]), told(connections, flow)
+
+
+@given(BATCH)
+@settings(deadline=None, max_examples=BATCHES, phases=PHASES)
+def test_steps_are_those_chosen_one_by_one(data: bytes) -> None:
+    connections = grouped(exchanges.decode(data))
+    found = selection.select(connections)
+    expected = [step for rows in plain.steps(connections) for step in rows]
+    names = ("frame", "last_frame", "repeats", "by_client", "flags")
+    told_apart = zip(*(found.columns[name].tolist() for name in names), strict=True)
+    readable = found.columns["kind"] != selection.UNREADABLE
+    assert [(*row[:4], row[4] * seen) for row, seen in zip(told_apart, readable.tolist(), strict=True)] == [
+        tuple(step[name] for name in names) for step in expected
+    ]
+
+
+def test_the_batches_are_worth_it() -> None:
+    """Over a fixed batch every row fires and every verdict comes up: what the machines agree on is not nothing."""
+    data = np.random.default_rng(1).integers(0, 256, 90_000, np.uint8).tobytes()
+    judged = opening.judge(grouped(exchanges.decode(data)), loaded())
+    rows = loaded().machine.rows
+    assert len(judged.verdict) > 1000
+    assert {rows[number].id for number in judged.log.row.tolist() if number >= 0} == {row.id for row in rows}
+    assert {loaded().verdicts[number].name for number in judged.verdict.tolist()} == {verdict.name for verdict in loaded().verdicts}
