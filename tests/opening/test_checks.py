@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import pytest
 
 from analyzer import flows, notation, opening, rules
-from analyzer.rules import RuleSet
+
+if TYPE_CHECKING:
+    from analyzer.rules import RuleSet
 
 OPENING = """
 > S 100:100(0) win 64240 <{syn}>{cut}
