@@ -184,7 +184,7 @@ class Particulars:
     def destination(self) -> Answer:
         """IPv4 destination as a number."""
         categories = self.connections.segments["dst"].cat.categories
-        numbers = np.array([int(ipaddress.IPv4Address(text)) if ":" not in text else -1 for text in categories], np.int64)
+        numbers = np.array([int(ipaddress.IPv4Address(text)) if text and ":" not in text else -1 for text in categories], np.int64)
         found = numbers[self.codes("dst")] if len(numbers) else np.zeros(len(self.steps), np.int64)
         return found.astype(np.uint32), found >= 0
 
@@ -260,10 +260,9 @@ class Particulars:
 
 
 def _is_loopback(text: str) -> bool:
-    return ipaddress.ip_address(text).is_loopback
+    return bool(text) and ipaddress.ip_address(text).is_loopback
 
 
 def _is_group(text: str) -> bool:
     """RFC 9293 3.9.2.3: multicast or broadcast; a network's own broadcast address cannot be told without its mask."""
-    address = ipaddress.ip_address(text)
-    return address.is_multicast or text == "255.255.255.255"
+    return bool(text) and (ipaddress.ip_address(text).is_multicast or text == "255.255.255.255")
