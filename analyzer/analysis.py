@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from analyzer import capture, expectations, flows, opening
 from analyzer import rules as rules_
+from analyzer.capture import engines
 from analyzer.capture import paths as paths_
 from analyzer.model import SEVERITIES, Report, Summary
 from analyzer.opening import tabulate
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from analyzer.capture.engines import Engine
     from analyzer.expectations import Excuses
     from analyzer.model import Capture, FailOn, Status
     from analyzer.rules import RuleSet
@@ -38,6 +41,7 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     timeout_s: float | None = None,
     tshark: str | None = None,
     jobs: int | None = None,
+    engine: Engine = "auto",
     progress: Callable[[str, int], None] | None = None,
 ) -> Report:
     """Read and judge every capture in `paths` (files or folders) and return the report.
@@ -45,12 +49,13 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     `rules` are the shipped ones unless given; `fail_on` is the lowest severity that makes a capture's status `findings`;
     `expect` says whether expect.toml beside a capture counts; `timeout_s` bounds each capture's reading; `jobs` is how
     many captures are read at a time, as many as there are processors unless given; `progress` is called with a path and the
-    frames read of it so far, from any thread. Raises `MachineError` when tshark is missing, `RuleError` when an
-    expect.toml is invalid; a bad capture is not an error but a status.
+    frames read of it so far, from any thread; `engine` is as in `capture.read`. Raises `MachineError` when tshark cannot be used,
+    `RuleError` when an expect.toml is invalid; a bad capture is not an error but a status.
     """
     rules = rules or rules_.load()
     found = paths_.find([paths] if isinstance(paths, (str, Path)) else paths)
-    captures = _read_all(found, jobs, lambda one: _read(one, timeout_s, tshark, progress))
+    read = partial(_read, timeout_s=timeout_s, tshark=tshark, engine=engine, large=_is_large(found, engine), progress=progress)
+    captures = _read_all(found, jobs, read)
     connections = flows.group(captures)
     judged = opening.judge(connections, rules)
     table, findings = tabulate.flows(connections, judged, rules), tabulate.findings(judged)
@@ -79,11 +84,24 @@ def _read_all(found: Sequence[paths_.Found], jobs: int | None, read: Callable[[p
         return list(pool.map(read, found))
 
 
-def _read(found: paths_.Found, timeout_s: float | None, tshark: str | None, progress: Callable[[str, int], None] | None) -> Capture:
+def _is_large(found: Sequence[paths_.Found], engine: Engine) -> bool | None:
+    """Return whether the job is a large one; None when nobody asks."""
+    return engines.is_large(one.path for one in found if not one.reason) if engine == "auto" else None
+
+
+def _read(  # noqa: PLR0913 - what `capture.read` takes
+    found: paths_.Found,
+    *,
+    timeout_s: float | None,
+    tshark: str | None,
+    engine: Engine,
+    large: bool | None,
+    progress: Callable[[str, int], None] | None,
+) -> Capture:
     if found.reason:
         return capture.refuse(found.path, found.reason)
     report = None if progress is None else lambda frames: progress(found.path, frames)
-    return capture.read(found.path, timeout_s=timeout_s, tshark=tshark, progress=report)
+    return capture.read(found.path, timeout_s=timeout_s, tshark=tshark, progress=report, engine=engine, large=large)
 
 
 def _summaries(

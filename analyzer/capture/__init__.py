@@ -7,13 +7,16 @@ Must not know: connections, rules.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from analyzer.errors import MachineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from analyzer.capture.engines import Engine
     from analyzer.capture.tshark import Tshark
     from analyzer.model import Capture
 
@@ -38,38 +41,90 @@ def probe(tshark: str | None = None) -> Tshark:
     return ask(tshark)
 
 
-def read(
+def read(  # noqa: PLR0913 - every option has a default and a name
     path: str | Path,
     *,
     timeout_s: float | None = None,
     tshark: str | None = None,
     progress: Callable[[int], None] | None = None,
+    engine: Engine = "auto",
+    large: bool | None = None,
 ) -> Capture:
     """Return the capture at `path`: tables `SEGMENTS` and `QUOTES`, checked, and what was wrong with the file.
 
     A file that cannot be read gives a capture with `readable` false, its reason and no rows; one that is damaged, or
-    that takes tshark longer than `timeout_s` seconds (by default `limit` of its size), gives the rows up to there and
+    that takes longer than `timeout_s` seconds (by default `limit` of its size), gives the rows up to there and
     `complete` false. `tshark` names the program to use; `progress` is called with the number of frames so far.
 
-    Raises `MachineError` when tshark is missing or cannot be used.
+    `engine` says who decodes: `pyshark`; `native`, with tshark for the frames that only it understands; or `auto`, which is
+    native if the job is `large` (None: if this file alone is) or there is no tshark, and then compares both on some frames.
+
+    Raises `MachineError` when tshark cannot be used, or is missing and was named or asked for by `engine`.
     """
-    from analyzer.capture import containers, paths
+    from analyzer.capture import engines, paths
 
     shown = os.fspath(path)
     reason = paths.examine(shown)
     if reason:
         return refuse(shown, reason)
-    known = probe(tshark)
+    known = _find(tshark, needed=engine == "pyshark")
+    if engine == "auto" and known is not None:
+        engine = "native" if (engines.is_large([shown]) if large is None else large) else "pyshark"
+        compare = Path(shown).stat().st_size >= engines.COMPARED_BYTES
+    else:
+        compare = False
     try:
-        from analyzer.capture import dissect
-
         absolute = Path(shown).absolute()
         seconds = limit(absolute.stat().st_size) if timeout_s is None else timeout_s
-        capture = dissect.read(dissect.Request(absolute, shown, known, seconds, progress))
-        cut = containers.examine(absolute) if capture.complete else ""
+        job = _Job(absolute, shown, known, seconds, progress)
+        return _dissect(job) if engine == "pyshark" else _decode(job, compare=compare)
     except OSError as error:
         return refuse(shown, f"it cannot be read: {error.strerror or type(error).__name__}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One file to read."""
+
+    path: Path
+    shown: str
+    tshark: Tshark | None
+    seconds: float
+    progress: Callable[[int], None] | None
+
+
+def _find(tshark: str | None, *, needed: bool) -> Tshark | None:
+    """Return the tshark to use; None when there is none and it is neither named nor needed."""
+    from analyzer.capture.tshark import locate
+
+    if tshark is None and not needed:
+        try:
+            locate()
+        except MachineError:
+            return None
+    return probe(tshark)
+
+
+def _dissect(job: _Job) -> Capture:
+    """Return the capture as tshark reads it."""
+    from analyzer.capture import containers, dissect
+
+    if job.tshark is None:
+        return refuse(job.shown, "only tshark reads this kind of file, and it was not found")
+    capture = dissect.read(dissect.Request(job.path, job.shown, job.tshark, job.seconds, job.progress))
+    cut = containers.examine(job.path) if capture.complete else ""
     return replace(capture, complete=False, reason=cut) if cut else capture
+
+
+def _decode(job: _Job, *, compare: bool) -> Capture:
+    """Return the capture as we read it, as far as we do."""
+    from analyzer.capture import native
+    from analyzer.capture.frames import ForeignError
+
+    try:
+        return native.read(native.Request(job.path, job.shown, job.tshark, job.seconds, compare=compare, progress=job.progress))
+    except ForeignError:
+        return _dissect(job)
 
 
 def refuse(path: str, reason: str) -> Capture:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import numpy as np
 
+from analyzer.capture.frames import ForeignError
+
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
@@ -32,7 +34,8 @@ _CHUNK_BYTES: Final = 1 << 18
 class Gzip:
     """The inside of a gzip file of one member or more, read in order.
 
-    Ends early, `damage` then saying why, where the file is cut or a checksum is wrong.
+    Ends early, `damage` then saying why, where the file is cut or a checksum is wrong. What follows the last member and is none
+    is a `ForeignError`: Wireshark reads it as it is.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -56,8 +59,10 @@ class Gzip:
         """Return at most `size` bytes more, none when there is more to be done first."""
         if self._member.eof:
             self._input = self._member.unused_data or self._file.read(_CHUNK_BYTES)
-            # What follows the last member and is none is passed over, as gzip does.
-            self._ended = not self._input.startswith(_GZIP)
+            if self._input and not self._input.startswith(_GZIP[: len(self._input)]):
+                message = "a gzip file that is followed by other bytes"
+                raise ForeignError(message)
+            self._ended = not self._input
             self._member = zlib.decompressobj(_GZIP_BITS)
             return b""
         self._input = self._input or self._file.read(_CHUNK_BYTES)
@@ -100,7 +105,11 @@ class Buffer:
         self.base = 0
         self.size = 0
         self.ended = False
-        self._fill()
+        try:
+            self._fill()
+        except BaseException:
+            self._file.close()
+            raise
 
     def __enter__(self) -> Self:
         """Return itself."""

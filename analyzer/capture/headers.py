@@ -42,8 +42,10 @@ _PORTS_BYTES, _DECODED_BYTES, _CHECKSUM_BYTES, _HEADER_BYTES = 4, 16, 18, 20
 """How much of a header tshark wants to see to decode ports, all up to the window, the checksum, the rest."""
 _TUNNEL_PORTS: Final = (2123, 2152, 3386)
 """TCP ports whose payload tshark takes for GTP, which can hold a TCP segment."""
+_TUNNELLED: Final = 0xFF
+"""The second byte of a GTP message that holds a packet."""
 _STT_PORT: Final = 7471
-"""The port of a tunnel that looks like TCP."""
+"""Where a tunnel goes that looks like TCP."""
 UDP_PORTS: Final = (
     434, 1701, 2123, 2152, 2157, 2268, 3386, 3544, 4305, 4306, 4307, 4341, 4342, 4729, 4754, 4789, 4790, 4791, 5072, 5246, 5247, 5436,
     6080, 6081, 6635, 12000, 12001, 12002, 12003, 12004, 12220, 12222, 12223, 13907, 13910, 19999, 20561, 30030, 37008,
@@ -156,8 +158,11 @@ def _judge_headers(frames: Frames, network: Network, rows: Ints) -> tuple[Bools,
     room = np.minimum(length, frames.start[rows] + frames.length[rows] - at)
     decoded = there >= _DECODED_BYTES
     sound: Bools = (there >= _PORTS_BYTES) & (length >= _HEADER_BYTES) & (~decoded | ((size >= _HEADER_BYTES) & (size <= room)))
-    for port in ("src_port", "dst_port"):
-        sound &= (header[port] != _STT_PORT) & ~(np.isin(header[port], _TUNNEL_PORTS) & (room > size))
+    loaded = room > size
+    sound &= ~(loaded & (header["dst_port"] == _STT_PORT))
+    gtp = np.flatnonzero(sound & loaded & (np.isin(header["src_port"], _TUNNEL_PORTS) | np.isin(header["dst_port"], _TUNNEL_PORTS)))
+    second = np.minimum(at[gtp] + size[gtp] + 1, len(frames.data) - 1)
+    sound[gtp[frames.data[second] == _TUNNELLED]] = False
     return sound, header
 
 

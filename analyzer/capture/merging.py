@@ -85,7 +85,7 @@ def _join(parts: list[dict[str, Array]], table: tables.Table, known: Dictionarie
         values = frame if column.name == "frame" else _gather(parts, column.name, dtype)
         values = values if order is None else values[order]
         if column.dtype == "category":
-            texts = getattr(known, TEXTS[column.name]).texts or [""]
+            texts = getattr(known, TEXTS[column.name]).texts() or [""]
             columns[column.name] = pd.Categorical.from_codes(values, dtype=pd.CategoricalDtype(pd.Index(texts, dtype=object)))
         else:
             columns[column.name] = values
@@ -113,7 +113,7 @@ def _differ(own: Rows, parts: list[dict[str, Array]], theirs: tuple[pd.DataFrame
     for column in table.columns[1:]:
         values = np.concatenate([np.zeros(0, dtype=np.int64), *(part[column.name][of] for part, of in zip(parts, rows, strict=True))])
         if column.dtype == "category":
-            texts: list[str] = getattr(own.known, TEXTS[column.name]).texts
+            texts: list[str] = getattr(own.known, TEXTS[column.name]).texts()
             values = np.array([texts[int(code)] for code in values], dtype=object)
         ours[column.name] = values
     order = np.argsort(ours["frame"], kind="stable")

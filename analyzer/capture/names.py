@@ -37,28 +37,28 @@ class Names:
     """Gives the text of a value."""
     values: dict[int, int] = field(default_factory=dict)
     """Value ─► code."""
-    texts: list[str] = field(default_factory=list)
-    """The text of each code."""
-    codes: dict[str, int] = field(default_factory=dict)
-    """Text ─► code."""
+    _texts: list[str] = field(default_factory=list)
+    _codes: dict[str, int] = field(default_factory=dict)
 
     def encode(self, values: Iterable[int]) -> Ints:
-        """Return the code of each value, a Python step each."""
-        return np.array([self._code(value) for value in values], dtype=np.int64)
+        """Return the code of each value, a Python step each; not to be called after `texts`."""
+        known = self.values
+        return np.array([known.setdefault(value, len(known)) for value in values], dtype=np.int64)
 
-    def _code(self, value: int) -> int:
-        """Return the code of one value."""
-        code = self.values.get(value)
-        if code is None:
-            code = self.values[value] = self.code_text(self.show(value))
-        return code
+    def texts(self) -> list[str]:
+        """Return the text of each code."""
+        if not self._texts:
+            self._texts = [self.show(value) for value in self.values]
+        return self._texts
 
     def code_text(self, text: str) -> int:
         """Return the code of a text."""
-        code = self.codes.get(text)
-        if code is None:
-            code = self.codes[text] = len(self.texts)
-            self.texts.append(text)
+        texts = self.texts()
+        if not self._codes:
+            self._codes = {known: code for code, known in enumerate(texts)}
+        code = self._codes.setdefault(text, len(texts))
+        if code == len(texts):
+            texts.append(text)
         return code
 
     def encode_array(self, values: Ints) -> Ints:

@@ -15,8 +15,9 @@ import numpy as np
 
 from analyzer import tables
 from analyzer.capture import frames as frames_
-from analyzer.capture import headers, merging
+from analyzer.capture import headers, links, merging
 from analyzer.capture.clock import Clock
+from analyzer.capture.frames import ForeignError
 from analyzer.capture.handover import Handover
 from analyzer.capture.names import Dictionaries
 from analyzer.capture.notes import describe
@@ -99,6 +100,10 @@ def read(request: Request) -> Capture:
 def _take(reading: Reading, frames: frames_.Frames, handover: Handover, request: Request) -> None:
     """Decode some frames, keep what they hold and hand over what is not understood."""
     interfaces = reading.outline.interfaces
+    if frames.first == 1 and interfaces and interfaces[0].number < 0 and interfaces[0].link not in links.LINKS:
+        # All its frames would be handed over, or tshark would refuse to.
+        message = f"a pcap file of link type {interfaces[0].link}"
+        raise ForeignError(message)
     decoded = headers.decode(frames, interfaces, reading.known)
     if len(decoded.segments["frame"]):
         decoded.segments["option_start"] += len(reading.options)
@@ -107,6 +112,10 @@ def _take(reading: Reading, frames: frames_.Frames, handover: Handover, request:
     reading.quotes += decoded.quotes
     reading.counts.frames += len(frames)
     reading.counts.short += int((frames.captured < frames.length).sum())
+    reading.clock.absent += int((frames.time == tables.NO_TIME).sum())
+    if strangers := int((frames.interface < 0).sum()):
+        # What tshark's list of protocols says of a custom block.
+        reading.counts.strangers["data"] = reading.counts.strangers.get("data", 0) + strangers
     reading.clock.follow(frames.time, frames.first + np.arange(len(frames)))
     over = decoded.asked
     reading.asked.append(frames.first + over)
@@ -147,7 +156,7 @@ def _conclude(reading: Reading, rest: Capture | None, request: Request, seconds:
         packets=reading.counts.frames,
         complete=not reason,
         reason=reason,
-        readable=bool(reading.counts.frames or not reading.outline.damage),
+        readable=bool(reading.counts.frames or reading.outline.interfaces or not reading.outline.damage),
         engines={name: count for name, count in engines.items() if count or name == "native"},
         notes=tuple(notes),
         start_time=reading.clock.first,
