@@ -24,6 +24,8 @@ SIX = (  # (by the client, flags, sequence number from the ISN, acknowledgment f
     (False, ACK | PSH, 1, 101, 400),
     (True, ACK | FIN, 101, 401, 0),
 )
+MSS = bytes.fromhex("020405b4")
+"""The option bytes of every SYN and SYN+ACK: a maximum segment size of 1460."""
 
 
 def capture(columns: dict[str, np.ndarray]) -> Capture:
@@ -37,7 +39,7 @@ def capture(columns: dict[str, np.ndarray]) -> Capture:
             table[column.name] = values if isinstance(values, pd.Categorical) else pd.Categorical.from_codes(np.zeros(size, np.int8), [""])
         else:
             table[column.name] = np.broadcast_to(np.asarray(values), size).astype(column.dtype)
-    return Capture("made", pd.DataFrame(table), tables.empty(tables.QUOTES), b"", size, complete=True)
+    return Capture("made", pd.DataFrame(table), tables.empty(tables.QUOTES), MSS, size, complete=True)
 
 
 def six_segments(count: int) -> Capture:
@@ -62,6 +64,9 @@ def six_segments(count: int) -> Capture:
             "ack": np.where(flags & ACK, (peer + ack) % 2**32, 0),
             "payload_length": length,
             "payload_captured": length,
+            "header_length": np.where(flags & SYN, 24, 20),
+            "header_captured": np.where(flags & SYN, 24, 20),
+            "option_length": np.where(flags & SYN, len(MSS), 0),
         }
     )
 

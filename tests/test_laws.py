@@ -30,8 +30,21 @@ if TYPE_CHECKING:
 BATCH = st.binary(min_size=3000, max_size=3000)
 SOME = settings(deadline=None, max_examples=10, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 """Ten batches of some 120 connections; a failure names its connection, so that nothing is shrunk."""
-ABOUT_VALUES = {"rst-seq-not-zero"}
-"""Findings that are about a number itself, not about how numbers fit together."""
+ABOUT_VALUES = frozenset(
+    {
+        "ack-field-without-ack",
+        "isn-predictable",
+        "isn-reused",
+        "isn-tool-fingerprint",
+        "isn-zero",
+        "nat-double",
+        "rst-seq-not-zero",
+        "seq-wraps-in-opening",
+    }
+)
+"""Findings about the values of sequence numbers, which no law can leave as they are; job checks over ISNs among them."""
+ABOUT_FRAMES = frozenset({"duplicate-frame", "routed-duplicate"})
+"""Findings about copies of frames, which are said of no segment."""
 
 
 @cache
@@ -135,7 +148,8 @@ def test_a_frame_captured_twice_is_dropped(gap: int) -> None:
     pairs = repeats(gap)
     plain, twice = judge([one for one, _ in pairs]), judge([two for _, two in pairs])
     for one, two, pair in zip(plain, twice, pairs, strict=True):
-        assert (one.verdict, one.view, one.facts, set(one.findings)) == (two.verdict, two.view, two.facts, set(two.findings)), pair[1]
+        said = set(two.findings) - ABOUT_FRAMES
+        assert (one.verdict, one.view, one.facts, set(one.findings)) == (two.verdict, two.view, two.facts, said), pair[1]
 
 
 @pytest.mark.parametrize("ip_id", [0, -1], ids=["zero", "absent"])

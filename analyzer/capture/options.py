@@ -21,6 +21,7 @@ END, NOP, MSS, WINDOW_SCALE, SACK_PERMITTED, SACK, TIMESTAMPS, MD5, AO, MPTCP, F
 """Option kinds (IANA TCP parameters)."""
 ACCECN: Final = (172, 174)
 EXPERIMENTAL: Final = (253, 254)
+TTCP: Final = (11, 12, 13)
 OBSOLETE: Final = (6, 7, 9, 10, 11, 12, 13, 14, 15)
 FAST_OPEN_MAGIC: Final = 0xF989
 """The experiment identifier of Fast Open before it had a kind (RFC 7413 4.1.1, RFC 6994)."""
@@ -43,6 +44,7 @@ _FLAGS: Final = (
     ((MPTCP,), "mptcp"),
     (ACCECN, "accecn"),
     (OBSOLETE, "obsolete"),
+    (TTCP, "ttcp"),
     (EXPERIMENTAL, "experimental"),
 )
 """Kinds, and the column that says one of them is there."""
@@ -59,6 +61,7 @@ _COLUMNS: Final = {
     "mptcp": ("bool", False),
     "accecn": ("bool", False),
     "obsolete": ("bool", False),
+    "ttcp": ("bool", False),
     "experimental": ("bool", False),
     "repeated": ("bool", False),
     "after_end": ("bool", False),
@@ -74,10 +77,10 @@ def decode(option_bytes: bytes, start: npt.NDArray[np.int64], length: npt.NDArra
 
     Columns: mss int32, window_scale int16, ts_val and ts_ecr int64, all -1 where absent; tfo_cookie_length int16, -1
     where absent, 0 a request, in kind 34 or in kinds 253 and 254 with magic 0xF989 (RFC 7413 4.1.1); sack_permitted,
-    md5, ao, mptcp, accecn bool; sack_blocks int16; obsolete bool, a kind of 6, 7, 9 to 15; experimental bool, kind 253
-    or 254; repeated bool, one of MSS, window scale, SACK permitted, timestamps or Fast Open twice (the first counts);
-    after_end bool, a byte other than 0 after End-of-Options; longest_nop_run int16; malformed bool, an option that
-    is cut, or whose length is below 2 or none its kind has.
+    md5, ao, mptcp, accecn bool; sack_blocks int16; obsolete bool, a kind of 6, 7, 9 to 15; ttcp bool, a kind of 11 to
+    13; experimental bool, kind 253 or 254; repeated bool, one of MSS, window scale, SACK permitted, timestamps or Fast
+    Open twice (the first counts); after_end bool, a byte other than 0 after End-of-Options; longest_nop_run int16;
+    malformed bool, an option that is cut, or whose length is below 2 or none its kind has.
     """
     import numpy as np
     import pandas as pd

@@ -111,7 +111,8 @@ def _interval(node: Within, scope: Scope) -> Evaluate:
         known = both(known, both(start_known, end_known))
         if not circular:
             return _mask(above(values, start) & below(values, end), known)
-        width, distance = _circle(end) - _circle(start), _circle(values) - _circle(start)
+        # The function, not the sign: between two plain numbers that one warns where it goes round.
+        width, distance = np.subtract(_circle(end), _circle(start)), np.subtract(_circle(values), _circle(start))
         return _mask(above(distance, 0) & below(distance, width) & (width < HALF), known)
 
     return evaluate

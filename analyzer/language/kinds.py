@@ -64,7 +64,10 @@ def _kind(node: Node, scope: Scope) -> str:
         case Not():
             check(node.operand, scope, wanted="flag")
         case Within():
-            _check_interval([_kind(part, scope) for part in (node.operand, node.low, node.high)])
+            operand = _kind(node.operand, scope)
+            # A literal on the circle is as good as a name: seq in [4294901760, 4294967295].
+            bounds = [operand if _is_literal(part) and operand == "seq" else _kind(part, scope) for part in (node.low, node.high)]
+            _check_interval([operand, *bounds])
         case OneOf():
             _check_members(_kind(node.operand, scope), node.names, scope)
         case Binary():
@@ -95,6 +98,10 @@ def _check_members(kind: str, names: tuple[str, ...], scope: Scope) -> None:
     strangers = set(names) - set(scope.enums.get(kind, ()))
     if strangers:
         _refuse(f"{', '.join(sorted(strangers))}: not of {kind.removeprefix('member:')}")
+
+
+def _is_literal(node: Node) -> bool:
+    return isinstance(node, Number) and node.kind == "int"
 
 
 def _check_interval(kinds: list[str]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyzer.opening import ending, findings, lockstep, program, selection
+from analyzer.opening import aggregates, checks, ending, findings, jobs, lockstep, particulars, program, selection
 from analyzer.rules.machine import REUSE
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from analyzer.flows import Connections
     from analyzer.opening.ending import Conclusions
     from analyzer.opening.log import Log
-    from analyzer.opening.program import Program
     from analyzer.opening.selection import Steps
     from analyzer.rules import RuleSet
     from analyzer.rules.machine import Row
@@ -54,15 +53,24 @@ class Judged:
     """The rows that `log.row` counts."""
     cited: Array
     """Per step: whether a reported finding cites it."""
+    not_evaluable: Mapping[str, Array]
+    """By finding: the connections in which its check hung on options that were not captured."""
 
 
 def judge(connections: Connections, rules: RuleSet, *, few: int = lockstep.FEW) -> Judged:
     """Return the verdict, findings and steps of every connection."""
-    compiled = program.compile_(rules.machine)
+    compiled = program.compile_(rules.machine, rules.findings.values())
     steps = selection.select(connections)
-    log, blocks, facts = lockstep.run(compiled, steps, _connection_facts(connections), few=few)
+    known = aggregates.Aggregates(steps, connections, _connection_facts(connections))
+    log, blocks, facts = lockstep.run(compiled, steps, known, few=few)
     found: Conclusions = ending.conclude(compiled, steps, facts, blocks, log)
-    table = findings.tabulate(log.events, compiled.emissions, steps, rules)
+    single = checks.entries(rules, "segment", len(compiled.emissions))
+    details = particulars.Particulars(steps, connections, facts, known)
+    unknown = checks.run_segments(single, compiled, details, lockstep.classes_of(compiled, steps), log)
+    group_wide = checks.entries(rules, "job", len(compiled.emissions) + len(single))
+    jobs.run(group_wide, compiled, known, found, log)
+    emissions = (*compiled.emissions, *(entry.id for entry in (*single, *group_wide)))
+    table = findings.tabulate(log.events, emissions, steps, rules)
     return Judged(
         verdict=found.verdict,
         view=found.view,
@@ -72,14 +80,15 @@ def judge(connections: Connections, rules: RuleSet, *, few: int = lockstep.FEW) 
         steps=steps,
         log=log,
         rows=rules.machine.rows,
-        cited=_cited(log, compiled, rules, len(steps)),
+        cited=_cited(log, emissions, rules, len(steps)),
+        not_evaluable=unknown,
     )
 
 
-def _cited(log: Log, compiled: Program, rules: RuleSet, size: int) -> Array:
+def _cited(log: Log, emissions: tuple[str, ...], rules: RuleSet, size: int) -> Array:
     cited = np.zeros(size, bool)
     for event in log.events:
-        if compiled.emissions[event.number] in rules.reported:
+        if emissions[event.number] in rules.reported:
             cited[event.steps] = True
             for cite in event.cites:
                 cited[cite[cite >= 0]] = True

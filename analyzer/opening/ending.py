@@ -7,7 +7,7 @@ Must not know: any verdict by name.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
     from analyzer.opening.facts import Facts
     from analyzer.opening.log import Log
-    from analyzer.opening.program import Ending, Program
+    from analyzer.opening.program import Ending, Expression, Program
     from analyzer.opening.selection import Steps
     from analyzer.opening.state import State
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+NANOSECONDS: Final = 1_000_000
+"""In a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,21 @@ def _conclude_block(program: Program, steps: Steps, group: Group, found: Conclus
     for number, ending in enumerate(program.verdicts):
         _report(ending, np.flatnonzero(verdicts == number), last, group, log)
     for ending in program.observations:
-        _report(ending, np.flatnonzero(group.holds(ending.when)), first, group, log)
+        _report(ending, _holding(ending, group), first, group, log)
+
+
+def _holding(ending: Ending, group: Group) -> Array:
+    """Return the connections for which `ending` holds, each part of its condition tried where those before it hold."""
+    if not ending.parts:
+        return np.flatnonzero(group.holds(ending.when))
+    rows = np.arange(len(group.flows))
+    for number, part in enumerate(ending.parts):
+        some = group if number == 0 else group.part_of_end(rows)
+        values, known = part.many(some)
+        rows = rows[np.broadcast_to(values if known is None else values & known, len(rows))]
+        if not len(rows):
+            break
+    return rows
 
 
 def _report(ending: Ending, rows: Array, evidence: Array, group: Group, log: Log) -> None:
@@ -110,11 +127,23 @@ def _report(ending: Ending, rows: Array, evidence: Array, group: Group, log: Log
     if not ending.reports or not len(rows):
         return
     part = group.part_of_end(rows)
-    cites = [part.cited(record) for record in ending.cite]
+    flows = group.everyone[rows]
+    places = group.facts.aggregates
+    cites = [part.cited(name) if name in group.state.records else places.place(name)[flows] for name in ending.cite]
+    numbers = {name: _said(expression, part) for name, expression in ending.say}
     steps = evidence[rows] if not cites else np.where(cites[0] >= 0, cites[0], evidence[rows])
     for report in ending.reports:
         chosen = np.flatnonzero(part.holds(report.when))
-        log.events.append(Event(report.number, group.everyone[rows[chosen]], steps[chosen], tuple(cite[chosen] for cite in cites[1:])))
+        said = {name: values[chosen] for name, values in numbers.items()}
+        log.events.append(Event(report.number, flows[chosen], steps[chosen], tuple(cite[chosen] for cite in cites[1:]), said))
+
+
+def _said(expression: Expression, part: Group) -> Array:
+    """Return the numbers for a message; durations in milliseconds."""
+    values, known = expression.many(part)
+    numbers = np.broadcast_to(np.asarray(values).astype(np.int64), len(part.flows))
+    numbers = numbers // NANOSECONDS if expression.kind == "time" else numbers
+    return numbers if known is None else np.where(known, numbers, -1)
 
 
 def _choose(endings: Sequence[Ending], group: Group) -> Array:

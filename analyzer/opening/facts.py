@@ -16,6 +16,7 @@ from analyzer.tables import ACK, FIN, NO_TIME
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from analyzer.opening.aggregates import Aggregates
     from analyzer.opening.selection import Steps
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -26,9 +27,10 @@ _ABSENT_IS_NEGATIVE: Final = ("window", "ttl", "mss", "window_scale", "tfo", "ic
 class Facts:
     """Facts of segments and connections, by the names of the rule language."""
 
-    def __init__(self, steps: Steps, connection: Mapping[str, Array]) -> None:
+    def __init__(self, steps: Steps, aggregates: Aggregates) -> None:
         columns = steps.columns
-        self.connection = connection
+        self.aggregates = aggregates
+        self.connection: Mapping[str, Array] = aggregates.plain
         is_segment = columns["kind"] == SEGMENT
         has_ack = (columns["flags"] & ACK != 0) & is_segment
         self.values: dict[str, Array] = {

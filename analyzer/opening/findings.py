@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from analyzer.tables import ACK
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -23,6 +25,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 MAX_FRAMES: Final = 12
 """Frames cited at most: the first ones, and the last."""
+
+PAIR: Final = 2
+"""Steps of one connection, SYN and SYN+ACK say, whose frames are put together without further ado."""
 
 COLUMNS: Final = ("flow", "id", "severity", "step", "frames", "message")
 _SAID: Final = (
@@ -66,34 +71,51 @@ def _of_rule(id_: str, events: Sequence[Event], steps: Steps, rules: RuleSet) ->
     source = np.repeat(np.arange(len(events)), [len(event.flows) for event in events])
     place = np.concatenate([np.arange(len(event.flows)) for event in events])
     order = np.lexsort((at, flows))
-    cuts = np.flatnonzero(np.diff(flows[order])) + 1
-    for begin, end in zip((0, *cuts), (*cuts, len(order)), strict=True):
-        group = order[begin:end]
-        first = group[0]
-        event, row = events[source[first]], int(place[first])
-        cited = [int(cite[row]) for cite in event.cites if cite[row] >= 0]
-        times = int(steps.columns["repeats"][at[group]].sum())
-        numbers = _numbers(int(at[first]), steps) | {name: int(values[row]) for name, values in event.numbers.items() if values[row] >= 0}
-        yield (
-            int(flows[first]),
-            int(at[first]),
-            id_,
-            finding.severity,
-            _frames([*cited, *at[group].tolist()], steps),
-            finding.say(numbers | {"times": times}) + _often(times, finding.message),
-        )
+    begins = np.concatenate(([0], np.flatnonzero(np.diff(flows[order])) + 1))
+    firsts = order[begins]
+    times = np.add.reduceat(steps.columns["repeats"][at[order]], begins).tolist()
+    numbers = _numbers(at[firsts], steps, finding.places)
+    ends = np.append(begins[1:], len(order)).tolist()
+    owner, rows, first_steps = source[firsts].tolist(), place[firsts].tolist(), at[firsts].tolist()
+    frames, citing, places = _single_frames(at[order], steps), any(event.cites for event in events), finding.places
+    for number, (flow, begin, end) in enumerate(zip(flows[firsts].tolist(), begins.tolist(), ends, strict=True)):
+        event, row = events[owner[number]], rows[number]
+        evidence = frames[begin]
+        if citing or end - begin > PAIR:
+            cited = [int(cite[row]) for cite in event.cites if cite[row] >= 0]
+            evidence = _frames([*cited, *at[order[begin:end]].tolist()], steps)
+        elif end - begin == PAIR:
+            evidence = tuple(sorted({*evidence, *frames[begin + 1]}))
+        message = finding.message
+        if places:
+            said: dict[str, object] = {name: values[number] for name, values in numbers.items() if values[number] >= 0}
+            said |= {name: int(values[row]) for name, values in event.numbers.items() if values[row] >= 0}
+            message = finding.say(said | {"times": times[number]})
+        yield flow, first_steps[number], id_, finding.severity, evidence, message + _often(times[number], finding.message)
+
+
+def _single_frames(at: Array, steps: Steps) -> list[tuple[tuple[int, int], ...]]:
+    """Return (capture, frame) of each step alone, a folded run by its first and last frame."""
+    columns = steps.columns
+    captures, frames, lasts = (columns[name][at].tolist() for name in ("capture", "frame", "last_frame"))
+    return [
+        ((capture, frame),) if frame == last else ((capture, frame), (capture, last))
+        for capture, frame, last in zip(captures, frames, lasts, strict=True)
+    ]
 
 
 def _often(times: int, message: str) -> str:
     return f" ({times} times)" if times > 1 and "{times}" not in message else ""
 
 
-def _numbers(step: int, steps: Steps) -> dict[str, int]:
+def _numbers(at: Array, steps: Steps, places: frozenset[str]) -> dict[str, list[int]]:
+    """Return what the message has places for and every step can say, -1 where a step has no such number."""
     columns = steps.columns
-    numbers = {name: int(columns[column][step]) for name, column in _SAID if columns[column][step] >= 0}
-    numbers["repeats"] = int(columns["repeats"][step])
-    if columns["flags"][step] & 16:
-        numbers["ack"] = int(columns["ack"][step])
+    numbers = {name: columns[column][at].astype(np.int64).tolist() for name, column in _SAID if name in places}
+    if "repeats" in places:
+        numbers["repeats"] = columns["repeats"][at].tolist()
+    if "ack" in places:
+        numbers["ack"] = np.where(columns["flags"][at] & ACK != 0, columns["ack"][at].astype(np.int64), -1).tolist()
     return numbers
 
 

@@ -26,6 +26,7 @@ from analyzer.tables import NO_TIME
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from analyzer.opening.aggregates import Aggregates
     from analyzer.opening.program import Expression, Program, Report, Step
     from analyzer.opening.selection import Steps
 
@@ -72,6 +73,7 @@ class Group:
         self.state, self.facts, self.flows, self.steps, self.everyone = state, facts, flows, steps, everyone
         self.bound: dict[str, Array] = {}
         self.cache: dict[str, Answer] = {}
+        self.ids: Array | None = None
 
     def name(self, name: str) -> Answer:
         """Return values and known of a segment's, variable's or connection's name."""
@@ -88,8 +90,14 @@ class Group:
             return self.facts.values[name][self.steps], None if known is None else known[self.steps]
         if name in {"client", "server"}:
             return getattr(self.state, name)[self.flows], None
-        values = self.facts.connection[name][self.everyone[self.flows]]
-        return values, None if name != "capture_end" else values != NO_TIME
+        if self.ids is None:
+            self.ids = self.everyone[self.flows]
+        flows = self.ids
+        if name in self.facts.connection:
+            values = self.facts.connection[name][flows]
+            return values, None if name != "capture_end" else values != NO_TIME
+        values, known = self.facts.aggregates.answer(name)
+        return values[flows], None if known is None else known[flows]
 
     def field(self, record: str, name: str) -> Answer:
         """Return values and known of the bound member, else of the newest."""
@@ -136,7 +144,7 @@ class Group:
         return np.broadcast_to(np.asarray(values, bool), len(self.flows))
 
 
-def run(program: Program, steps: Steps, connection: Mapping[str, Array], *, few: int = FEW) -> tuple[Log, list[tuple[Array, State]], Facts]:
+def run(program: Program, steps: Steps, aggregates: Aggregates, *, few: int = FEW) -> tuple[Log, list[tuple[Array, State]], Facts]:
     """Run `program` over all `steps`; return the log, and each block's connections with their last state.
 
     `few` is the number of connections below which they are finished one at a time.
@@ -145,8 +153,8 @@ def run(program: Program, steps: Steps, connection: Mapping[str, Array], *, few:
     log = Log(
         np.full(size, -1, np.int16), np.zeros(size, np.int8), np.zeros(size, np.int8), np.zeros(size, np.int8), np.zeros(size, np.int8)
     )
-    facts = Facts(steps, connection)
-    codes = _codes(program, steps)
+    facts = Facts(steps, aggregates)
+    codes = classes_of(program, steps) * np.int32(PLACES)
     order = np.argsort(-steps.counts, kind="stable")
     blocks = []
     for begin in range(0, len(order), BLOCK):
@@ -157,8 +165,8 @@ def run(program: Program, steps: Steps, connection: Mapping[str, Array], *, few:
     return log, blocks, facts
 
 
-def _codes(program: Program, steps: Steps) -> Array:
-    """Return, per step, (by_client * classes + class) * PLACES."""
+def classes_of(program: Program, steps: Steps) -> Array:
+    """Return, per step, by_client * classes + class."""
     columns = steps.columns
     kinds = np.full(4096, len(program.machine.classes) - 1, np.int16)
     settled = np.zeros(4096, bool)
@@ -171,7 +179,7 @@ def _codes(program: Program, steps: Steps) -> Array:
     found = kinds[columns["flags"] & 0xFFF]
     found[columns["kind"] == ICMP] = program.classes.index("icmp")
     found[columns["kind"] == UNREADABLE] = program.classes.index("unreadable")
-    codes: Array = ((columns["by_client"] * len(program.classes) + found) * PLACES).astype(np.int32)
+    codes: Array = (columns["by_client"] * len(program.classes) + found).astype(np.int32)
     return codes
 
 

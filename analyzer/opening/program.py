@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 from analyzer.language import arrays, check, records_of, scalars, walk
 from analyzer.language.syntax import Ask, Binary, Field, Name, Number
-from analyzer.rules.machine import INTRINSIC_CLASSES, STATES
+from analyzer.rules.machine import INTRINSIC_CLASSES, STATES, Emit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from analyzer.language import Node, Scope
-    from analyzer.rules.machine import Emit, Machine, Observation, Row, Verdict
+    from analyzer.rules.check import Check
+    from analyzer.rules.finding import Finding
+    from analyzer.rules.machine import Machine, Observation, Row, Verdict
 
 PLACES: Final = len(STATES) * len(STATES)
 """Joint states of client and server; a joint state's code is client * len(STATES) + server."""
@@ -76,6 +78,9 @@ class Ending:
     when: Expression | None
     reports: tuple[Report, ...] = ()
     cite: tuple[str, ...] = ()
+    say: tuple[tuple[str, Expression], ...] = ()
+    parts: tuple[Expression, ...] = ()
+    """The parts of `when` that must all hold, of what is tried on few connections after each part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ class _Compiler:
 
     def key(self, row: Row) -> Key | None:
         """Return the first equation among the row's conjuncts between a record's field and what names no record."""
-        for part in _conjuncts(row.when):
+        for part in conjuncts(row.when):
             if not isinstance(part, Binary) or part.sign != "==":
                 continue
             for one, other in ((part.left, part.right), (part.right, part.left)):
@@ -154,20 +159,27 @@ class _Compiler:
     def ending(self, name: str, entry: Verdict | Observation) -> Ending:
         return Ending(name, self.condition(entry.when, self.end_scope), self.reports(entry.emits, self.end_scope), entry.cite)
 
+    def check(self, id_: str, entry: Check) -> Ending:
+        """Compile a check over one connection: it is an observation that a finding file makes."""
+        say = tuple((name, self.expression(node, self.end_scope)) for name, node in entry.say)
+        parts = tuple(self.expression(part, self.end_scope) for part in conjuncts(entry.when))
+        return Ending(id_, None, self.reports([Emit(id_)], self.end_scope), entry.cite, say, parts)
+
     def _wanted(self, record: str | None, name: str) -> str | None:
         return self.machine.variables[name] if record is None else None
 
 
-def _conjuncts(node: Node | None) -> Iterator[Node]:
+def conjuncts(node: Node | None) -> Iterator[Node]:
+    """Yield the parts that must all hold for `node` to hold."""
     if isinstance(node, Binary) and node.sign == "and":
-        yield from _conjuncts(node.left)
-        yield from _conjuncts(node.right)
+        yield from conjuncts(node.left)
+        yield from conjuncts(node.right)
     elif node is not None:
         yield node
 
 
-def compile_(machine: Machine) -> Program:
-    """Return `machine` compiled."""
+def compile_(machine: Machine, findings: Iterable[Finding] = ()) -> Program:
+    """Return `machine` compiled, with the checks over one connection that `findings` bring along."""
     compiler = _Compiler(machine)
     end = compiler.end_scope
     steps = tuple(compiler.step(row, number) for number, row in enumerate(machine.rows))
@@ -179,7 +191,10 @@ def compile_(machine: Machine) -> Program:
         table=_table(steps, classes),
         held={hold.id: compiler.reports(hold.at_end, end) for hold in machine.holds.values()},
         verdicts=tuple(compiler.ending(verdict.name, verdict) for verdict in machine.verdicts),
-        observations=tuple(compiler.ending(observation.id, observation) for observation in machine.observations),
+        observations=(
+            *(compiler.ending(observation.id, observation) for observation in machine.observations),
+            *(compiler.check(one.id, one.check) for one in findings if one.check is not None and one.check.scope == "connection"),
+        ),
         views=tuple(Ending(view.name, compiler.condition(view.when, end)) for view in machine.views),
         facts={name: compiler.expression(node, end) for name, node in machine.facts.items()},
         numbers={name: compiler.expression(node, end) for name, node in machine.numbers.items()},

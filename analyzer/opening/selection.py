@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 
 from analyzer.capture import options
 from analyzer.tables import ACK, FIN, RST, SYN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pandas as pd
 
     from analyzer.flows import Connections
 
@@ -51,6 +50,12 @@ class Steps:
     that tell option bytes apart."""
     first: Array
     """Per connection, where its steps begin; one more entry than connections."""
+    picked: Array
+    """Row of `segments` and `options` of each step, -1 for an ICMP error."""
+    segments: Array
+    """Row of the connections' segments table, for what `columns` leaves out; of parts joined, one part's after the other's."""
+    options: pd.DataFrame
+    """What `options.decode` found, a row for each of `segments`."""
 
     def __len__(self) -> int:
         """Return the number of steps."""
@@ -64,10 +69,10 @@ class Steps:
 
 def select(connections: Connections) -> Steps:
     """Return the steps of `connections`."""
-    columns = _segments(connections)
+    columns, chosen, decoded = _segments(connections)
     if (connections.quotes["flow"] >= 0).any():
         columns = _with_quotes(columns, connections)
-    return _finished(columns, connections.flows)
+    return _finished(columns, connections.flows, chosen, decoded)
 
 
 def join(parts: Sequence[Steps], flows: pd.DataFrame) -> Steps:
@@ -76,21 +81,25 @@ def join(parts: Sequence[Steps], flows: pd.DataFrame) -> Steps:
     The law: to select from each part and join is to select from the whole.
     """
     columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
+    before = np.cumsum([0, *(len(part.segments) for part in parts)])
+    columns["picked"] = np.concatenate([np.where(part.picked < 0, -1, part.picked + at) for part, at in zip(parts, before, strict=False)])
     order = np.argsort(columns["flow"], kind="stable")
     columns = {name: column[order] for name, column in columns.items()}
     plain = columns["kind"] == SEGMENT
     chosen = _near(columns["flow"], columns["by_client"], np.where(plain, columns["flags"], 0), plain)
-    return _finished({name: column[chosen] for name, column in columns.items()}, flows)
+    segments = np.concatenate([part.segments for part in parts])
+    decoded = pd.concat([part.options for part in parts], ignore_index=True)
+    return _finished({name: column[chosen] for name, column in columns.items()}, flows, segments, decoded)
 
 
-def _finished(columns: dict[str, Array], flows: pd.DataFrame) -> Steps:
+def _finished(columns: dict[str, Array], flows: pd.DataFrame, segments: Array, decoded: pd.DataFrame) -> Steps:
     columns = _folded(columns)
     columns["stale"] = _stale(columns, flows)
     first = np.searchsorted(columns["flow"], np.arange(len(flows) + 1))
-    return Steps(columns, first)
+    return Steps(columns, first, columns.pop("picked"), segments, decoded)
 
 
-def _segments(connections: Connections) -> dict[str, Array]:
+def _segments(connections: Connections) -> tuple[dict[str, Array], Array, pd.DataFrame]:
     table = connections.segments
     flow = table["flow"].to_numpy()
     flags = table["flags"].to_numpy()
@@ -125,7 +134,8 @@ def _segments(connections: Connections) -> dict[str, Array]:
     columns["window_scale"] = decoded["window_scale"].to_numpy()
     columns["tfo"] = decoded["tfo_cookie_length"].to_numpy()
     columns["options"] = _fingerprints(connections.option_bytes, picked["option_start"].to_numpy(), picked["option_length"].to_numpy())
-    return columns
+    columns["picked"] = np.arange(len(chosen))
+    return columns, chosen, decoded
 
 
 def _stale(columns: dict[str, Array], flows: pd.DataFrame) -> Array:

@@ -79,7 +79,7 @@ def load(
             source.check(entry, "finding", path)
     path = layers[-1].path if layers else home / "opening.toml"
     machine = opening.build(document, path)
-    registry = _registry(known)
+    registry = _registry(known, machine)
     faults = lint(machine, registry, path) if check or layers else []
     if faults:
         raise RuleError("\n".join(faults))
@@ -139,11 +139,11 @@ def _merge(document: dict[str, Any], changes: dict[str, Any], path: Path) -> dic
     return merged
 
 
-def _registry(documents: Mapping[Path, dict[str, Any]]) -> dict[str, Finding]:
+def _registry(documents: Mapping[Path, dict[str, Any]], machine: Machine) -> dict[str, Finding]:
     """Return the findings by id; a file of the same id in a later layer replaces the earlier one."""
     found: dict[str, Finding] = {}
     for path, document in documents.items():
-        entry = findings_.build(document, path)
+        entry = findings_.build(document, path, machine)
         if entry.id != path.stem:
             message = f"{path}: id: {entry.id} must be the file's name"
             raise RuleError(message)

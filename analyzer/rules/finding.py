@@ -10,11 +10,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from analyzer.rules import check
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from analyzer.model import Severity
+    from analyzer.rules.check import Check
+    from analyzer.rules.machine import Machine
 
 _PLACE: Final = re.compile(r"\{([a-z_]+)\}")
 
@@ -46,6 +50,8 @@ class Finding:
     family: str
     """The folder the file lies in: handshake, smtp, ftp or http."""
     path: str
+    check: Check | None = None
+    """When it is there; None when the machine says so."""
 
     @property
     def places(self) -> frozenset[str]:
@@ -57,8 +63,8 @@ class Finding:
         return _PLACE.sub(lambda match: str(numbers.get(match.group(1), "?")), self.message)
 
 
-def build(document: dict[str, Any], path: Path) -> Finding:
-    """Return the finding that `document`, which passed its schema, describes."""
+def build(document: dict[str, Any], path: Path, machine: Machine) -> Finding:
+    """Return the finding that `document`, which passed its schema, describes. Raises `RuleError` for a bad check."""
     return Finding(
         id=document["id"],
         severity=document["severity"],
@@ -71,4 +77,5 @@ def build(document: dict[str, Any], path: Path) -> Finding:
         examples=tuple(Example(entry["fires"], entry["segments"], entry.get("note", "")) for entry in document.get("example", ())),
         family=path.parent.name,
         path=str(path),
+        check=check.build(document["check"], machine, str(path)) if "check" in document else None,
     )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from analyzer.rules.check import Check
     from analyzer.rules.finding import Finding
     from analyzer.rules.machine import Machine
 
@@ -71,12 +72,28 @@ def _idle(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str]:
     """Finding files that nothing emits, or whose examples do not show both sides."""
     ids = emitted(machine)
     for id_, finding in sorted(findings.items()):
-        if id_ not in ids:
-            yield f"{finding.path}: {id_} can never be found: no row, hold or verdict emits it"
+        if id_ not in ids and finding.check is None:
+            yield f"{finding.path}: {id_} can never be found: it has no check, and no row, hold or verdict emits it"
+        if id_ in ids and finding.check is not None:
+            yield f"{finding.path}: {id_} has a check, but is emitted by the machine too"
+        if finding.check is not None:
+            yield from _check(finding.check, finding.path)
         fires = {example.fires for example in finding.examples}
         if fires != {True, False}:
             missing = "fires" if True not in fires else "stays silent"
             yield f"{finding.path}: no example that {missing}"
+
+
+def _check(check: Check, path: str) -> Iterator[str]:
+    """Keys that a check's scope has no use for, or lacks."""
+    if (check.scope == "segment") != bool(check.see or check.rows):
+        yield f"{path}: check.see: a segment check needs it, and no other has it"
+    if (check.scope == "job") != bool(check.over):
+        yield f"{path}: check.over: a job check needs it, and no other has it"
+    if check.cite and check.scope != "connection":
+        yield f"{path}: check.cite: only a connection check has it"
+    if check.of is not None and check.scope != "job":
+        yield f"{path}: check.of: only a job check has it"
 
 
 def _messages(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str]:
@@ -84,6 +101,8 @@ def _messages(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str
     said = _said(machine)
     for id_, finding in sorted(findings.items()):
         for name in sorted(finding.places - SAYABLE):
+            if finding.check is not None and name not in {said for said, _ in finding.check.say}:
+                yield f"{finding.path}: the message has a place for {name}, which the check does not fill"
             silent = [where for where, names in said.get(id_, ()) if name not in names]
             if silent:
                 yield f"{finding.path}: the message has a place for {name}, which {silent[0]} does not fill"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from analyzer.language import Scope
+from analyzer.rules.vocabulary import AGGREGATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -187,8 +188,7 @@ class Machine:
     def scope(self, *, of: str = "row") -> Scope:
         """Return what an expression may name: in a `row` the segment at hand too, at the `end` only the connection."""
         names = dict(self.variables) | {"client": "state", "server": "state"} | dict(CONNECTION)
-        if of == "row":
-            names |= SEGMENT
+        names |= SEGMENT if of == "row" else {name: fact.kind for name, fact in AGGREGATE.items()}
         return Scope(
             names,
             {record.name: record.fields for record in self.records.values()},

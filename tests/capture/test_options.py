@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BLANK = {"mss": -1, "window_scale": -1, "ts_val": -1, "ts_ecr": -1, "tfo_cookie_length": -1, "sack_blocks": 0, "longest_nop_run": 0}
-FLAGS = ("sack_permitted", "md5", "ao", "mptcp", "accecn", "obsolete", "experimental", "repeated", "after_end", "malformed")
+FLAGS = ("sack_permitted", "md5", "ao", "mptcp", "accecn", "obsolete", "ttcp", "experimental", "repeated", "after_end", "malformed")
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "none": ("", {}),
@@ -43,7 +43,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "AO": ("1d04aabb", {"ao": True}),
     "MPTCP": ("1e04 0081", {"mptcp": True}),
     "AccECN": ("ac02", {"accecn": True}),
-    "T/TCP": ("0b0600000001", {"obsolete": True}),
+    "T/TCP": ("0b0600000001", {"obsolete": True, "ttcp": True}),
     "four NOPs": ("01010101", {"longest_nop_run": 4}),
     "NOPs apart": ("0101 0402 01", {"longest_nop_run": 2, "sack_permitted": True}),
     "zeros after the end": ("00000000", {}),

@@ -274,6 +274,42 @@ def test_broken_finding_is_refused_with_file_and_place(tmp_path: Path, text: str
     assert [part for part in fragments if part not in message] == []
 
 
+CHECK = FINDING.replace("[[example]]", '[check]\nscope = "segment"\nsee = ["server synack"]\nwhen = "window in [0, 4]"\n\n[[example]]', 1)
+
+
+def test_finding_may_bring_its_own_check(tmp_path: Path) -> None:
+    loaded = rules.load([_folder(tmp_path, synack_tiny_window=CHECK)])
+    assert _found(TARPIT, loaded)["synack-tiny-window"] == "The SYN+ACK offers a window of 3 bytes."
+    assert _verdicts(TARPIT, loaded) == ["complete"]
+    assert "synack-tiny-window" not in _found(TARPIT.replace("win 3", "win 5"), loaded)
+
+
+BROKEN_CHECKS = {
+    "a scope that does not exist": ('scope = "segment"', 'scope = "packet"', ["check.scope", "packet"]),
+    "a class that does not exist": ("server synack", "server frob", ["check.see", "frob"]),
+    "a row that does not exist": ("server synack", "row frob", ["check.see", "frob"]),
+    "a name that does not exist": ("window in [0, 4]", "frobs == 4", ["check.when", "frobs"]),
+    "a number for a condition": ("window in [0, 4]", "window", ["check.when", "flag"]),
+    "a fact of a connection's end": ("window in [0, 4]", "opened", ["check.when", "opened"]),
+    "nothing to see": ('see = ["server synack"]\n', "", ["check.see"]),
+    "a grouping that has no use": ("[check]", '[check]\nover = "client"', ["check.over"]),
+    "evidence that does not exist": ("[check]", '[check]\ncite = ["frob"]', ["check.cite", "frob"]),
+    "a place that nothing fills": ("{window}", "{frob}", ["frob"]),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "fragments"), BROKEN_CHECKS.values(), ids=[name.replace(" ", "-") for name in BROKEN_CHECKS])
+def test_broken_check_is_refused_with_file_and_place(tmp_path: Path, old: str, new: str, fragments: list[str]) -> None:
+    message = _refusal(_folder(tmp_path, synack_tiny_window=CHECK.replace(old, new)))
+    assert str(tmp_path / "synack-tiny-window.toml") in message
+    assert [part for part in fragments if part not in message] == []
+
+
+def test_check_of_what_the_machine_emits_is_refused(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, opening=HEAD + TINY + 'emit = "synack-tiny-window"\n', synack_tiny_window=CHECK)
+    assert "emitted by the machine too" in _refusal(folder)
+
+
 def test_finding_that_nothing_emits_is_refused(tmp_path: Path) -> None:
     message = _refusal(_folder(tmp_path, synack_tiny_window=FINDING))
     assert str(tmp_path / "synack-tiny-window.toml") in message

@@ -1,0 +1,348 @@
+"""Facts of whole connections that only checks name: `vocabulary.AGGREGATE`, each made when it is first asked for.
+
+Promises: a value a connection, and whether it is known; whole arrays throughout. Places are steps: -1 where there is none.
+Must not know: any check.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analyzer.opening.selection import SEGMENT
+from analyzer.rules.vocabulary import OPTIONS
+from analyzer.tables import ACK, AE, CWR, ECE, FIN, NO_TIME, RST, SYN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from analyzer.flows import Connections
+    from analyzer.opening.selection import Steps
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Answer = tuple[Array, Array | None]
+
+_OPENING: Final = SYN | ACK | RST | FIN
+_PRESENT: Final = {"mss": "mss", "wscale": "window_scale", "ts": "ts_val", "tfo": "tfo_cookie_length"}
+_SAID: Final = {"sack": "sack_permitted", "mptcp": "mptcp", "accecn": "accecn", "md5": "md5", "ao": "ao"}
+_STEADY: Final = (900_000_000, 1_300_000_000)
+"""Gaps between SYNs that some systems keep at a second for a while before they back off, in ns."""
+
+
+class Aggregates:
+    """The facts of all connections."""
+
+    def __init__(self, steps: Steps, connections: Connections, plain: Mapping[str, Array]) -> None:
+        self.steps, self.connections, self.plain = steps, connections, plain
+        self.size = len(steps.first) - 1
+        self.whole = np.array_equal(steps.picked, np.arange(len(steps.segments)))
+        """Each segment is one step, so nothing need be looked up."""
+        self.made: dict[str, Answer] = {}
+        self.makers: dict[str, Callable[[], Answer]] = {
+            "copies": lambda: (connections.flows["duplicate_frames"].to_numpy(), None),
+            "routed_copies": lambda: (connections.flows["routed_frames"].to_numpy(), None),
+            "n_syn": lambda: (np.bincount(self.syns["flow"], minlength=self.size), None),
+            "n_isn": lambda: (self.distinct(self.syn_steps, "seq"), None),
+            "n_synack_isn": lambda: (self.distinct(self.synack_steps, "seq"), None),
+            "syn_span": self.syn_span,
+            "syn_gap": lambda: (self.gaps[0], self.gaps[0] >= 0),
+            "syn_ratio_low": lambda: (self.gaps[1], self.gaps[1] >= 0),
+            "syn_ratio_high": lambda: (self.gaps[2], self.gaps[2] >= 0),
+            "since_syn": self.since_syn,
+            "syn_options_changed": self.syn_options_changed,
+            "syn_ecn": lambda: (self.all_set(ECE | CWR), self.place("first_syn") >= 0),
+            "syn_accecn": lambda: (self.all_set(AE | ECE | CWR), self.place("first_syn") >= 0),
+            "synack_ace": lambda: self.ace("first_synack"),
+            "synack_ece": lambda: (self.ace("first_synack")[0] & 1 != 0, self.place("first_synack") >= 0),
+            "synack_ip_ecn": self.synack_ip_ecn,
+            "third_ace": lambda: self.ace("third"),
+            "third_after": self.third_after,
+            "syn_tsval": lambda: self.tsval("first_syn"),
+            "third_tsval": lambda: self.tsval("third"),
+            "race_gap": lambda: self.between("first_synack", "other_synack", self.steps.columns["time"]),
+            "race_ttl": lambda: self.between("first_synack", "other_synack", self.steps.columns["ttl"].astype(np.int64)),
+            "race_options": self.race_options,
+            "times_backwards": self.times_backwards,
+        }
+
+    def answer(self, name: str) -> Answer:
+        """Return values and known of `name`, a value a connection."""
+        if name not in self.made:
+            self.made[name] = self._make(name)
+        return self.made[name]
+
+    def _make(self, name: str) -> Answer:
+        if name in self.plain:
+            return self.plain[name], None if name != "capture_end" else self.plain[name] != NO_TIME
+        if name in self.makers:
+            return self.makers[name]()
+        place, _, option = name.partition("_has_")
+        return self.carries(place, option)
+
+    # ── Places ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def place(self, name: str) -> Array:
+        """Return the step of each connection that `vocabulary.PLACES` calls so, -1 where there is none."""
+        found: Array = getattr(self, name)
+        return found
+
+    @cached_property
+    def kinds(self) -> Array:
+        """SYN, ACK, RST and FIN of each step; of what is no readable segment: all of them, which no segment has that counts."""
+        columns = self.steps.columns
+        return np.where(columns["kind"] == SEGMENT, columns["flags"] & _OPENING, _OPENING).astype(np.int16)
+
+    @cached_property
+    def syn_steps(self) -> Array:
+        """SYNs of clients."""
+        return np.flatnonzero((self.kinds == SYN) & self.steps.columns["by_client"])
+
+    @cached_property
+    def synack_steps(self) -> Array:
+        """SYN+ACKs of servers."""
+        return np.flatnonzero((self.kinds & ~FIN == SYN | ACK) & ~self.steps.columns["by_client"])
+
+    @cached_property
+    def first_syn(self) -> Array:
+        """See `vocabulary.PLACES`; so for the others."""
+        return self.first_of(self.syn_steps)
+
+    @cached_property
+    def last_syn(self) -> Array:
+        """The last one."""
+        found = np.full(self.size, -1, np.int64)
+        found[self.steps.columns["flow"][self.syn_steps]] = self.syn_steps
+        return found
+
+    @cached_property
+    def first_synack(self) -> Array:
+        """The first one."""
+        return self.first_of(self.synack_steps)
+
+    @cached_property
+    def other_synack(self) -> Array:
+        """The first with another ISN."""
+        columns, steps = self.steps.columns, self.synack_steps
+        first = self.first_synack[columns["flow"][steps]]
+        return self.first_of(steps[columns["seq"][steps] != columns["seq"][first]])
+
+    @cached_property
+    def third(self) -> Array:
+        """The client's first after the SYN+ACK."""
+        columns = self.steps.columns
+        candidates = np.flatnonzero((self.kinds & ~FIN == ACK) & columns["by_client"])
+        after = self.first_synack[columns["flow"][candidates]]
+        return self.first_of(candidates[(after >= 0) & (candidates > after)])
+
+    @cached_property
+    def isn_step(self) -> Array:
+        """First SYN-bearing step of each side: server's and client's of connection n at 2n and 2n + 1."""
+        return self.first_by_side((self.kinds & SYN != 0) & (self.kinds != _OPENING))
+
+    @cached_property
+    def first_step(self) -> Array:
+        """First segment of each side, in the same order."""
+        return self.first_by_side(self.kinds != _OPENING)
+
+    def first_by_side(self, mask: Array) -> Array:
+        """Return the first step of `mask` of each side."""
+        chosen = np.flatnonzero(mask)[::-1]
+        found = np.full(2 * self.size, -1, np.int64)
+        found[self.sides[chosen]] = chosen
+        return found
+
+    @cached_property
+    def sides(self) -> Array:
+        """Which side of which connection sent each step: 2n or 2n + 1."""
+        return self.steps.columns["flow"].astype(np.int64) * 2 + self.steps.columns["by_client"]
+
+    def own(self, of_side: Array, at: Array, *, other: bool = False) -> Array:
+        """Return, for each of the steps `at`, the value of `of_side` that belongs to its sender, or to the other side."""
+        found: Array = of_side[self.sides[at] ^ 1 if other else self.sides[at]]
+        return found
+
+    def first_of(self, steps: Array) -> Array:
+        """Return the first of `steps` of each connection."""
+        found = np.full(self.size, -1, np.int64)
+        found[self.steps.columns["flow"][steps[::-1]]] = steps[::-1]
+        return found
+
+    # ── SYNs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def syns(self) -> dict[str, Array]:
+        """Every SYN of a client, none folded: flow, seq, time."""
+        table = self.connections.segments
+        rows = np.flatnonzero((table["flags"].to_numpy() & (SYN | ACK | RST) == SYN) & table["by_client"].to_numpy())
+        return {name: table[name].to_numpy()[rows] for name in ("flow", "seq", "time")}
+
+    @cached_property
+    def gaps(self) -> tuple[Array, Array, Array]:
+        """First gap between SYNs of one ISN in ns, and the least and greatest ratio of gaps in percent; -1 where unknown."""
+        syns = self.syns
+        found = tuple(np.full(self.size, -1, np.int64) for _ in range(3))
+        pair = np.flatnonzero((syns["flow"][1:] == syns["flow"][:-1]) & (syns["seq"][1:] == syns["seq"][:-1])) + 1
+        dated = (syns["time"][pair] != NO_TIME) & (syns["time"][pair - 1] != NO_TIME)
+        pair = pair[dated]
+        gap, flow = syns["time"][pair] - syns["time"][pair - 1], syns["flow"][pair]
+        found[0][flow[::-1]] = gap[::-1]
+        next_ = np.flatnonzero((pair[1:] == pair[:-1] + 1) & (flow[1:] == flow[:-1]) & (gap[:-1] > 0)) + 1
+        steady = [(_STEADY[0] <= gap[at]) & (gap[at] <= _STEADY[1]) for at in (next_, next_ - 1)]
+        next_ = next_[~(steady[0] & steady[1])]
+        ratio = gap[next_] * 100 // np.maximum(gap[next_ - 1], 1)
+        found[1][flow[next_]] = np.iinfo(np.int64).max
+        np.minimum.at(found[1], flow[next_], ratio)
+        np.maximum.at(found[2], flow[next_], ratio)
+        return found[0], found[1], found[2]
+
+    def syn_span(self) -> Answer:
+        """From first to last, by time."""
+        syns = self.syns
+        first, last = np.full(self.size, NO_TIME), np.full(self.size, NO_TIME)
+        first[syns["flow"][::-1]] = syns["time"][::-1]
+        last[syns["flow"]] = syns["time"]
+        known = (first != NO_TIME) & (last != NO_TIME)
+        return np.where(known, last - np.where(known, first, last), 0), known
+
+    def since_syn(self) -> Answer:
+        """How long the capture went on."""
+        end, step = self.plain["capture_end"], self.first_syn
+        begin = self.steps.columns["time"][step] if len(self.steps) else np.full(self.size, NO_TIME)
+        known = (step >= 0) & (end != NO_TIME) & (begin != NO_TIME)
+        return np.where(known, end - np.where(known, begin, 0), 0), known
+
+    def distinct(self, steps: Array, name: str) -> Array:
+        """Return how many distinct values of a column the given steps of each connection have."""
+        flow = self.steps.columns["flow"][steps]
+        count = np.bincount(flow, minlength=self.size)
+        several = count[flow] > 1
+        if several.any():
+            pairs = np.unique(flow[several].astype(np.int64) << 32 | self.steps.columns[name][steps[several]])
+            distinct = np.bincount(pairs >> 32, minlength=self.size)
+            count = np.where(distinct > 0, distinct, count)
+        return count
+
+    def syn_options_changed(self) -> Answer:
+        """Whether two SYNs differ in what they offer; TSval apart."""
+        columns, steps = self.steps.columns, self.syn_steps
+        first = self.first_syn[columns["flow"][steps]]
+        differs = np.zeros(len(steps), bool)
+        again = np.flatnonzero(steps != first)
+        for values in (columns["mss"], columns["window_scale"], self.bits & ~1, columns["flags"] & (ECE | CWR | AE)):
+            differs[again] |= values[steps[again]] != values[first[again]]
+        changed = np.zeros(self.size, bool)
+        changed[columns["flow"][steps[differs]]] = True
+        return changed, None if not self.cut_steps.any() else ~self.touched(self.syn_steps[self.cut_steps[self.syn_steps]])
+
+    def all_set(self, mask: int) -> Array:
+        """Return whether a SYN of the client has all of the flags in `mask`."""
+        steps = self.syn_steps
+        return self.touched(steps[self.steps.columns["flags"][steps] & mask == mask])
+
+    def touched(self, steps: Array) -> Array:
+        """Return which connections the steps belong to."""
+        found = np.zeros(self.size, bool)
+        found[self.steps.columns["flow"][steps]] = True
+        return found
+
+    # ── SYN+ACK and third segment ────────────────────────────────────────────────────────────────────────────────────────
+
+    def ace(self, place: str) -> Answer:
+        """AE, CWR, ECE as three bits."""
+        step = self.place(place)
+        flags = self.steps.columns["flags"][step].astype(np.int64) if len(self.steps) else step
+        return (flags >> 6) & 7, step >= 0
+
+    def synack_ip_ecn(self) -> Answer:
+        """IP ECN bits; from the segments table, which has them."""
+        step = self.first_synack
+        chosen = self.steps.segments[np.maximum(self.steps.picked[step], 0)] if len(self.steps) else step
+        values = self.connections.segments["ip_ecn"].to_numpy()[chosen].astype(np.int64)
+        return values, (step >= 0) & (values >= 0)
+
+    def third_after(self) -> Answer:
+        """The last SYN+ACK before the third segment; a repeated one restarts the clock."""
+        columns, steps = self.steps.columns, self.synack_steps
+        before = steps[steps < self.third[columns["flow"][steps]]]
+        last = np.full(self.size, -1, np.int64)
+        last[columns["flow"][before]] = before
+        return self.difference(last, self.third, columns["time"])
+
+    def between(self, one: str, other: str, values: Array) -> Answer:
+        """Return how far `values` at two places are apart."""
+        return self.difference(self.place(one), self.place(other), values)
+
+    def difference(self, one: Array, other: Array, values: Array) -> Answer:
+        """Return how far `values` at two steps are apart; unknown where there is no step or no value."""
+        if not len(self.steps):
+            return np.zeros(self.size, np.int64), np.zeros(self.size, bool)
+        known = (one >= 0) & (other >= 0)
+        left, right = values[one], values[other]
+        known &= (left >= 0) & (right >= 0)
+        return np.where(known, abs(np.where(known, right, 0) - np.where(known, left, 0)), 0), known
+
+    def race_options(self) -> Answer:
+        """Which options they carry, and the values that do not change with time."""
+        one, other = self.first_synack, self.other_synack
+        known = (one >= 0) & (other >= 0)
+        columns = self.steps.columns
+        differs = np.zeros(self.size, bool)
+        both = np.flatnonzero(known)
+        for values in (columns["mss"], columns["window_scale"], self.bits & ~1):
+            differs[both] |= values[one[both]] != values[other[both]]
+        known[both] &= ~(self.cut_steps[one[both]] | self.cut_steps[other[both]])
+        return differs, known
+
+    def tsval(self, place: str) -> Answer:
+        """TSval of the segment at a place."""
+        step = self.place(place)
+        if not len(self.steps):
+            return np.zeros(self.size, np.uint32), np.zeros(self.size, bool)
+        values = self.option("ts_val")[step]
+        return values.astype(np.uint32), (step >= 0) & (values >= 0)
+
+    def times_backwards(self) -> Answer:
+        """Over all segments, in the order of the file."""
+        table = self.connections.segments
+        flow, time = table["flow"].to_numpy(), table["time"].to_numpy()
+        back = (flow[1:] == flow[:-1]) & (time[1:] < time[:-1]) & (time[1:] != NO_TIME)
+        return np.bincount(flow[1:][back], minlength=self.size), None
+
+    # ── Options ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def option(self, name: str) -> Array:
+        """Return a column of the decoded options, a value a step."""
+        values = self.steps.options[name].to_numpy()
+        if self.whole:
+            return values
+        picked = self.steps.picked
+        nothing = -1 if values.dtype.kind == "i" else 0
+        found: Array = np.where(picked >= 0, values[picked] if len(values) else nothing, nothing).astype(values.dtype)
+        return found
+
+    @cached_property
+    def cut_steps(self) -> Array:
+        """Headers that were not captured whole."""
+        found: Array = self.steps.columns["header_cut"]
+        return found
+
+    @cached_property
+    def bits(self) -> Array:
+        """One bit an option, in the order of `vocabulary.OPTIONS`, above a bit that is set where the header was cut."""
+        total: Array = self.cut_steps.astype(np.int16)
+        for place, name in enumerate(OPTIONS):
+            found = self.option(_PRESENT[name]) >= 0 if name in _PRESENT else self.option(_SAID[name])
+            total |= found.astype(np.int16) << (place + 1)
+        return total
+
+    def carries(self, place: str, option: str) -> Answer:
+        """Whether one of the segments called `place` carries the option: any SYN, any SYN+ACK, the third segment."""
+        bit = 2 << list(OPTIONS).index(option)
+        steps = {"syn": self.syn_steps, "synack": self.synack_steps, "third": self.third[self.third >= 0]}[place]
+        found = self.touched(steps[self.bits[steps] & bit != 0])
+        known = self.touched(steps)
+        if self.cut_steps.any():
+            known &= found | ~self.touched(steps[self.cut_steps[steps]])
+        return found, known

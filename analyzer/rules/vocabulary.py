@@ -1,0 +1,160 @@
+"""What the checks of finding files may name, beside what rows may: one list, with kind, unit and meaning.
+
+Promises: a name stands in one list only; what is listed here is what the engine fills, each name once.
+Must not know: which check uses a name, or how its values are found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One name of the rule language; `kind` is seq, int, time, flag or an enumeration's name."""
+
+    kind: str
+    meaning: str
+    unit: str = ""
+
+
+CHECKSUM: Final = ("unverified", "good", "bad", "partial")
+"""Members of the enumeration `checksum`, in the order of `tables.CHECKSUM_STATES`."""
+
+OPTIONS: Final = {
+    "mss": "maximum segment size",
+    "wscale": "window scale",
+    "sack": "SACK permitted",
+    "ts": "timestamps",
+    "tfo": "Fast Open",
+    "mptcp": "Multipath TCP",
+    "accecn": "AccECN",
+    "md5": "MD5 signature",
+    "ao": "authentication (TCP-AO)",
+}
+"""Options that a connection is asked about; a name's place is its bit."""
+
+STEP: Final[dict[str, Fact]] = {
+    "flag_syn": Fact("flag", "SYN is set"),
+    "flag_ack": Fact("flag", "ACK is set"),
+    "flag_fin": Fact("flag", "FIN is set"),
+    "flag_rst": Fact("flag", "RST is set"),
+    "flag_psh": Fact("flag", "PSH is set"),
+    "flag_urg": Fact("flag", "URG is set"),
+    "flag_ece": Fact("flag", "ECE is set"),
+    "flag_cwr": Fact("flag", "CWR is set"),
+    "flag_ae": Fact("flag", "AE (once NS) is set"),
+    "by_client": Fact("flag", "the client sent it"),
+    "reserved": Fact("int", "the three reserved bits as a number"),
+    "ack_field": Fact("seq", "acknowledgment field, whether or not ACK is set"),
+    "urgent": Fact("int", "urgent pointer field", "bytes"),
+    "header_length": Fact("int", "header length the data offset states", "bytes"),
+    "overlong": Fact("flag", "the header it states is longer than the packet"),
+    "checksum": Fact("checksum", "what verifying the TCP checksum gave"),
+    "src_port": Fact("int", "source port"),
+    "dst_port": Fact("int", "destination port"),
+    "ipv6": Fact("flag", "carried by IPv6"),
+    "ip_ecn": Fact("int", "IP ECN bits"),
+    "fragment": Fact("flag", "came in IP fragments"),
+    "same_ends": Fact("flag", "source and destination are one address and one port"),
+    "loopback": Fact("flag", "sent to a loopback address"),
+    "to_group": Fact("flag", "sent to a multicast or broadcast address"),
+    "destination": Fact("seq", "IPv4 destination address as a number"),
+    "ts_val": Fact("seq", "TSval"),
+    "ts_ecr": Fact("seq", "TSecr"),
+    "has_mss": Fact("flag", "carries a maximum segment size"),
+    "has_wscale": Fact("flag", "carries a window scale"),
+    "has_sack": Fact("flag", "carries SACK permitted"),
+    "has_ts": Fact("flag", "carries timestamps"),
+    "sack_blocks": Fact("int", "SACK blocks it carries"),
+    "has_md5": Fact("flag", "carries an MD5 signature"),
+    "has_ao": Fact("flag", "carries an authentication option (TCP-AO)"),
+    "has_mptcp": Fact("flag", "carries a Multipath TCP option"),
+    "has_accecn": Fact("flag", "carries an AccECN option"),
+    "option_obsolete": Fact("flag", "carries an option of kind 6, 7, 9, 10, 14 or 15"),
+    "option_ttcp": Fact("flag", "carries an option of T/TCP, kind 11 to 13"),
+    "option_experimental": Fact("flag", "carries an option of kind 253 or 254"),
+    "option_repeated": Fact("flag", "carries an option twice that may stand once"),
+    "option_malformed": Fact("flag", "carries an option of a length that its kind does not have"),
+    "after_end": Fact("flag", "bytes other than zero follow the end of the options"),
+    "nop_run": Fact("int", "most NOP options in a row"),
+    "nth": Fact("int", "which of its side's segments with neither SYN, RST nor FIN after its SYN this is, from 1"),
+    "offset": Fact("int", "sequence number counted from its side's ISN"),
+    "peer_mss": Fact("int", "maximum segment size the other side offered", "bytes"),
+    "tsecr_answers": Fact("flag", "TSecr is the TSval of a SYN or SYN+ACK of the other side"),
+    "ttl_change": Fact("int", "how far its TTL is from that of its side's first SYN or SYN+ACK"),
+    "mac_change": Fact("flag", "its source MAC is not the one of its side's first segment"),
+}
+"""Facts of one segment, beside those of `machine.SEGMENT`. Whatever depends on options that were not captured is unknown."""
+
+OPTION_FACTS: Final = frozenset(
+    {"mss", "window_scale", "tfo", "has_tfo", "ts_val", "ts_ecr", "sack_blocks", "after_end", "nop_run", "tsecr_answers"}
+    | {name for name in STEP if name.startswith(("has_", "option_"))}
+)
+"""Facts of one segment that need its options whole."""
+
+_COPIES = {"syn": "a SYN of the client", "synack": "a SYN+ACK of the server", "third": "the third segment"}
+
+AGGREGATE: Final[dict[str, Fact]] = {
+    "copies": Fact("int", "frames dropped as copies of another"),
+    "routed_copies": Fact("int", "those of them that a router had passed on in between"),
+    "n_syn": Fact("int", "SYNs the client sent"),
+    "n_isn": Fact("int", "distinct ISNs among the client's SYNs"),
+    "n_synack_isn": Fact("int", "distinct ISNs among the server's SYN+ACKs"),
+    "syn_span": Fact("time", "from the client's first SYN to its last", "ns"),
+    "syn_gap": Fact("time", "from the client's first SYN to its second of the same ISN", "ns"),
+    "syn_ratio_low": Fact("int", "smallest ratio of a gap between SYNs to the gap before, but for steady gaps of a second", "%"),
+    "syn_ratio_high": Fact("int", "largest such ratio", "%"),
+    "since_syn": Fact("time", "from the client's first SYN to the end of the capture", "ns"),
+    "syn_options_changed": Fact("flag", "the client's SYNs differ in their options or ECN flags"),
+    "syn_ecn": Fact("flag", "a SYN of the client has ECE and CWR set (RFC 3168 6.1.1)"),
+    "syn_accecn": Fact("flag", "a SYN of the client has AE, CWR and ECE set (RFC 9768 3.1.1)"),
+    "synack_ace": Fact("int", "AE, CWR and ECE of the first SYN+ACK, as a number of three bits"),
+    "synack_ece": Fact("flag", "ECE is set on the first SYN+ACK"),
+    "synack_ip_ecn": Fact("int", "IP ECN bits of the first SYN+ACK"),
+    "third_ace": Fact("int", "AE, CWR and ECE of the third segment, as a number of three bits"),
+    "third_after": Fact("time", "from the last SYN+ACK before it to the third segment", "ns"),
+    "syn_tsval": Fact("seq", "TSval of the first SYN"),
+    "third_tsval": Fact("seq", "TSval of the third segment"),
+    "race_gap": Fact("time", "from the first SYN+ACK to the first with another ISN", "ns"),
+    "race_ttl": Fact("int", "how far their TTLs are apart"),
+    "race_options": Fact("flag", "they differ in their options"),
+    "times_backwards": Fact("int", "segments with an earlier time than the one before them in the file"),
+} | {
+    f"{place}_has_{option}": Fact("flag", f"{of} carries {meaning}") for place, of in _COPIES.items() for option, meaning in OPTIONS.items()
+}
+"""Facts of one connection, beside those of `machine.CONNECTION`; unknown where the segment they are about was not captured."""
+
+PLACES: Final = {
+    "first_syn": "the client's first SYN",
+    "last_syn": "the client's last SYN",
+    "first_synack": "the server's first SYN+ACK",
+    "other_synack": "the server's first SYN+ACK with another ISN than its first",
+    "third": "the client's first segment with ACK and neither SYN nor RST after the SYN+ACK",
+}
+"""Segments of a connection that a check may cite."""
+
+OVER: Final = {
+    "client-isn": "connections of one client with one ISN",
+    "client": "connections of one client",
+    "server": "connections to one address and port",
+    "openings": "connections whose two ISNs and first TSval are the same",
+    "ends": "connections between the same addresses and ports, whatever their VLAN or tunnel",
+}
+"""How a check over the whole job groups connections; captures stay apart."""
+
+GROUP: Final[dict[str, Fact]] = {
+    "connections": Fact("int", "connections in the group"),
+    "pairs": Fact("int", "distinct pairs of client and server address"),
+    "tuples": Fact("int", "distinct addresses and ports of both ends"),
+    "ports": Fact("int", "distinct ports of servers"),
+    "clients": Fact("int", "distinct addresses of clients"),
+    "servers": Fact("int", "distinct addresses of servers"),
+    "peak": Fact("int", "most connections that begin within a second"),
+    "isns": Fact("int", "distinct ISNs of clients"),
+    "isn_steps": Fact("int", "distinct steps from one connection's ISN to the next one's"),
+    "paths": Fact("int", "distinct VLANs and tunnels"),
+    "overlapping": Fact("flag", "two of them were under way at once"),
+}
+"""Facts of one group of connections."""
