@@ -61,7 +61,7 @@ def judge(connections: Connections, rules: RuleSet, *, few: int = lockstep.FEW) 
     """Return the verdict, findings and steps of every connection."""
     compiled = program.compile_(rules.machine, rules.findings.values())
     steps = selection.select(connections)
-    known = aggregates.Aggregates(steps, connections, _connection_facts(connections))
+    known = aggregates.Aggregates(steps, connections, connection_facts(connections))
     log, blocks, facts = lockstep.run(compiled, steps, known, few=few)
     found: Conclusions = ending.conclude(compiled, steps, facts, blocks, log)
     single = checks.entries(rules, "segment", len(compiled.emissions))
@@ -95,7 +95,7 @@ def _cited(log: Log, emissions: tuple[str, ...], rules: RuleSet, size: int) -> A
     return cited
 
 
-def _connection_facts(connections: Connections) -> dict[str, Array]:
+def connection_facts(connections: Connections) -> dict[str, Array]:
     """Return the facts of whole connections, by the names of the rule language."""
     flows, segments = connections.flows, connections.segments
     readable = segments["flow"].to_numpy()[segments["header_captured"].to_numpy() >= selection.FLAGS_END]
