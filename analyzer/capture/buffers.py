@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-WINDOW_BYTES: Final = 1 << 25
+WINDOW_BYTES: Final = 1 << 24
 _LEAST_WINDOW_BYTES: Final = 1 << 20
 PAD_BYTES: Final = 64
 _GZIP: Final = bytes.fromhex("1f8b")

@@ -7,6 +7,7 @@ Must not know: files, tables of more than these frames.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,8 +45,6 @@ _TUNNEL_PORTS: Final = (2123, 2152, 3386)
 """TCP ports whose payload tshark takes for GTP, which can hold a TCP segment."""
 _TUNNELLED: Final = 0xFF
 """The second byte of a GTP message that holds a packet."""
-_STT_PORT: Final = 7471
-"""Where a tunnel goes that looks like TCP."""
 UDP_PORTS: Final = (
     434, 1701, 2123, 2152, 2157, 2268, 3386, 3544, 4305, 4306, 4307, 4341, 4342, 4729, 4754, 4789, 4790, 4791, 5072, 5246, 5247, 5436,
     6080, 6081, 6635, 12000, 12001, 12002, 12003, 12004, 12220, 12222, 12223, 13907, 13910, 19999, 20561, 30030, 37008,
@@ -53,6 +52,9 @@ UDP_PORTS: Final = (
 """UDP ports of what can hold a TCP segment and is not forbidden to tshark."""
 _TOLD: Final = (networks.NONE, networks.TCP, networks.UDP, networks.ICMP, networks.ICMP6, *networks.NOTHING)
 """The protocols of packets that need not be left to tshark for being of that protocol."""
+_PROTOCOLS: Final = 258
+"""All protocol numbers, and the two negative ones."""
+_PORTS: Final = 1 << 16
 _UDP_BYTES: Final = 8
 _PEEKREMOTE: Final = 0x00FFABCD
 _TRANSPORT_STREAM: Final = 0x47
@@ -92,7 +94,7 @@ def decode(frames: Frames, interfaces: Sequence[Interface], known: Dictionaries)
     carried = links.read(frames, interfaces)
     network = _read_networks(frames, interfaces, carried)
     ends = frames.start + frames.captured
-    asked = ~np.isin(network.protocol, _TOLD)
+    asked = ~_marks(_TOLD, _PROTOCOLS)[network.protocol]
     datagrams = np.flatnonzero(network.protocol == networks.UDP)
     asked[datagrams[hides_tunnel(frames.data, network.at[datagrams], ends[datagrams])]] = True
     rows = np.flatnonzero(network.protocol == networks.TCP)
@@ -139,11 +141,20 @@ def _read_networks(frames: Frames, interfaces: Sequence[Interface], carried: Car
     return network
 
 
+@functools.cache
+def _marks(chosen: tuple[int, ...], size: int) -> Bools:
+    """Return an array of `size` that is true at the numbers `chosen`, negative ones counted from its end."""
+    marks = np.zeros(size, dtype=bool)
+    marks[list(chosen)] = True
+    return marks
+
+
 def hides_tunnel(data: Array, at: Ints, end: Ints) -> Bools:
     """Return which of the UDP datagrams at `at` might, by port or by first bytes, hold what tshark finds a TCP segment in."""
     words = gather(data, np.minimum(at, len(data) - 12), 12).view(">u4").reshape(len(at), 3)
     there = at + _UDP_BYTES <= end
-    hides: Bools = there & (np.isin(words[:, 0] >> 16, UDP_PORTS) | np.isin(words[:, 0] & 0xFFFF, UDP_PORTS))
+    tunnel = _marks(UDP_PORTS, _PORTS)
+    hides: Bools = there & (tunnel[words[:, 0] >> 16] | tunnel[words[:, 0] & 0xFFFF])
     # Wireless frames and transport streams are known by what they begin with.
     hides |= there & ((words[:, 2] == _PEEKREMOTE) | ((words[:, 2] >> 24 == _TRANSPORT_STREAM) & (end - at >= _STREAM_BYTES)))
     return hides
@@ -159,8 +170,8 @@ def _judge_headers(frames: Frames, network: Network, rows: Ints) -> tuple[Bools,
     decoded = there >= _DECODED_BYTES
     sound: Bools = (there >= _PORTS_BYTES) & (length >= _HEADER_BYTES) & (~decoded | ((size >= _HEADER_BYTES) & (size <= room)))
     loaded = room > size
-    sound &= ~(loaded & (header["dst_port"] == _STT_PORT))
-    gtp = np.flatnonzero(sound & loaded & (np.isin(header["src_port"], _TUNNEL_PORTS) | np.isin(header["dst_port"], _TUNNEL_PORTS)))
+    tunnel = _marks(_TUNNEL_PORTS, _PORTS)
+    gtp = np.flatnonzero(sound & loaded & (tunnel[header["src_port"]] | tunnel[header["dst_port"]]))
     second = np.minimum(at[gtp] + size[gtp] + 1, len(frames.data) - 1)
     sound[gtp[frames.data[second] == _TUNNELLED]] = False
     return sound, header

@@ -19,7 +19,6 @@ from analyzer.capture import headers, links, merging
 from analyzer.capture.clock import Clock
 from analyzer.capture.frames import ForeignError
 from analyzer.capture.handover import Handover
-from analyzer.capture.names import Dictionaries
 from analyzer.capture.notes import describe
 from analyzer.capture.segments import Counts
 from analyzer.model import Capture, Note
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
 RUNS: Final = 4
 RUN_FRAMES: Final = 64
 """In each window, so many runs of so many frames are read by tshark as well when the engines are to be compared."""
+_MANY_FRAMES: Final = 1000
+"""From so many frames on it is worth asking whether to copy most of a capture for tshark or to let it read the file."""
 _OWN_NOTES: Final = frozenset({"captured-short", "no-timestamp", "timestamp-unfit", "timestamps-backwards"})
 """Notes of which tshark, seeing a part of the frames, cannot know."""
 
@@ -63,13 +64,10 @@ class Request:
 class Reading:
     """What was read so far."""
 
-    known: Dictionaries = field(default_factory=Dictionaries)
+    own: merging.Rows = field(default_factory=merging.Rows)
     outline: frames_.Outline = field(default_factory=frames_.Outline)
     counts: Counts = field(default_factory=Counts)
     clock: Clock = field(default_factory=Clock)
-    segments: list[dict[str, Array]] = field(default_factory=list)
-    quotes: list[dict[str, Array]] = field(default_factory=list)
-    options: bytearray = field(default_factory=bytearray)
     asked: list[Ints] = field(default_factory=list)
     """Numbers of the frames left to tshark, in parts."""
     compared: list[Ints] = field(default_factory=list)
@@ -104,12 +102,12 @@ def _take(reading: Reading, frames: frames_.Frames, handover: Handover, request:
         # All its frames would be handed over, or tshark would refuse to.
         message = f"a pcap file of link type {interfaces[0].link}"
         raise ForeignError(message)
-    decoded = headers.decode(frames, interfaces, reading.known)
-    if len(decoded.segments["frame"]):
-        decoded.segments["option_start"] += len(reading.options)
-        reading.segments.append(decoded.segments)
-    reading.options += decoded.options
-    reading.quotes += decoded.quotes
+    decoded = headers.decode(frames, interfaces, reading.own.known)
+    decoded.segments["option_start"] += len(reading.own.options)
+    reading.own.segments.add(decoded.segments)
+    reading.own.options += decoded.options
+    for part in decoded.quotes:
+        reading.own.quotes.add(part)
     reading.counts.frames += len(frames)
     reading.counts.short += int((frames.captured < frames.length).sum())
     reading.clock.absent += int((frames.time == tables.NO_TIME).sum())
@@ -118,6 +116,9 @@ def _take(reading: Reading, frames: frames_.Frames, handover: Handover, request:
         reading.counts.strangers["data"] = reading.counts.strangers.get("data", 0) + strangers
     reading.clock.follow(frames.time, frames.first + np.arange(len(frames)))
     over = decoded.asked
+    if frames.first == 1 and len(frames) >= _MANY_FRAMES and 2 * len(over) > len(frames) and request.tshark is not None:
+        message = "a capture of frames most of which only tshark reads"
+        raise ForeignError(message)
     reading.asked.append(frames.first + over)
     if request.tshark is not None:
         if request.compare:
@@ -139,12 +140,11 @@ def sample(count: int) -> Ints:
 def _conclude(reading: Reading, rest: Capture | None, request: Request, seconds: float) -> Capture:
     """Return the capture made of both engines' rows."""
     asked, compared = (np.concatenate([np.zeros(0, dtype=np.int64), *parts]) for parts in (reading.asked, reading.compared))
-    own = merging.Rows(reading.segments, reading.quotes, reading.options, reading.known)
     notes = list(describe(reading.counts, reading.clock, ()))
     if rest is not None:
         notes += [note for note in rest.notes if note.id not in _OWN_NOTES]
-        notes += _compare(own, rest, compared)
-    segments, quotes, options = merging.merge(own, rest, asked)
+        notes += _compare(reading.own, rest, compared)
+    segments, quotes, options = merging.merge(reading.own, rest, asked)
     reason = _explain(reading, rest, asked, request)
     engines = {"native": reading.counts.frames - len(asked), "pyshark": len(asked) + len(compared) if rest is not None else 0}
     tshark = rest.stats if rest is not None else {}

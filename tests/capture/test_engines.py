@@ -262,6 +262,14 @@ def test_a_tshark_that_fails_on_the_rest_makes_the_capture_incomplete(small: Pat
     assert "SIGKILL" in capture.reason
 
 
+def test_a_capture_mostly_for_tshark_is_left_to_it_whole(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "_MANY_FRAMES", 4)
+    file = fragmented(small)
+    assert read(file, engine="native").engines == {"native": 3, "pyshark": 1}
+    file.write_bytes(file.read_bytes() + fragmented(small).read_bytes()[small.stat().st_size :] * 4)
+    assert read(file, engine="native").engines == {"pyshark": 8}
+
+
 def test_reading_stops_when_its_time_is_up(small: Path) -> None:
     capture = read(small, engine="native", timeout_s=0.0)
     assert not capture.complete
