@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,7 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     read = partial(_read, timeout_s=timeout_s, tshark=tshark, engine=engine, large=_is_large(found, engine), progress=progress)
     captures = _read_all(found, jobs, read)
     connections = flows.group(captures)
+    captures = [_lightened(one) for one in captures]
     judged = opening.judge(connections, rules)
     table, findings = tabulate.flows(connections, judged, rules), tabulate.findings(judged)
     names = [one.path for one in captures]
@@ -104,6 +106,11 @@ def locate(
     tables = (grouped.segments, grouped.duplicates, grouped.quotes)
     frames = np.concatenate([table["frame"].to_numpy()[np.isin(table["flow"].to_numpy(), rows)] for table in tables])
     return one, [int(frame) for frame in np.unique(frames)]
+
+
+def _lightened(one: Capture) -> Capture:
+    """Return `one` without the columns that grouping has copied, so that not two copies of every segment stay in memory."""
+    return replace(one, segments=one.segments[["frame"]].copy(), quotes=one.quotes[["frame"]].copy(), option_bytes=b"")
 
 
 def _about(rules: RuleSet) -> dict[str, About]:

@@ -20,6 +20,7 @@ from analyzer.report.escaping import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from analyzer.capture.engines import Engine
     from analyzer.model import FailOn, Report
     from analyzer.report import Layout
     from analyzer.rules import RuleSet
@@ -41,6 +42,8 @@ def check(  # noqa: PLR0913 - a command line is its options
     baseline: options.Baseline = None,
     timeout: options.Timeout = None,
     tshark: options.Tshark = None,
+    engine: options.EngineName = "auto",
+    jobs: options.Jobs = None,
     show_all: options.ShowAll = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -65,6 +68,8 @@ def check(  # noqa: PLR0913 - a command line is its options
             baseline=baseline,
             timeout_s=timeout,
             tshark=tshark,
+            engine=cast("Engine", engine),
+            jobs=jobs,
             progress=progress,
         )
     layout = text_layout(output_file, color=color, show_all=show_all, quiet=quiet, table=table)

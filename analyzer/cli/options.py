@@ -50,6 +50,7 @@ def _positive(value: float | None) -> float | None:
 
 
 FAIL_ON = ("error", "warning", "note", "never")
+ENGINES = ("auto", "pyshark", "native")
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATHS", help="Captures, or folders of captures.", show_default=False)]
 FormatName = Annotated[
@@ -81,6 +82,13 @@ Timeout = Annotated[
     typer.Option("--timeout", metavar="SECONDS", callback=_positive, help="Longest tshark may take for a file.", show_default=False),
 ]
 Tshark = Annotated[str | None, typer.Option("--tshark", metavar="PATH", help="The tshark to run.", show_default=False)]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine", metavar="|".join(ENGINES), callback=one_of(ENGINES), help="Who decodes frames; auto goes by the size of the job."
+    ),
+]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", metavar="N", min=1, help="Files read at a time.", show_default=False)]
 Color = Annotated[str, typer.Option("--color", metavar="|".join(COLORS), callback=one_of(COLORS), help="Whether to colour text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only what is not a clean pass, and no summary.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say on standard error what was read and how.")]

@@ -173,3 +173,22 @@ def test_hostile_names_are_shown_as_escapes(captures: Path, pcaplint: Run) -> No
         assert "\u202e" not in out + err
     _, out, err = pcaplint("check", name + "-missing")
     assert all(character == "\n" or character.isprintable() for character in out + err)
+
+
+def test_the_engine_named_reads_and_judges_alike(captures: Path, pcaplint: Run) -> None:
+    assert captures.is_dir()
+    told = {}
+    for engine in ("pyshark", "native"):
+        status, out, _ = pcaplint("check", "--engine", engine, "--jobs", "1", "--format", "json", "wrong.pcap")
+        assert status == 1
+        told[engine] = json.loads(out)
+        assert list(told[engine]["captures"][0]["engines"]) == [engine]
+    assert told["pyshark"]["flows"] == told["native"]["flows"]
+
+
+@pytest.mark.parametrize("arguments", [["--engine", "libpcap"], ["--jobs", "0"]], ids=str)
+def test_an_engine_or_a_number_of_jobs_that_is_none_is_refused(captures: Path, pcaplint: Run, arguments: list[str]) -> None:
+    assert captures.is_dir()
+    status, out, err = pcaplint("check", *arguments, "good.pcap")
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
