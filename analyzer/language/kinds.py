@@ -65,9 +65,10 @@ def _kind(node: Node, scope: Scope) -> str:
             check(node.operand, scope, wanted="flag")
         case Within():
             operand = _kind(node.operand, scope)
-            # A literal on the circle is as good as a name: seq in [4294901760, 4294967295].
-            bounds = [operand if _is_literal(part) and operand == "seq" else _kind(part, scope) for part in (node.low, node.high)]
-            _check_interval([operand, *bounds])
+            bounds = [_kind(part, scope) for part in (node.low, node.high)]
+            # Two literals name a stretch of the circle: seq in [4294901760, 4294967295]. One of them beside a number says nothing.
+            named = operand == "seq" and _is_literal(node.low) and _is_literal(node.high)
+            _check_interval(["seq"] * 3 if named else [operand, *bounds])
         case OneOf():
             _check_members(_kind(node.operand, scope), node.names, scope)
         case Binary():
