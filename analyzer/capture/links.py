@@ -232,10 +232,16 @@ def _read_sessions(frames: Frames, found: Carried, rows: Ints) -> None:
         return
     head = _number(frames, found, rows, 8)
     length = head >> 16 & 0xFFFF
-    rows = rows[(head >> 48 == 0x1100) & (found.at[rows] + 6 + length <= frames.start[rows] + frames.length[rows])]  # noqa: PLR2004 - version, type and code
-    found.session[rows] = _number(frames, found, rows, 4) & 0xFFFF
+    sound = (head >> 48 == 0x1100) & (found.at[rows] + 6 + length <= frames.start[rows] + frames.length[rows])  # noqa: PLR2004 - version, type and code
+    rows, head, length = rows[sound], head[sound], length[sound]
+    found.session[rows] = head >> 32 & 0xFFFF
     found.at[rows] += 6
     _read_ppp(frames, found, rows)
+    # tshark sees no more of a packet than the session's header says there is.
+    word = _number(frames, found, rows, 8)
+    total = np.where(found.kind[rows] == FOUR, word >> 32 & 0xFFFF, (word >> 16 & 0xFFFF) + 40)
+    carries = np.isin(found.kind[rows], (FOUR, SIX))
+    found.kind[rows[carries & ((word == -1) | (total + 2 > length))]] = ASK
 
 
 def _read_ppp(frames: Frames, found: Carried, rows: Ints) -> None:

@@ -31,8 +31,8 @@ NONE: Final = -2
 """The protocol of what is no packet."""
 _OPTIONS: Final = (0, 60)
 """IPv6 extension headers that are passed over: hop-by-hop and destination options."""
-_HOME_ADDRESS: Final = 0xC9
-"""The destination option that states another source address (RFC 6275 6.3)."""
+_PAD, _PADS, _ROUTER_ALERT = 0, 1, 5
+"""The IPv6 options that are passed over (RFC 8200 4.2, RFC 2711); others may change addresses or end the dissection."""
 _ROUTES: Final = (131, 137)
 """The IPv4 options that state another destination (RFC 791 3.1)."""
 _MOST_OPTION_BYTES: Final = 40
@@ -151,9 +151,24 @@ def _pass_options(data: Array, spans: Spans, found: Packets, rows: Ints) -> Ints
     sound = (at + size <= spans.captured[rows]) & (spans.at[rows] + HEADER6.itemsize + found.length[rows] <= spans.end[rows])
     sound &= (size <= _MOST_OPTION_BYTES) & (size < found.length[rows])
     plain = np.flatnonzero(sound)
-    sound[plain[_holds(data, at[plain], size[plain], (_HOME_ADDRESS,))]] = False
+    sound[plain[~_are_plain(data, at[plain], size[plain])]] = False
     found.protocol[rows] = np.where(sound, head[:, 0], UNREAD)
     rows, size = rows[sound], size[sound]
     found.at[rows] += size
     found.length[rows] -= size
     return rows[np.isin(found.protocol[rows], _OPTIONS)]
+
+
+def _are_plain(data: Array, at: Ints, size: Ints) -> Bools:
+    """Return whether each of the options headers at `at`, of `size` bytes, holds padding and router alerts alone, to its end."""
+    plain = np.ones(len(at), dtype=bool)
+    place = np.full(len(at), 2, dtype=np.int64)
+    rows = np.flatnonzero(place < size)
+    while len(rows):
+        option = gather(data, np.minimum(at[rows] + place[rows], len(data) - 2), 2).view(np.uint8).reshape(len(rows), 2).astype(np.int64)
+        kind, length = option[:, 0], option[:, 1]
+        known = (kind == _PAD) | (kind == _PADS) | ((kind == _ROUTER_ALERT) & (length == 2))  # noqa: PLR2004 - RFC 2711 2.1
+        place[rows] += np.where(kind == _PAD, 1, length + 2)
+        plain[rows] = known & (place[rows] <= size[rows])
+        rows = rows[plain[rows] & (place[rows] < size[rows])]
+    return plain

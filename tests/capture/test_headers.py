@@ -168,20 +168,19 @@ def test_tags_labels_and_sessions(tmp_path: Path) -> None:
 
 
 def test_what_stands_between(tmp_path: Path) -> None:
-    hop = bytes.fromhex("0600010400000000")
+    hop, alert = bytes.fromhex("0600010400000000"), bytes.fromhex("0600050200000100")
     frames = [
         ethernet(ipv4(tcp(b"hello"), options=bytes.fromhex("94040000")), 0x0800),
         ethernet(ipv6(hop + tcp(b"hello", ends=(SRC6, DST6)), 0), 0x86DD),
         ethernet(ipv6(b"\x3c" + hop[1:] + hop + tcp(b"hello", ends=(SRC6, DST6)), 0), 0x86DD),
+        ethernet(ipv6(alert + tcp(b"hello", ends=(SRC6, DST6)), 0), 0x86DD),
         # Left 0 by a host whose card divides the packet.
         ethernet(ipv4(tcp(b"hello" * 20), total=0), 0x0800),
         # What an Ethernet frame has for its least length is no payload.
         ethernet(ipv4(tcp(b"hello")) + bytes(20), 0x0800),
     ]
     assert rows(read(tmp_path, frames), "payload_length", "payload_captured", "checksum_state") == [
-        (5, 5, 1),
-        (5, 5, 1),
-        (5, 5, 1),
+        *[(5, 5, 1)] * 4,
         (100, 100, 1),
         (5, 5, 1),
     ]
@@ -219,6 +218,9 @@ FOR_TSHARK = {
     "VXLAN": ethernet(ipv4(udp(bytes(8) + ethernet(PLAIN, 0x0800), 4789), 17), 0x0800),
     "transport stream": ethernet(ipv4(udp(b"\x47" * 188), 17), 0x0800),
     "source route": ethernet(ipv4(tcp(), options=bytes.fromhex("8307040a00000100")), 0x0800),
+    "option beyond its header": ethernet(ipv6(bytes.fromhex("0600010500000000") + tcp(), 60), 0x86DD),
+    "unknown option": ethernet(ipv6(bytes.fromhex("06001e0400000000") + tcp(), 0), 0x86DD),
+    "session shorter than its packet": ethernet(struct.pack("!BBHHH", 0x11, 0, 9, len(PLAIN), 0x21) + PLAIN, 0x8864),
     "home address": ethernet(ipv6(bytes.fromhex("0602c9100000") + bytes(18) + tcp(), 60), 0x86DD),
     "routing header": ethernet(ipv6(bytes.fromhex("0600010000000000") + tcp(), 43), 0x86DD),
     "jumbo": ethernet(ipv6(tcp(), length=0), 0x86DD),
