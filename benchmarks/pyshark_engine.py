@@ -59,7 +59,7 @@ def compare(path: Path, repeat: int) -> None:
     """Print the rates of bare tshark and of the engine, and their ratio."""
     from analyzer import capture
 
-    found = capture.read(path)
+    found = capture.read(path, engine="pyshark")
     argv = found.stats["argv"]
     rows: dict[str, list[tuple[float, float]]] = {"tshark": [], "engine": []}
     for _ in range(repeat):
@@ -69,7 +69,7 @@ def compare(path: Path, repeat: int) -> None:
                 with tempfile.TemporaryFile() as sink:
                     subprocess.run(argv, stdout=sink, stderr=subprocess.DEVNULL, check=True)
             else:
-                capture.read(path)
+                capture.read(path, engine="pyshark")
             runs.append((time.perf_counter() - begun, spent() - before))
     wall = {name: statistics.median(row[0] for row in runs) for name, runs in rows.items()}
     processor = {name: statistics.median(row[1] for row in runs) for name, runs in rows.items()}
@@ -88,7 +88,7 @@ def measure_memory(path: Path) -> None:
         "import sys; from pathlib import Path; from analyzer import capture\n"
         "def now(): return int(Path('/proc/self/status').read_text().split('RssAnon:')[1].split()[0]) * 1024\n"
         "def peak(): return int(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]) * 1024\n"
-        "capture.read(sys.argv[1]); before = now(), peak(); found = capture.read(sys.argv[2])\n"
+        "capture.read(sys.argv[1], engine='pyshark'); before = now(), peak(); found = capture.read(sys.argv[2], engine='pyshark')\n"
         "print(*[f'{(a - b) / found.packets:.0f}' for a, b in zip((now(), peak()), before)])"
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -113,7 +113,12 @@ def measure_start(repeat: int) -> None:
             "import pandas": [sys.executable, "-c", "import pandas"],
             "import pyshark": [sys.executable, "-c", "import pyshark"],
             "tshark": [tshark, "-n", "-r", str(small)],
-            "read": [sys.executable, "-c", "import sys; from analyzer import capture; capture.read(sys.argv[1])", str(small)],
+            "read": [
+                sys.executable,
+                "-c",
+                "import sys; from analyzer import capture; capture.read(sys.argv[1], engine='pyshark')",
+                str(small),
+            ],
         }
         times: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(repeat):
