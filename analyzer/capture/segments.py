@@ -33,6 +33,7 @@ _DECODED_BYTES: Final = 16
 _CHECKSUM_BYTES: Final = 18
 _HEADER_BYTES: Final = 20
 _IPV6_BYTES: Final = 40
+_COOKED_BYTES: Final = 16
 _TCP: Final = 6
 _STATES: Final = np.array([tables.CHECKSUM_BAD, tables.CHECKSUM_GOOD], dtype=np.int8)
 """Wireshark's tcp.checksum.status 0 and 1; all others are unverified."""
@@ -381,6 +382,8 @@ def _measure_payloads(view: View, found: dict[str, Ints], version: Ints, ordinal
     total = view.either("ip.len", "ipv6.plen", outer, zero).numbers()
     total = np.where((outer == 6) & (total > 0), total + _IPV6_BYTES, total)  # noqa: PLR2004 - an IP version
     link = np.where(link < 0, size - total, link)
+    # Cooked headers of version 2 have the name of those of version 1, and 4 bytes more.
+    link = np.where((link == _COOKED_BYTES) & (size - total == _COOKED_BYTES + 4), _COOKED_BYTES + 4, link)
     end = np.where(total > 0, link + total, size)
     header, payload = found["header_length"], found["payload_length"]
     network_length = np.where(version == 4, view.cells("ip.hdr_len", ordinal).numbers(), _IPV6_BYTES)  # noqa: PLR2004 - an IP version

@@ -340,7 +340,9 @@ def test_a_checksum_left_to_the_network_card_is_partial(tmp_path: Path, src: str
 def test_link_types(tmp_path: Path) -> None:
     packet = ipv4(tcp(b"hello"))
     cooked = struct.pack("!HHH8sH", 0, 1, 6, bytes.fromhex("0200000000990000"), 0x0800)
-    for link, frame, mac in ((101, packet, ""), (0, struct.pack("<I", 2) + packet, ""), (113, cooked + packet, "02:00:00:00:00:99")):
+    cooked2 = struct.pack("!HHIHBB8s", 0x0800, 0, 3, 1, 0, 6, bytes.fromhex("0200000000990000"))
+    links = ((101, packet, ""), (0, struct.pack("<I", 2) + packet, ""), (113, cooked + packet, "02:00:00:00:00:99"))
+    for link, frame, mac in (*links, (276, cooked2 + packet, "02:00:00:00:00:99")):
         # Cut within the payload: the length of the link header matters.
         table = load(tmp_path, [frame], link=link, cut=len(frame) - 2).segments
         assert rows(table, "src", "src_mac", "dst_mac", "payload_length", "payload_captured") == [(SRC, mac, "", 5, 3)]
