@@ -126,6 +126,23 @@ def test_captures_side_by_side_are_judged_as_each_alone(data: bytes) -> None:
     ]
 
 
+# -- 4. Every segment is in one connection
+
+
+@given(BATCH)
+@SOME
+def test_connections_partition_the_segments(data: bytes) -> None:
+    one = exchanges.capture(exchanges.decode(data))
+    found = flows.group([one])
+    kept, dropped = found.segments["frame"].tolist(), found.duplicates["frame"].tolist()
+    assert sorted([*kept, *dropped]) == sorted(one.segments["frame"].tolist())
+    assert set(found.segments["flow"]) == set(range(len(found.flows)))
+    ends = found.segments.groupby("flow")[["src", "dst", "src_port", "dst_port"]]
+    for _, rows in ends:
+        named = {frozenset(((src, src_port), (dst, dst_port))) for src, dst, src_port, dst_port in rows.itertuples(index=False, name=None)}
+        assert len(named) == 1
+
+
 # -- 5. A frame captured twice
 
 
