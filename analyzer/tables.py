@@ -73,7 +73,7 @@ SEGMENTS: Final = Table(
         Column("dst_mac", "category", "destination link address, or empty", field="eth.dst"),
         Column("vlan", "category", "VLAN ids from the outside in, joined by a dot, or empty", field="vlan.id"),
         Column("tunnel", "category", "what carries the packet, from the outside in, as gre:KEY/vxlan:VNI/…, or empty"),
-        Column("interface", "int32", "pcapng interface, numbered over the whole file, or -1", field="frame.interface_id"),
+        Column("interface", "int32", "pcapng interface, numbered within its section as Wireshark does, or -1", field="frame.interface_id"),
         Column("ttl", "int16", "time to live or hop limit, or -1", field="ip.ttl"),
         Column("ip_id", "int32", "IPv4 identification, -1 for IPv6", field="ip.id"),
         Column("ip_ecn", "int8", "IP ECN bits, or -1", field="ip.dsfield.ecn"),
