@@ -1,0 +1,76 @@
+"""What the reader of a protocol is given, and what it returns: frozen or plain values, no behaviour.
+
+Facts are what rules may ask (`rules/protocols/<protocol>.toml` declares them); places are frames that a finding may cite; a row is a
+line of the transactions table. A fact that the capture does not tell is None, or is not there: a rule never takes it for false.
+
+Promises: nothing in here is a secret unless `Setting.secrets` said so.
+Must not know: rules, reports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from analyzer.applications.streams import Reader, Spot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Fact = int | bool | str | None
+"""A number (times in ns), a truth, or a word of an enumeration; None is unknown."""
+Cell = int | float | bool | str | tuple[str, ...] | tuple[int, ...] | None
+"""A value of the transactions table; None is absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is known of a connection beside its bytes."""
+
+    secrets: bool = False
+    """Whether passwords and the like may be kept; False by default, and then they must not leave the reader."""
+    whole: bool = True
+    """Whether the streams begin where the connection did (its opening was captured)."""
+    client_ip: str = ""
+    server_ip: str = ""
+    client_port: int = 0
+    server_port: int = 0
+    one_sided: bool = False
+    """Whether one direction was not captured at all."""
+    end_time: int = 0
+    """When the capture ended, ns since the epoch."""
+    nested: Callable[[Reader, Reader, Setting], Dialogue | None] | None = None
+    """Recognises and reads what follows in the same streams (a tunnel, an upgrade), from where the readers stand."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request and what answers it: a command and its reply, an HTTP request and its response."""
+
+    facts: dict[str, Fact] = field(default_factory=dict)
+    places: dict[str, int | None] = field(default_factory=dict)
+    """Frames by name of place: request, request_end, reply, reply_end, and what the protocol declares."""
+
+
+@dataclass(slots=True)
+class Dialogue:
+    """What one connection's endpoints said to each other."""
+
+    service: str
+    """The protocol's id."""
+    summary: str = ""
+    """One line for a person; text from the capture in it is raw, reports escape it."""
+    facts: dict[str, Fact] = field(default_factory=dict)
+    places: dict[str, int | None] = field(default_factory=dict)
+    exchanges: list[Exchange] = field(default_factory=list)
+    rows: list[dict[str, Cell]] = field(default_factory=list)
+    """Rows of the transactions table, in order, by column name; the common columns that do not depend on the protocol are filled in
+    afterwards."""
+    tls: str = ""
+    """How the connection came to be encrypted: implicit, starttls, auth-tls, upgrade, connect; empty when it was not."""
+    tls_spot: Spot | None = None
+    """Where the first byte of TLS was captured."""
+    after: str = ""
+    """The protocol spoken after an upgrade or inside a tunnel, if any."""
+    dropped: int = 0
+    """Transactions beyond the most that are kept."""
