@@ -53,8 +53,8 @@ _NO_REQUEST: Final[Facts] = dict.fromkeys(
 )  # fmt: skip
 _NO_REPLY: Final[Facts] = dict.fromkeys(
     (
-        "status_line", "reply_version", "reply_framing", "reply_length", "reply_body", "reply_fields", "set_cookies", "unframed", "upgrade",
-        "upgrade_unasked", "upgrade_other", "accept_wrong", "tunnel", "pushed_reply", "reply_excess",
+        "status_line", "reply_version", "reply_framing", "reply_length", "reply_body", "reply_fields", "set_cookies", "unframed", "upgraded_to",
+        "upgrade_unasked", "upgrade_other", "accept_wrong", "tunnel_opened", "pushed_reply", "reply_excess",
     )
 )  # fmt: skip
 _SCHEMES: Final = frozenset({"basic", "bearer", "digest", "ntlm", "negotiate"})
@@ -158,13 +158,13 @@ def _add_reply(facts: Facts, places: Places, turn: Turn, reply: Reply, server: R
     facts["reply_fields"] = sum(map(len, head.fields.values()))
     facts["set_cookies"] = len(head.fields.get(b"set-cookie", ()))
     facts["unframed"] = turn.unframed
-    facts["tunnel"] = body.framing == "tunnel"
+    facts["tunnel_opened"] = body.framing == "tunnel"
     facts["pushed_reply"] = request is None and turn.unasked is not False and pushed(turn, server)
     facts["reply_excess"] = 0
     if line.code == 101:  # noqa: PLR2004
         _add_upgrade(facts, turn)
     else:
-        facts["upgrade"], facts["upgrade_unasked"], facts["upgrade_other"], facts["accept_wrong"] = "none", False, False, None
+        facts["upgraded_to"], facts["upgrade_unasked"], facts["upgrade_other"], facts["accept_wrong"] = "none", False, False, None
     if head.faults:
         _add_faults(facts, places, head.faults, server)
     if not body.whole and request is not None and body.framing in {"length", "chunked"} and not body.lost and server.closing == "fin":
@@ -174,7 +174,7 @@ def _add_reply(facts: Facts, places: Places, turn: Turn, reply: Reply, server: R
 def _add_upgrade(facts: Facts, turn: Turn) -> None:
     """Say what a 101 is about (RFC 9110 7.8, 15.2.2)."""
     request, reply = turn.request, turn.reply
-    facts["upgrade"] = http_switch.upgrade(turn)
+    facts["upgraded_to"] = http_switch.upgrade(turn)
     facts["accept_wrong"] = http_switch.accept_wrong(turn)
     facts["upgrade_unasked"] = facts["upgrade_other"] = None
     if request is not None and reply is not None and request.head.whole:

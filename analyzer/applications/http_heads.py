@@ -139,7 +139,7 @@ def request_line(line: bytes) -> RequestLine:
     match = _REQUEST.fullmatch(line)
     if match:
         method, target, major, minor = match.groups()
-        return RequestLine("whole", method.decode("ascii"), _text(target), int(major) * 10 + int(minor))
+        return RequestLine("right", method.decode("ascii"), _text(target), int(major) * 10 + int(minor))
     match = _SIMPLE.fullmatch(line)
     if match and not match[2].upper().startswith(b"HTTP/"):
         return RequestLine("simple", "GET", _text(match[2]), 9)
@@ -163,7 +163,7 @@ def status_line(line: bytes) -> StatusLine:
     match = _STATUS.fullmatch(line)
     if match:
         major, minor, code, phrase = match.groups()
-        return StatusLine("whole", int(major) * 10 + int(minor), int(code), _text(phrase or b""))
+        return StatusLine("right", int(major) * 10 + int(minor), int(code), _text(phrase or b""))
     match = _ANY_STATUS.match(line)
     if match is None:
         return StatusLine("malformed", None, None, "")
