@@ -55,6 +55,8 @@ class _Talk:
         """Whether messages may have been missed."""
         self.skipped = False
         """Whether replies may be missing between the last one read and the next."""
+        self.garbled = False
+        """Whether the client sent what was no request, and the server may have answered nevertheless."""
         self.pipelining = False
         self.previous: Turn | None = None
 
@@ -92,6 +94,7 @@ class _Talk:
         self.client_sure = http_sync.find(client, http_sync.REQUEST)
         if known:
             self.report.add_excess(client, start)
+            self.garbled = True
         self.client_lost = self.client_lost or not known or client.missing(start, client.at) > 0
         return client.spot()
 
@@ -104,7 +107,7 @@ class _Talk:
                 turn.reply_empty = start
             if server.ended:
                 return None
-            if not server.gap and (b"HTTP/".startswith(server.peek(5)) or (self.previous is None and turn.request is not None)):
+            if not server.gap and (b"HTTP/".startswith(server.peek(5)) or self._may_be_simple(turn)):
                 return server.spot()
             start = server.at
         if server.ended:
@@ -117,6 +120,10 @@ class _Talk:
         self.server_lost = self.server_lost or self.skipped
         return server.spot()
 
+    def _may_be_simple(self, turn: Turn) -> bool:
+        """Return whether bytes that begin no reply can be one of HTTP/0.9: the first that the server sends, to a request."""
+        return self.previous is None and turn.request is not None and not turn.interim
+
     def _take_unasked(self, turn: Turn, asked: Spot | None) -> bool:
         """Read a reply that was captured before the next request, if there is one."""
         if not _before(self.server.spot(), asked):
@@ -125,9 +132,10 @@ class _Talk:
             reply = self._read_reply(turn)
             if reply is None:
                 break
-            turn.unasked = None if self.client_lost or self.setting.one_sided else True
+            turn.unasked = None if self.client_lost or self.garbled or self.setting.one_sided else True
             turn.replied = turn.reply is not None
             if turn.reply is not None:
+                self.garbled = False
                 break
         return bool(turn.interim) or turn.reply is not None
 

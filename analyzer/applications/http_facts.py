@@ -159,7 +159,7 @@ def _add_reply(facts: Facts, places: Places, turn: Turn, reply: Reply, server: R
     facts["set_cookies"] = len(head.fields.get(b"set-cookie", ()))
     facts["unframed"] = turn.unframed
     facts["tunnel_opened"] = body.framing == "tunnel"
-    facts["pushed_reply"] = request is None and turn.unasked is not False and pushed(turn, server)
+    facts["pushed_reply"] = turn.unasked is True and pushed(turn, server)
     facts["reply_excess"] = 0
     if line.code == 101:  # noqa: PLR2004
         _add_upgrade(facts, turn)

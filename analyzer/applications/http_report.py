@@ -8,6 +8,7 @@ Must not know: how messages are read.
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from analyzer.applications import http_facts, http_rows
@@ -15,6 +16,8 @@ from analyzer.applications.dialogue import Dialogue, Exchange
 from analyzer.applications.http_facts import elapsed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from analyzer.applications.dialogue import Cell, Setting
     from analyzer.applications.http_turns import Turn
     from analyzer.applications.streams import Reader
@@ -100,7 +103,7 @@ class Report:
             self._replies += 1
         if request is None:
             self._unasked += turn.unasked is True
-            if reply is not None and turn.unasked is not False and http_facts.pushed(turn, self._readers[1]):
+            if turn.unasked and reply is not None and http_facts.pushed(turn, self._readers[1]):
                 self._pushed = reply.head.first.frame
             return
         self._requests += 1
@@ -112,19 +115,25 @@ class Report:
             self._open.append(reply.head.first.frame)
 
     def _summary(self) -> str:
-        rows = self.dialogue.rows
-        asked = [row for row in rows if row["method"] or row["request"]]
-        if not asked:
+        told = [_told(row, exchange) for row, exchange in islice(self._asked(), _TOLD)]
+        if not told:
             text = f"{self._replies} {'reply' if self._replies == 1 else 'replies'} without a captured request"
         else:
-            told = [_told(row) for row in asked[:_TOLD]] + ["…"] * (self._requests > _TOLD)
+            told += ["…"] * (self._requests > _TOLD)
             text = f"{self._requests} request{'s' * (self._requests != 1)} ({', '.join(told)})"
         parts = [text, self._server_name, f"then {self.dialogue.after}" if self.dialogue.after else ""]
         return ", ".join(part for part in parts if part)
 
+    def _asked(self) -> Iterator[tuple[dict[str, Cell], Exchange]]:
+        pairs = zip(self.dialogue.rows, self.dialogue.exchanges, strict=True)
+        return (pair for pair in pairs if pair[1].facts["request_seen"])
 
-def _told(row: dict[str, Cell]) -> str:
+
+def _told(row: dict[str, Cell], exchange: Exchange) -> str:
     text = str(row["request"])
     if len(text) > _TARGET_SHOWN:
         text = text[: _TARGET_SHOWN - 1] + "…"
-    return f"{text} {row['code'] if row['code'] is not None else 'unanswered'}"
+    if row["code"] is not None:
+        return f"{text} {row['code']}"
+    replied = exchange.facts["replied"]
+    return f"{text} {'answered without a status' if replied else 'unanswered' if replied is False else '?'}"

@@ -157,7 +157,7 @@ def _framing(head: Head, line: StatusLine, request: Request | None, reader: Read
         return Body("unknown", whole=False, lost=not reader.ended)
     method = request.line.method if request else ""
     tunnel = method == "CONNECT" and code // 100 == 2  # noqa: PLR2004
-    if tunnel or code < 200 or code in http_bodies.BODILESS:  # noqa: PLR2004
+    if tunnel or 100 <= code < 200 or code in http_bodies.BODILESS:  # noqa: PLR2004
         if code != 304 and (head.fields.get(b"content-length", [b"0"]) != [b"0"] or b"transfer-encoding" in head.fields):  # noqa: PLR2004
             head.faults["length_forbidden"] = head.start
         return Body("tunnel" if tunnel else "none")

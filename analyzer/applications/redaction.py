@@ -28,7 +28,7 @@ _WORDS: Final = (
 _WHOLE: Final = "pw|pin|otp|totp|mfa|sig|sid|sso|key|code|mac|hmac|hash|cvv|cvc|ssn|creds|acct|psk|hapikey|appkey|appid|hdnea|hdnts|sign|st|se|sv|skey"
 _NAME: Final = re.compile(f"(?:{_WORDS})|^(?:{_WHOLE})$")
 """Names of parameters whose value is a secret, held against the name in small letters without its punctuation."""
-_TAIL: Final = re.compile(r"(?:key|pin|otp|pw|sid|sig)$")
+_TAIL: Final = re.compile(r"(?:key|otp|pw)$")
 _PUNCTUATION: Final = re.compile(r"[^a-z0-9]")
 _PARAMETER: Final = re.compile(r"(?<![^?&;#/\s])([^?&;#=/\s]++)=([^&;#\s]*+)")
 _USERINFO: Final = re.compile(r"(//)([^/?#@\s]*(?:@[^/?#@\s]*)*)@")
