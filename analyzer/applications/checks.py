@@ -7,7 +7,7 @@ Must not know: any check or protocol by name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -145,17 +145,13 @@ class _Subject:
         return np.maximum(codes, 0), codes >= 0
 
 
-@dataclass
-class _View:
+class _View(ABC):
     """What expressions are evaluated in."""
 
-    subject: _Subject
-    flow: Array
-    """The connection of each row, rising."""
-
-    def __post_init__(self) -> None:
-        """Begin with nothing looked up."""
-        self.size = len(self.flow)
+    def __init__(self, subject: _Subject, flow: Array) -> None:
+        """Begin with nothing looked up; `flow` is the connection of each row, rising."""
+        self.subject, self.flow = subject, flow
+        self.size = len(flow)
         self._answers: dict[str, Answer] = {}
 
     def name(self, name: str) -> Answer:
@@ -164,12 +160,13 @@ class _View:
             self._answers[name] = self._look_up(name)
         return self._answers[name]
 
+    @abstractmethod
     def _look_up(self, name: str) -> Answer:
-        raise NotImplementedError(name)
+        """Return values and known of a fact."""
 
+    @abstractmethod
     def cite(self, place: str, rows: Array) -> list[int]:
         """Return the frames of a place at some rows, -1 where it has none."""
-        raise NotImplementedError(place)
 
     def field(self, record: str, name: str) -> Answer:
         """Refuse: what was said has no candidates."""
