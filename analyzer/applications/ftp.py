@@ -33,7 +33,7 @@ __all__ = ["link", "read"]
 MOST: Final = 10_000
 """Commands of a dialogue that are kept."""
 _READY_SOON, _PROCEED, _CLOSING = 120, 234, 421
-_FIRST_FINAL = 200
+_FIRST_MARK, _FIRST_FINAL = 100, 200
 _PATIENCE: Final = 1_000_000_000
 """Ns that a reply may still have been under way when the capture ended."""
 _REACH: Final = 16
@@ -72,6 +72,7 @@ class _Control:
         self.line_torn = self.reply_torn = not setting.whole
         """Whether the next line may begin in the middle of one."""
         self.greeted = not setting.whole
+        self.patience = ftp_replies.PATIENCE
         self.banner = b""
         self.lost = setting.one_sided
         """Whether replies may have been missed since the last one."""
@@ -82,6 +83,8 @@ class _Control:
         """The first frame of clear bytes between AUTH and its reply."""
         self.encrypted = False
         """Whether the client's next bytes are TLS."""
+        self.cleared = False
+        """Whether TLS has just ended, and clear bytes follow."""
         self.finished = False
 
     def run(self) -> Dialogue:
@@ -90,7 +93,7 @@ class _Control:
                 self._next_line()
             if self.reply is None and not self.finished and (self.agreed is None or self.line is None):
                 self._next_reply()
-            if self.finished or (self.line is None and self.reply is None and not self._release()):
+            if self.line is None and self.reply is None and not self._goes_on():
                 break
             if self.reply is not None and (self.line is None or self.reply_order < self.line_order):
                 reply, self.reply = self.reply, None
@@ -106,9 +109,12 @@ class _Control:
         """Return whether what the client sent next may be TLS or not, as the server is about to say."""
         return bool(self.pending) and self.pending[-1].command.known.name == "AUTH" and not self.pending[-1].unsure
 
-    def _release(self) -> bool:
-        """Stop waiting for an answer to AUTH that was not captured."""
-        if not self._waits_for_auth():
+    def _goes_on(self) -> bool:
+        """Return whether more is to come though nothing is at hand: clear bytes behind TLS, or behind an AUTH without an answer."""
+        if self.cleared:
+            self.cleared = False
+            return True
+        if self.finished or not self._waits_for_auth():
             return False
         self.pending[-1].unsure = True
         return True
@@ -133,7 +139,7 @@ class _Control:
     def _next_reply(self) -> None:
         server = self.server
         before = self.line_order if self.line is not None else None
-        while (reply := ftp_replies.read(server, before)) is None and server.gap:
+        while (reply := ftp_replies.read(server, before, self.patience)) is None and server.gap:
             server.jump()
             # A greeting that begins in a gap is not known to be missing.
             self.reply_torn = self.lost = self.greeted = True
@@ -147,6 +153,7 @@ class _Control:
             self._begin_tls()
         else:
             self.reply_order = max(self.reply_order, reply.order)
+            self.patience >>= reply.end_odd
             self.reply = reply
 
     # The client
@@ -234,7 +241,7 @@ class _Control:
             self.facts["service_closing"], self.places["service_closing"] = True, reply.first.frame
         if self.lost:
             self._skip_answered()
-        if reply.code < _FIRST_FINAL:
+        if _FIRST_MARK <= reply.code < _FIRST_FINAL:
             self._mark(reply, reply.code)
         else:
             self._answer(reply, reply.code)
@@ -360,8 +367,9 @@ class _Control:
         self.encrypted = False
         self.pending.clear()
         ended = [_skip_records(reader) for reader in (self.client, self.server)]
-        self.finished = not all(ended)
-        if not self.finished:
+        self.cleared = all(ended)
+        self.finished = not self.cleared
+        if self.cleared:
             spot = self.client.spot() or self.server.spot()
             self.facts["tls_cleared"], self.places["tls_cleared"] = True, spot.frame if spot else None
             self.session.clear_again()

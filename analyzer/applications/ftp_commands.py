@@ -84,7 +84,7 @@ def parse(line: bytes) -> Command:
         line = _TELNET.sub(lambda match: _IAC if match[0] == _ESCAPED else b"", line)
     match = _WORDS.match(line)
     word, argument = match.groups() if match else (line, b"")
-    verb = word.decode("latin-1").upper()
+    verb = word.upper().decode("latin-1")
     known = table()
     return Command(verb, known.commands.get(verb, known.other), argument, telnet, inside)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _CODE: Final = re.compile(rb"([0-9]{3})(?![0-9])")
 _LOWEST, _HIGHEST = 100, 699
 """Replies are 1yz to 5yz (RFC 959 4.2.1), and 6yz when they are protected (RFC 2228 7)."""
-_PATIENCE: Final = 200
+PATIENCE: Final = 200
 """Lines that the right end of a reply may come behind what could be a wrong one."""
 
 
@@ -46,8 +46,12 @@ class Reply:
         return self.last.frame
 
 
-def read(server: Reader, before: int | None) -> Reply | None:
-    """Return the next reply; None at a gap and at the end. `before` is the frame of the client's next line, if one is known."""
+def read(server: Reader, before: int | None, patience: int = PATIENCE) -> Reply | None:
+    """Return the next reply; None at a gap and at the end.
+
+    `before` is the frame of the client's next line, if one is known; `patience` is how many lines are looked at behind a line that may end
+    a reply wrongly. They are read again if it did, so whoever reads many replies lowers it with each that did.
+    """
     line = server.line()
     if line is None:
         return None
@@ -59,10 +63,10 @@ def read(server: Reader, before: int | None) -> Reply | None:
     malformed = mark not in {b" ", b"-", b""} or not _LOWEST <= code <= _HIGHEST
     if mark != b"-" or not line.whole:
         return Reply(code, line.data[4:], line.first, line.last, line.start, line.stop, 1, malformed, whole=line.whole)
-    return _several(server, line, code, malformed=malformed, before=before)
+    return _several(server, line, code, malformed=malformed, before=before, patience=patience)
 
 
-def _several(server: Reader, first: Line, code: int, *, malformed: bool, before: int | None) -> Reply:
+def _several(server: Reader, first: Line, code: int, *, malformed: bool, before: int | None, patience: int) -> Reply:  # noqa: PLR0913
     """Read on to the line that ends the reply that `first` begins, or to where it must have ended."""
     begins = first.data[:3]
     last, lines = first, 1
@@ -76,7 +80,7 @@ def _several(server: Reader, first: Line, code: int, *, malformed: bool, before:
             return _ended(first, line, code, lines, malformed=malformed)
         if wrong is None and _is_end(line.data):
             wrong = (line, lines)
-        elif wrong is not None and lines - wrong[1] > _PATIENCE:
+        elif wrong is not None and lines - wrong[1] > patience:
             break
     if wrong is not None:
         server.at = wrong[0].stop
