@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from analyzer.applications import assembly, checks, ground
+from analyzer.applications import assembly, channels, checks, ground
 from analyzer.applications.dialogue import Dialogue, Setting
 from analyzer.applications.recognise import UNKNOWN, Recogniser, skip_proxy
 from analyzer.rules.protocols import services
-from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -88,7 +87,7 @@ def read(
     hearing = _Hearing(rules, Recogniser(rules.protocols), secrets)
     _hear_all(hearing, connections, captures, opening, streams, known)
     _complete(hearing, known, streams)
-    linked = _link(hearing, connections)
+    linked = _link(hearing, connections, opening, streams, known)
     owners = connections.flows["capture"].to_numpy()
     return Dialogues(hearing.heard, hearing.dialogues, known, checks.run(rules, known, hearing.dialogues, owners), linked)
 
@@ -103,14 +102,14 @@ def _hear_all(
     columns = [flows[name].astype(object).to_numpy()[spoken].tolist() for name in ("client_ip", "server_ip")]
     columns += [flows[name].to_numpy()[spoken].tolist() for name in ("client_port", "server_port", "capture", "capture_end")]
     by_port = known.facts["service_by_port"][0][spoken].tolist()
-    whole, one_sided = opening.whole[spoken].tolist(), opening.one_sided[spoken].tolist()
-    for flow, client_ip, server_ip, client_port, server_port, capture, end, port, all_there, half in zip(
-        spoken.tolist(), *columns, by_port, whole, one_sided, strict=True
+    columns += [column[spoken].tolist() for column in (opening.whole, opening.one_sided, opening.opened_at)]
+    for flow, client_ip, server_ip, client_port, server_port, capture, end, all_there, half, begun, port in zip(
+        spoken.tolist(), *columns, by_port, strict=True
     ):
         payloads = captures[capture].payloads
         if payloads is None:
             continue
-        setting = Setting(hearing.secrets, all_there, client_ip, server_ip, client_port, server_port, half, end)
+        setting = Setting(hearing.secrets, all_there, client_ip, server_ip, client_port, server_port, half, end, opened_at=begun)
         opened = streams.reader(2 * flow, payloads.read), streams.reader(2 * flow + 1, payloads.read)
         _hear(hearing, flow, opened, setting, words[port])
 
@@ -204,7 +203,28 @@ def _complete_tls(hearing: _Hearing, known: Ground, count: int) -> None:
     known.places["tls"] = frame
 
 
-def _link(hearing: _Hearing, connections: Connections) -> dict[int, int]:
-    """Let the protocols that open further connections find them; return connection to the one that announced it."""
-    del connections
-    return {flow: NO_TIME for flow in () if hearing}
+def _link(hearing: _Hearing, connections: Connections, opening: Opening, streams: Streams, known: Ground) -> dict[int, int]:
+    """Let the protocols that announce further connections find them; return connection to the one that announced it."""
+    readers = dict.fromkeys(protocol.reader for protocol in hearing.rules.protocols.values() if protocol.reader)
+    links = [_module(name).link for name in readers if hasattr(_module(name), "link")]
+    if not links or not any(dialogue.channels for dialogue in hearing.dialogues.values()):
+        return {}
+    table = connections.flows
+    flows = channels.Flows(
+        capture=table["capture"].to_numpy(),
+        client_ip=table["client_ip"].astype(object).tolist(),
+        client_port=table["client_port"].to_numpy(),
+        server_ip=table["server_ip"].astype(object).tolist(),
+        server_port=table["server_port"].to_numpy(),
+        first_frame=table["first_frame"].to_numpy(),
+        last_frame=table["last_frame"].to_numpy(),
+        verdict=opening.verdict,
+        client_bytes=streams.size[0::2],
+        server_bytes=streams.size[1::2],
+        reset=ground.reset(streams),
+        encrypted=known.facts["encrypted_by"][0] > 0,
+    )
+    linked: dict[int, int] = {}
+    for link in links:
+        linked |= link(hearing.dialogues, flows)
+    return linked

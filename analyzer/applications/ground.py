@@ -16,7 +16,7 @@ from analyzer.rules.protocols import ANY, services
 from analyzer.tables import NO_TIME, SYN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from analyzer.applications.assembly import Streams
     from analyzer.flows import Connections
@@ -53,6 +53,8 @@ class Opening:
     """bool."""
     opened_at: Array
     """int64, ns, NO_TIME where not known."""
+    verdict: Sequence[str]
+    """How each was opened, by the names of rules/opening.toml."""
 
 
 def lay(connections: Connections, streams: Streams, opening: Opening, protocols: Mapping[str, Protocol]) -> Ground:
