@@ -7,7 +7,7 @@ Must not know: any stage's inner workings, any output format.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from analyzer.tables import ACCOUNTS, Column, Table
 
@@ -37,6 +37,16 @@ class Note:
     """The frame it is about, when it is about one."""
 
 
+class Payloads(Protocol):
+    """Captured payload bytes, by address."""
+
+    def read(self, address: int, length: int) -> bytes:
+        """Return the `length` bytes at `address`; fewer when they cannot be read any more."""
+
+    def close(self) -> None:
+        """Let everything go that reading needs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Capture:
     """One capture file as a reader found it."""
@@ -64,6 +74,8 @@ class Capture:
     """Time of the first frame, ns since the epoch; None when there is none."""
     end_time: int | None = None
     """Latest time of any frame, ns since the epoch: how long the capture went on."""
+    payloads: Payloads | None = None
+    """Where `payload_start` leads; None when there is no payload to be had."""
     stats: dict[str, Any] = field(default_factory=dict)
     """What -v prints: tshark's version and argument list, seconds."""
 

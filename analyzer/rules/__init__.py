@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.errors import RuleError, UsageError
 from analyzer.rules import finding as findings_
-from analyzer.rules import opening, source
+from analyzer.rules import opening, protocols, source
 from analyzer.rules.finding import Example, Finding
 from analyzer.rules.lint import lint
 from analyzer.rules.machine import Machine, Verdict
@@ -25,9 +25,12 @@ from analyzer.rules.machine import Machine, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from analyzer.rules.protocols import Protocol
+
 __all__ = ["Example", "Finding", "Machine", "RuleSet", "Verdict", "load"]
 
-_FAMILIES = ("handshake", "smtp", "ftp", "http")
+_OPENING = "handshake"
+"""The family of findings about openings, and about what all dialogues have in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class RuleSet:
     """Every finding by id, sorted; disabled ones are not here."""
     reported: frozenset[str]
     """Ids that `select` and `ignore` leave in the report."""
+    protocols: Mapping[str, Protocol]
+    """What dialogues are recognised by and what rules may ask of them, by id; `any` is what all have in common."""
     digest: str
     """SHA-256 over the rule files' bytes, first sixteen hex digits."""
 
@@ -61,7 +66,8 @@ def load(
     schemas and the lint too. Raises `RuleError` for a bad file and `UsageError` for an id that does not exist.
     """
     home = source.shipped()
-    files = _files(home)
+    spoken = protocols.load(home, check=check)
+    files = _files(home, spoken)
     document = source.read(home / "opening.toml")
     if check:
         source.check(document, "opening", home / "opening.toml")
@@ -79,13 +85,13 @@ def load(
             source.check(entry, "finding", path)
     path = layers[-1].path if layers else home / "opening.toml"
     machine = opening.build(document, path)
-    registry = _registry(known, machine)
+    registry = _registry(known, machine, spoken)
     faults = lint(machine, registry, path) if check or layers else []
     if faults:
         raise RuleError("\n".join(faults))
     _refuse_unknown({*disabled, *severities}, registry, RuleError, f"{path}: ")
     registry = {id_: replace(entry, severity=severities.get(id_, entry.severity)) for id_, entry in registry.items() if id_ not in disabled}
-    return RuleSet(machine, registry, _reported(registry, select, ignore), _digest(home, extra))
+    return RuleSet(machine, registry, _reported(registry, select, ignore), spoken, _digest(home, files, extra))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +101,8 @@ class _Layer:
     changes: dict[str, Any]
 
 
-def _files(home: Path) -> list[Path]:
-    return sorted(path for family in _FAMILIES for path in (home / family).glob("*.toml"))
+def _files(home: Path, spoken: Mapping[str, Protocol]) -> list[Path]:
+    return sorted(path for family in (_OPENING, *spoken) for path in (home / family).glob("*.toml"))
 
 
 def _layer(folder: Path) -> _Layer:
@@ -139,11 +145,11 @@ def _merge(document: dict[str, Any], changes: dict[str, Any], path: Path) -> dic
     return merged
 
 
-def _registry(documents: Mapping[Path, dict[str, Any]], machine: Machine) -> dict[str, Finding]:
+def _registry(documents: Mapping[Path, dict[str, Any]], machine: Machine, spoken: Mapping[str, Protocol]) -> dict[str, Finding]:
     """Return the findings by id; a file of the same id in a later layer replaces the earlier one."""
     found: dict[str, Finding] = {}
     for path, document in documents.items():
-        entry = findings_.build(document, path, machine)
+        entry = findings_.build(document, path, machine, spoken)
         if entry.id != path.stem:
             message = f"{path}: id: {entry.id} must be the file's name"
             raise RuleError(message)
@@ -175,8 +181,8 @@ def _expand(registry: Mapping[str, Finding], patterns: Sequence[str]) -> frozens
     return frozenset(found)
 
 
-def _digest(home: Path, extra: Sequence[str | Path]) -> str:
+def _digest(home: Path, files: Sequence[Path], extra: Sequence[str | Path]) -> str:
     total = hashlib.sha256()
-    for path in [home / "opening.toml", *_files(home), *(path for folder in extra for path in sorted(Path(folder).rglob("*.toml")))]:
+    for path in [home / "opening.toml", *sorted((home / "protocols").glob("*.toml")), *files, *(path for folder in extra for path in sorted(Path(folder).rglob("*.toml")))]:
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The `[check]` table of a finding file: a condition over one segment, one connection or the connections of a job.
+"""The `[check]` table of a finding file: a condition over a segment, a connection, the connections of a job, a dialogue or an exchange.
 
 Promises: a `Check` is complete and frozen, every expression parsed and its kind checked; a fault names file and key.
 Must not know: how a check is run.
@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.errors import RuleError
 from analyzer.language import ExpressionError, Scope, check, parse
-from analyzer.rules import vocabulary
+from analyzer.rules import protocols, vocabulary
 from analyzer.rules.machine import CONNECTION, INTRINSIC_CLASSES, REUSE, SEGMENT, SIDES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from analyzer.language import Node
     from analyzer.rules.machine import Machine
+    from analyzer.rules.protocols import Protocol
 
 EVERY: Final = "any"
 """In `see`, stands for every class of segments with readable flags, or for both sides."""
+SPOKEN: Final = ("dialogue", "exchange")
+"""Scopes of checks about what the endpoints said: of a whole connection, of a request and its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Check:
     """When a finding is there, without any row saying so."""
 
     scope: str
-    """segment, connection or job."""
+    """segment, connection, job, dialogue or exchange."""
     see: frozenset[tuple[bool, str]]
     """Of a segment check: (sent by the client, segment class)."""
     rows: frozenset[str]
@@ -37,11 +40,13 @@ class Check:
     when: Node
     say: tuple[tuple[str, Node], ...]
     cite: tuple[str, ...]
-    """Of a connection check: places or records whose frames are evidence."""
+    """Of a connection check: places or records whose frames are evidence; of one about what was said, places."""
     over: str
     """Of a job check: how connections are grouped."""
     of: Node | None
     """Of a job check: which connections count."""
+    protocol: str = ""
+    """Of a check about what was said: the protocol it is about, or `any`."""
 
 
 def scope_of(machine: Machine, scope: str) -> Scope:
@@ -57,12 +62,23 @@ def scope_of(machine: Machine, scope: str) -> Scope:
     return machine.scope(of="end")
 
 
-def _kinds(facts: dict[str, vocabulary.Fact]) -> dict[str, str]:
+def spoken_scope(scope: str, protocol: Protocol, services: tuple[str, ...]) -> Scope:
+    """Return what the expressions of a check about what was said may name; an exchange knows its dialogue's facts too."""
+    names = _kinds(protocol.dialogue) | (_kinds(protocol.exchange) if scope == "exchange" else {})
+    return Scope(names, {}, {**protocol.enums, "service": services})
+
+
+def _kinds(facts: Mapping[str, vocabulary.Fact]) -> dict[str, str]:
     return {name: fact.kind for name, fact in facts.items()}
 
 
-def build(entry: dict[str, Any], machine: Machine, where: str) -> Check:
-    """Return the check that `entry`, which passed its schema, describes. Raises `RuleError`."""
+def build(entry: dict[str, Any], machine: Machine, known: Mapping[str, Protocol], family: str, where: str) -> Check:
+    """Return the check that `entry`, which passed its schema, describes. Raises `RuleError`.
+
+    `known` are the protocols, `family` is the folder the file lies in: of a protocol, if it is called like one.
+    """
+    if entry["scope"] in SPOKEN:
+        return _build_spoken(entry, known, family, where)
     scope = scope_of(machine, entry["scope"])
     see, rows = _see(entry.get("see", ()), machine, where)
     _refuse_strangers(entry.get("cite", ()), {*vocabulary.PLACES, *machine.records}, f"{where}: check.cite")
@@ -75,6 +91,25 @@ def build(entry: dict[str, Any], machine: Machine, where: str) -> Check:
         cite=tuple(entry.get("cite", ())),
         over=entry.get("over", ""),
         of=_condition(entry["of"], scope_of(machine, "job of"), f"{where}: check.of") if "of" in entry else None,
+    )
+
+
+def _build_spoken(entry: dict[str, Any], known: Mapping[str, Protocol], family: str, where: str) -> Check:
+    about = entry.get("protocol", family if family in known else protocols.ANY)
+    _refuse_strangers([about], known, f"{where}: check.protocol")
+    scope = spoken_scope(entry["scope"], known[about], protocols.services(known))
+    places = {*known[about].dialogue_places, *(known[about].exchange_places if entry["scope"] == "exchange" else ())}
+    _refuse_strangers(entry.get("cite", ()), places, f"{where}: check.cite")
+    return Check(
+        scope=entry["scope"],
+        see=frozenset(),
+        rows=frozenset(),
+        when=_condition(entry["when"], scope, f"{where}: check.when"),
+        say=tuple((name, _checked(text, scope, f"{where}: check.say.{name}", None)) for name, text in entry.get("say", {}).items()),
+        cite=tuple(entry.get("cite", ())),
+        over="",
+        of=None,
+        protocol=about,
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from analyzer.model import Severity
     from analyzer.rules.check import Check
     from analyzer.rules.machine import Machine
+    from analyzer.rules.protocols import Protocol
 
 _PLACE: Final = re.compile(r"\{([a-z_]+)\}")
 
@@ -48,7 +49,7 @@ class Finding:
     """Tool name to what that tool calls it."""
     examples: tuple[Example, ...]
     family: str
-    """The folder the file lies in: handshake, smtp, ftp or http."""
+    """The folder the file lies in: handshake, or a protocol's."""
     path: str
     check: Check | None = None
     """When it is there; None when the machine says so."""
@@ -63,8 +64,9 @@ class Finding:
         return _PLACE.sub(lambda match: str(numbers.get(match.group(1), "?")), self.message)
 
 
-def build(document: dict[str, Any], path: Path, machine: Machine) -> Finding:
+def build(document: dict[str, Any], path: Path, machine: Machine, known: Mapping[str, Protocol]) -> Finding:
     """Return the finding that `document`, which passed its schema, describes. Raises `RuleError` for a bad check."""
+    family = path.parent.name
     return Finding(
         id=document["id"],
         severity=document["severity"],
@@ -75,7 +77,7 @@ def build(document: dict[str, Any], path: Path, machine: Machine) -> Finding:
         causes=tuple(document.get("causes", ())),
         peers=dict(document.get("peers", {})),
         examples=tuple(Example(entry["fires"], entry["segments"], entry.get("note", "")) for entry in document.get("example", ())),
-        family=path.parent.name,
+        family=family,
         path=str(path),
-        check=check.build(document["check"], machine, str(path)) if "check" in document else None,
+        check=check.build(document["check"], machine, known, family, str(path)) if "check" in document else None,
     )

@@ -1,0 +1,155 @@
+"""rules/protocols/*.toml to frozen `Protocol`s: how dialogues are recognised, what rules may ask of them, what transactions hold.
+
+`any.toml` declares what every dialogue has; each other file describes a protocol. A fact is declared once, here; the module of
+`analyzer.applications` that reads the protocol fills it in.
+
+Promises: every kind a fact has is known, every name is declared once for a protocol; a fault names file and key.
+Must not know: how a dialogue is read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from analyzer.errors import RuleError
+from analyzer.rules import source
+from analyzer.rules.vocabulary import Fact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+ANY: Final = "any"
+"""The file of what every dialogue has."""
+PREDEFINED: Final = ("none", "unknown")
+"""Words of the enumeration `service` that are no protocol: nothing was said; what was said fits nothing."""
+SIGN_BYTES: Final = 512
+"""How many of a direction's first bytes a sign is held against."""
+_KINDS: Final = ("int", "flag", "time", "seq")
+_SIDES: Final = ("client", "server")
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What a direction's first bytes look like when a protocol is spoken."""
+
+    by: str
+    """client or server."""
+    pattern: re.Pattern[bytes]
+    sure: bool
+    """Whether it decides alone; else the other direction or the port has to agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """One protocol, or what all have in common."""
+
+    id: str
+    title: str
+    ports: tuple[int, ...]
+    """Server ports it is spoken on in the clear."""
+    tls_ports: tuple[int, ...]
+    """Server ports it is spoken on inside TLS."""
+    tls_name: str
+    """What it is called there, as https."""
+    speaks_first: str
+    """client, server, or none when it does not matter."""
+    reader: str
+    """Module of `analyzer.applications` that reads it; empty when it is only recognised."""
+    signs: tuple[Sign, ...]
+    enums: Mapping[str, tuple[str, ...]]
+    dialogue: Mapping[str, Fact]
+    dialogue_places: Mapping[str, str]
+    exchange: Mapping[str, Fact]
+    exchange_places: Mapping[str, str]
+    transaction: Mapping[str, Fact]
+    """Columns of the transactions table; `kind` is str, int, float, flag or list."""
+    data: Mapping[str, Any]
+    """What else the file holds for its reader: tables of commands and the like."""
+
+    def facts(self, scope: str) -> Mapping[str, Fact]:
+        """Return what a check of `scope` (dialogue or exchange) may ask."""
+        return self.dialogue if scope == "dialogue" else self.exchange
+
+    def places(self, scope: str) -> Mapping[str, str]:
+        """Return what a check of `scope` may cite."""
+        return self.dialogue_places if scope == "dialogue" else self.exchange_places
+
+
+def load(home: Path, *, check: bool = False) -> dict[str, Protocol]:
+    """Return the protocols under `home`/protocols by id, `any` first. Raises `RuleError`; with `check` holds them against the schema."""
+    folder = home / "protocols"
+    documents = {path: source.read(path) for path in sorted(folder.glob("*.toml"))}
+    if check:
+        for path, document in documents.items():
+            source.check(document, "protocol", path)
+    common = source.read(folder / f"{ANY}.toml")
+    found = {document["id"]: _build(document, common, path) for path, document in documents.items()}
+    return {ANY: found[ANY], **found}
+
+
+def services(protocols: Mapping[str, Protocol]) -> tuple[str, ...]:
+    """Return the words of the enumeration `service`: those that are no protocol, the protocols, what they are called inside TLS."""
+    own = [id_ for id_ in protocols if id_ != ANY]
+    return (*PREDEFINED, *own, *(one.tls_name for one in protocols.values() if one.tls_name))
+
+
+def _build(document: dict[str, Any], common: dict[str, Any], path: Path) -> Protocol:
+    if document["id"] != path.stem:
+        message = f"{path}: id: {document['id']} must be the file's name"
+        raise RuleError(message)
+    shared = common if document is not common and document["id"] != ANY else {}
+    enums = {name: tuple(words) for part in (shared, document) for name, words in part.get("enums", {}).items()}
+    facts = {
+        section: {
+            name: _fact(entry, f"{path}: {section}.{name}", _KINDS + ("service", *enums))
+            for part in (shared, document)
+            for name, entry in part.get(section, {}).items()
+        }
+        for section in ("dialogue", "exchange")
+    }
+    _refuse_doubles(document, shared, path)
+    return Protocol(
+        id=document["id"],
+        title=document["title"],
+        ports=tuple(document.get("ports", ())),
+        tls_ports=tuple(document.get("tls_ports", ())),
+        tls_name=document.get("tls_name", ""),
+        speaks_first=document.get("speaks_first", "none"),
+        reader=document.get("reader", ""),
+        signs=tuple(_sign(entry, f"{path}: sign {number}") for number, entry in enumerate(document.get("sign", ()), 1)),
+        enums=enums,
+        dialogue=facts["dialogue"],
+        dialogue_places=shared.get("dialogue_places", {}) | document.get("dialogue_places", {}),
+        exchange=facts["exchange"],
+        exchange_places=shared.get("exchange_places", {}) | document.get("exchange_places", {}),
+        transaction={name: Fact(entry["dtype"], entry["meaning"], entry.get("unit", "")) for name, entry in document.get("transaction", {}).items()},
+        data=document.get("data", {}),
+    )
+
+
+def _fact(entry: dict[str, Any], where: str, kinds: tuple[str, ...]) -> Fact:
+    if entry["kind"] not in kinds:
+        message = f"{where}: kind: {entry['kind']} is none of {', '.join(kinds)}"
+        raise RuleError(message)
+    return Fact(entry["kind"], entry["meaning"], entry.get("unit", ""))
+
+
+def _refuse_doubles(document: dict[str, Any], shared: dict[str, Any], path: Path) -> None:
+    for section in ("enums", "dialogue", "exchange", "dialogue_places", "exchange_places"):
+        twice = sorted(set(document.get(section, {})) & set(shared.get(section, {})))
+        if twice:
+            message = f"{path}: {section}.{twice[0]}: every dialogue has it already"
+            raise RuleError(message)
+
+
+def _sign(entry: dict[str, Any], where: str) -> Sign:
+    try:
+        # A pattern is about bytes, and says what it means in ASCII.
+        pattern = re.compile(entry["match"].encode("ascii"), re.DOTALL)
+    except (re.error, UnicodeEncodeError) as error:
+        message = f"{where}: match: {error}"
+        raise RuleError(message) from None
+    return Sign(entry["by"], pattern, entry["strength"] == "sure")
