@@ -103,8 +103,8 @@ def _hello(session: Session, line: Line, command: Command) -> None:
     if reply is not None and reply.positive:
         session.settle()
         state.close_mail()
-        state.greeted = True
-        state.offered = {} if command.verb == "helo" else None if reply.holed else parse_offer(reply.lines)
+        state.hear_offer({} if command.verb == "helo" else None if reply.holed else parse_offer(reply.lines), reply.last)
+        session.early_offered = session.early_offered or state.offers_early()
         session.offered_first = state.offered if session.offered_first is None else session.offered_first
 
 
@@ -177,16 +177,14 @@ def _content(session: Session) -> None:
     reply = replies[-1] if replies else None
     spots = (content.first, content.last)
     size = None if content.holed else content.size
-    message = session.message
     session.exchange(
         smtp_commands.Command("content", b""),
         spots,
         reply,
         content_size=size,
-        declared_size=message.declared if message is not None else None,
         end_strict=content.ended == "strict" if content.ended in {"strict", "lax"} else None,
     )
-    message = message or session.begin_message_at(content.start, content.first)
+    message = session.message or session.begin_message_at(content.start, content.first)
     message.size, message.holed = content.size, message.holed or content.holed
     message.complete = content.ended in {"strict", "lax"} and not message.holed and reply is not None
     _deliver(session, message, replies, content.last)

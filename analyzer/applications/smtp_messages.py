@@ -57,6 +57,7 @@ class Message:
     recipients: list[str] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
     """What RCPT was answered with, -1 for a reply that was not captured."""
+    named: int = 0
     accepted: int = 0
     refused: int = 0
     verb: str = ""
@@ -77,6 +78,7 @@ class Message:
     def add_recipient(self, path: str | None, reply: Reply | None) -> None:
         """Take note of a RCPT and its reply."""
         code = reply.code if reply is not None else None
+        self.named += 1
         if len(self.recipients) < MAX_RECIPIENTS:
             self.recipients.append(path or "")
             self.codes.append(-1 if code is None else code)
@@ -119,13 +121,14 @@ class Message:
             "last_frame": max(last.frame, self.first.frame),
             "request": decode(veil.conceal(self.line), MAX_REPLY) if self.line else None,
             "code": reply.code if reply is not None else None,
-            "reply": decode(veil.conceal(reply.text), MAX_REPLY) if reply is not None else None,
+            "reply": decode(veil.conceal(reply.text.strip()), MAX_REPLY) if reply is not None else None,
             "latency_ms": wait / 1e6 if timed and wait is not None and wait >= 0 else None,
             "request_bytes": max(self.stop - self.start, 0),
             "response_bytes": self.response_bytes,
             "complete": self.complete,
             **context,
             "mail_from": self.sender,
+            "declared_size": self.declared,
             "rcpt_to": tuple(self.recipients),
             "rcpt_codes": tuple(self.codes),
             "recipients_accepted": self.accepted,

@@ -162,24 +162,13 @@ class Replies:
     def _read(self) -> Reply | None:
         if self.tls is not None:
             return None
-        after_gap = False
-        while (line := self._line()) is None:
-            if self.tls is not None or not self.reader.jump():
-                self.gap_behind |= after_gap
-                return None
-            after_gap = True
+        line, after_gap = self._next()
         if after_gap:
-            line = self._synchronise(line)
-        if line is None:
-            self.gap_behind = True
-            return None
-        return self._gather(line, after_gap=after_gap)
-
-    def _synchronise(self, line: Line | None) -> Line | None:
-        """Return the first line from `line` on that begins with a code: bytes before it are the rest of a line that was lost."""
-        while line is not None and not _LINE.match(line.data):
-            line, _ = self._next()
-        return line
+            # What stands before the first code is the rest of a line that was lost.
+            while line is not None and not _LINE.match(line.data):
+                line, _ = self._next()
+            self.gap_behind |= line is None
+        return None if line is None else self._gather(line, after_gap=after_gap)
 
     def _gather(self, line: Line, *, after_gap: bool) -> Reply:
         """Return the reply that begins with `line`."""

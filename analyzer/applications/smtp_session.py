@@ -91,6 +91,8 @@ class Session:
     first_mail: Spot | None = None
     offered_first: dict[bytes, bytes] | None = None
     """What the first EHLO was offered."""
+    early_offered: bool = False
+    """A client that knows the capabilities may speak before the greeting."""
     unfinished: Spot | None = None
     false_ends: int = 0
     false_end: Spot | None = None
@@ -245,7 +247,7 @@ class Session:
         message, self.message = self.message, None
         if message is None:
             return
-        self.recipients += message.accepted + message.refused
+        self.recipients += message.named
         self.refused += message.refused
         self.delivered += message.settled is not None and message.settled.positive and bool(message.verb)
         if len(self.rows) < MAX_ROWS:
@@ -267,7 +269,9 @@ class Session:
         self.ends.count(line)
         self.ends.commands_crlf += line.end == "crlf"
         self.ends.commands_lf += line.end == "lf"
-        self._measure("answer" if command.verb == "auth" else "command", size, line.first)
+        # An extension may allow longer lines to commands that take its parameters (RFC 5321 4.5.3.1).
+        kind = "answer" if command.verb == "auth" else "envelope" if command.verb in {"mail", "rcpt"} and b"=" in line.data else "command"
+        self._measure(kind, size, line.first)
         if command.verb != "quit":
             if self.greeting is not None and self.greeting.refusing:
                 self.after_refusal = self.after_refusal or line.first

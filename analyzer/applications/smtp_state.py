@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from analyzer.applications.smtp_replies import Reply
     from analyzer.applications.streams import Spot
 
+_EARLY_OFFERS: Final = (b"PIPE_CONNECT", b"PIPECONNECT", b"X_PIPE_CONNECT")
+"""Exim."""
 MAX_EXCHANGES: Final = 10_000
 """Exchanges of a dialogue that are kept."""
 EXPECTED: Final = {
@@ -60,6 +62,10 @@ class State:
     """EHLO, HELO or LHLO was accepted."""
     offered: dict[bytes, bytes] | None = field(default_factory=dict)
     """What the server offered in reply to EHLO; nothing without one."""
+    offered_at: Spot | None = None
+    """The last byte of that reply."""
+    pipelining_before: bool | None = False
+    """Whether PIPELINING was offered until then."""
     mail_open: bool | None = False
     recipients: int | None = 0
     """Of the open transaction: not refused."""
@@ -87,10 +93,14 @@ class State:
         """Return whether the server offered an extension."""
         return None if self.offered is None else keyword in self.offered
 
-    def limit(self) -> int | None:
-        """Return the size of the largest message that the server takes, if it said so (RFC 1870 3)."""
-        value = (self.offered or {}).get(b"SIZE", b"")
-        return int(value) if value.isdigit() and 0 < len(value) <= 20 and int(value) else None  # noqa: PLR2004 - RFC 1870: at most 20 digits
+    def offers_early(self) -> bool:
+        """Return whether a client that knows the capabilities may send EHLO, and more, before the greeting."""
+        return any(keyword in (self.offered or {}) for keyword in _EARLY_OFFERS)
+
+    def hear_offer(self, offered: dict[bytes, bytes] | None, spot: Spot) -> None:
+        """Take note of the reply to an EHLO or HELO that was accepted."""
+        self.greeted = True
+        self.pipelining_before, self.offered, self.offered_at = self.offers(b"PIPELINING"), offered, spot
 
     def unoffered(self, needed: list[str]) -> str | None:
         """Return the first extension of `needed` that was not offered; `none` when all were."""
@@ -105,8 +115,11 @@ class State:
             mail_open = None
         if self.recipient_refusal is not None and precedes(first, self.recipient_refusal):
             recipients = None
+        pipelining = self.offers(b"PIPELINING")
+        if self.offered_at is not None and precedes(first, self.offered_at) and not self.offers_early():
+            pipelining = self.pipelining_before
         return {
-            "pipelining_offered": self.offers(b"PIPELINING"),
+            "pipelining_offered": pipelining,
             "greeted": self.greeted,
             "mail_open": mail_open,
             "recipients": recipients if mail_open is not None else None,

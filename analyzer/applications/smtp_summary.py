@@ -20,8 +20,6 @@ SUBMISSION: Final = 587
 """RFC 6409."""
 SUBMISSIONS: Final = 465
 """RFC 8314: TLS from the first byte."""
-_EARLY_OFFERS: Final = (b"PIPE_CONNECT", b"PIPECONNECT", b"X_PIPE_CONNECT")
-"""Exim: a client that knows the capabilities may send EHLO before the greeting."""
 _NAME: Final = re.compile(rb"[A-Za-z0-9._\[\]:-]{1,100}")
 _KINDS: Final = {"helo": "SMTP", "ehlo": "ESMTP", "lhlo": "LMTP"}
 _LOGGED_IN: Final = 235
@@ -48,14 +46,13 @@ def _common(session: Session) -> dict[str, Fact]:
     early: bool | None = True if session.early is not None else None
     if early is None and greeting is not None and not session.setting.one_sided:
         early = False
-    offered = session.offered_first or {}
     return {
         "greeting_code": code,
         "greeting_expected": None if greeting is None or greeting.holed else code in GREETINGS,
         "greeting_refusal": None if greeting is None else greeting.refusing,
         "greeting_delayed": None if greeting is None else False,
         "early": early,
-        "early_excused": any(keyword in offered for keyword in _EARLY_OFFERS) if early else None,
+        "early_excused": session.early_offered if early else None,
         "tls_missing": session.tls_missing,
         "clear_after_refusal": session.clear_again is not None,
     }
