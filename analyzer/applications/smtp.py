@@ -185,6 +185,7 @@ def _content(session: Session) -> None:
         end_strict=content.ended == "strict" if content.ended in {"strict", "lax"} else None,
     )
     message = session.message or session.begin_message_at(content.start, content.first)
+    message.verb = message.verb or "DATA"
     message.size, message.holed = content.size, message.holed or content.holed
     message.complete = content.ended in {"strict", "lax"} and not message.holed and reply is not None
     _deliver(session, message, replies, content.last)

@@ -59,16 +59,20 @@ class Content:
     long: Spot | None = None
 
 
-def read(client: Reader, is_answered: Callable[[Spot], bool], *, lax: bool = False) -> Content:
+def read(client: Reader, is_answered: Callable[[Spot | None], bool], *, lax: bool = False) -> Content:
     r"""Read from where `client` stands to behind the end of data.
 
-    `is_answered(spot)` tells whether the server's next reply was captured before `spot`; `lax` that the client ends its commands with
+    `is_answered(spot)` tells whether the server's next reply was captured before `spot`, or at all; `lax` that the client ends its commands with
     a bare LF, so that \n.\n is its end of data.
     """
     content = Content(client.at, client.spot())
     scan = _Scan(client, content, is_answered, lax)
     while not content.ended and scan.step():
         pass
+    if not content.ended and content.false_ends and not content.holed and is_answered(None):
+        # The server heard an end where there is no strict one: the first that may pass for it.
+        client.at = content.start
+        return read(client, is_answered, lax=True)
     content.stop = client.at
     content.last = client.spot(content.stop - 1) if content.stop > content.start else content.first
     return content
@@ -77,7 +81,7 @@ def read(client: Reader, is_answered: Callable[[Spot], bool], *, lax: bool = Fal
 class _Scan:
     """One pass over a content, a window at a time."""
 
-    def __init__(self, client: Reader, content: Content, is_answered: Callable[[Spot], bool], lax: bool) -> None:  # noqa: FBT001 - private
+    def __init__(self, client: Reader, content: Content, is_answered: Callable[[Spot | None], bool], lax: bool) -> None:  # noqa: FBT001 - private
         self.client, self.content, self.is_answered, self.lax = client, content, is_answered, lax
         self.tail = b"\r\n"
         """Bytes before the window that may begin an end; at first a line end, as behind the DATA line."""
@@ -161,7 +165,7 @@ class _Scan:
         if feeds != pairs or returns != pairs:
             content.bare_lf += feeds - pairs
             content.bare_cr += returns - pairs
-            found = _BARE.search(joined)
+            found = _BARE.search(joined, len(self.before))
             if content.bare is None and found:
                 content.bare = self.client.spot(offset + found.start() - len(self.before))
         self._measure(data, offset)

@@ -59,7 +59,9 @@ _NAMES: Final = {
 }
 _SCRAM_NAME: Final = re.compile(rb"(?:[ny]|p=[^,]*),(?:a=[^,]*)?,n=([^,]*),r=")
 _PASSWORD: Final = re.compile(rb"([^\0]*)\Z", re.DOTALL)
-_BEARER: Final = re.compile(rb"auth=([^\x01]*)\x01")
+_BEARER: Final = re.compile(rb"auth=(?:Bearer +)?([^\x01]*)\x01", re.IGNORECASE)
+_BETWEEN: Final = re.compile(rb"[\0-\x20]+")
+"""What may stand between the parts of something whose form is not known."""
 _ASKS_SECRET: Final = re.compile(rb"pass|secret|pin\b|token", re.IGNORECASE)
 _ASKS_NAME: Final = re.compile(rb"user|name|login", re.IGNORECASE)
 _SHORTEST: Final = 3
@@ -109,12 +111,13 @@ class Login:
             self.secret = self.secret or plain or data
 
     def _add_login(self, plain: bytes | None, data: bytes, prompt: bytes | None) -> None:
+        """Take an answer of LOGIN: name and secret in the order in which the server asks for them, which need not be the usual one."""
         asks_name = prompt is not None and _ASKS_NAME.search(prompt) and not _ASKS_SECRET.search(prompt)
         if asks_name and plain is not None and len(self.sent) == 1:
             self.name = plain
         elif len(self.sent) == 2 and prompt is not None and _ASKS_SECRET.search(prompt) and self.name is None:  # noqa: PLR2004 - the second answer
-            # The prompt says which of the two came first.
-            self.name, self.secret = self.secret, plain or data
+            # The prompt says that the first was the name; one that is no base64 may be anything.
+            self.name, self.secret = decoded(self.sent[0]), plain or data
         else:
             self.secret = plain if plain is not None else data
 
@@ -166,10 +169,12 @@ class Veil:
                 self.secrets[value] = None
 
     def cover_login(self, login: Login) -> None:
-        """Hide what a login sent: as sent, and the secret in it."""
-        self.cover(*login.sent, login.secret)
-        if login.in_clear or login.name is None:
-            self.cover(*(part for sent in login.sent for part in (decoded(sent) or b"").split(b"\0") if part != login.name))
+        """Hide what a login sent: as sent, and the secret in it; where that could not be told apart, every part of it."""
+        secrets = [login.secret]
+        if login.in_clear and login.name is None:
+            secrets += [part for sent in login.sent for part in _BETWEEN.split(decoded(sent) or sent)]
+        self.cover(*login.sent, *secrets)
+        self.cover(*(base64.b64encode(secret).rstrip(b"=") for secret in secrets if secret))
 
     def conceal(self, text: bytes) -> bytes:
         """Return `text` with every secret in it replaced."""

@@ -141,14 +141,16 @@ class Message:
         }
 
 
-def shared(helo: tuple[str, str] | None, banner: str | None, offered: dict[bytes, bytes] | None, login: Login | None) -> dict[str, Cell]:
+def shared(
+    helo: tuple[str, str] | None, banner: bytes | None, offered: dict[bytes, bytes] | None, login: Login | None, veil: Veil
+) -> dict[str, Cell]:
     """Return the columns that all messages after the same greeting share."""
     names = None if offered is None else tuple(decode(b" ".join((key, value)).strip(), 100) for key, value in offered.items())
     return {
-        "banner": banner,
+        "banner": decode(veil.conceal(banner), MAX_REPLY) if banner is not None else None,
         "hello": helo[0] if helo else None,
         "helo": helo[1] if helo else None,
         "capabilities": names or (),
         "auth_mechanism": login.mechanism if login is not None else None,
-        "auth_user": decode(login.name) if login is not None and login.name is not None else None,
+        "auth_user": decode(veil.conceal(login.name)) if login is not None and login.name is not None else None,
     }

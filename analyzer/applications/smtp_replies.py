@@ -144,9 +144,9 @@ class Replies:
 
     def _line(self) -> Line | None:
         """Return the next line; None at a gap, at the end, and where TLS begins."""
-        if self._pushed is not None:
-            line, self._pushed = self._pushed, None
-            return line
+        pushed, self._pushed = self._pushed, None
+        if pushed is not None:
+            return pushed
         line = self.reader.line()
         if line is None:
             return None

@@ -126,13 +126,16 @@ class Session:
     def greet(self) -> None:
         """Take the server's greeting, if the first reply is one."""
         reply, spot = self.replies.peek(), self.client.spot()
-        if reply is not None and (self.setting.whole or (reply.code in GREETINGS and not (spot and precedes(spot, reply.first)))):
-            if reply.after_gap and reply.code not in GREETINGS:
-                return
-            self.greeting = self.replies.take()
+        if reply is None:
+            self.early = spot if self.setting.whole and not self.may_have_replied else None
+            return
+        late = spot is not None and precedes(spot, reply.first)
+        if self.setting.whole and not reply.after_gap:
             self.early = spot if spot is not None and precedes(spot, reply.last) else None
-        elif reply is None and self.setting.whole and not self.may_have_replied:
-            self.early = spot
+        # A server that does not greet answers the client's first command.
+        certain = self.setting.whole and not reply.after_gap and not late
+        if certain or (reply.code in GREETINGS and (self.setting.whole or not late)):
+            self.greeting = self.replies.take()
 
     def answer(self, first: Spot) -> Reply | None:
         """Return the reply to a request that begins at `first`, when the client's next byte is the one behind it."""
@@ -149,9 +152,11 @@ class Session:
         self.adrift = found is None or found.holed
         return found
 
-    def is_answered(self, spot: Spot) -> bool:
-        """Return whether the next reply was captured before `spot`."""
+    def is_answered(self, spot: Spot | None) -> bool:
+        """Return whether the next reply was captured before `spot`; without one, whether there is one or may have been."""
         reply = self.replies.peek()
+        if spot is None:
+            return reply is not None or self.setting.one_sided
         return reply is not None and precedes(reply.last, spot)
 
     def server_begins_tls(self) -> bool:
@@ -254,8 +259,8 @@ class Session:
             self.rows.append(message.row(self._shared(), self.veil))
 
     def _shared(self) -> dict[str, Cell]:
-        banner = None if self.greeting is None else smtp_commands.decode(self.veil.conceal(self.greeting.text), smtp_messages.MAX_REPLY)
-        return smtp_messages.shared(self.hello, banner, self.state.offered, self.login)
+        banner = None if self.greeting is None else self.greeting.text
+        return smtp_messages.shared(self.hello, banner, self.state.offered, self.login, self.veil)
 
     def begin_tls(self, *, agreed: bool | None) -> None:
         """Take note that TLS begins with the client's next byte, or the server's."""

@@ -32,7 +32,7 @@ EXPECTED: Final = {
     "help": frozenset({211, 214, 250}),
     "quit": frozenset({221}),
     "starttls": frozenset({220}),
-    "auth": frozenset({235}),
+    "auth": frozenset({235, 334}),
     "etrn": frozenset({250, 251, 252, 253}),
 }
 """Positive replies to a command (RFC 5321 4.3.2, 3207 4, 4954 4, 3030 2, 1985 5.1); any may be refused with 4yz or 5yz."""

@@ -22,7 +22,7 @@ SUBMISSIONS: Final = 465
 """RFC 8314: TLS from the first byte."""
 _NAME: Final = re.compile(rb"[A-Za-z0-9._\[\]:-]{1,100}")
 _KINDS: Final = {"helo": "SMTP", "ehlo": "ESMTP", "lhlo": "LMTP"}
-_LOGGED_IN: Final = 235
+_REFUSED: Final = 400
 
 
 def conclude(session: Session) -> Dialogue:
@@ -150,7 +150,7 @@ def _login_part(session: Session) -> list[str]:
     text = f"AUTH {login.mechanism} {decode(name, 100)}".rstrip()
     if session.veil.lifted and login.secret:
         text += f" with {decode(login.secret, 100)}"
-    if session.login_code is None or session.login_code == _LOGGED_IN:
+    if session.login_code is None or session.login_code < _REFUSED:
         return [text]
     return [f"{text} {'cancelled' if login.cancelled else 'refused'}"]
 
