@@ -71,7 +71,7 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     connections = flows.group(captures)
     captures = [_lightened(one) for one in captures]
     judged = opening.judge(connections, rules)
-    spoken = _hear(connections, captures, judged, rules, secrets=secrets)
+    spoken = hear(connections, captures, judged, rules, secrets=secrets)
     ids, owners = tabulate.flow_ids(len(judged.verdict)), connections.flows["capture"].to_numpy()
     by_port = tabulate.services_by_port(connections.flows["server_port"].to_numpy()).to_numpy()
     table = tabulate.flows(connections, judged, rules, dialogues.flows(spoken, ids, by_port))
@@ -220,8 +220,8 @@ def _status(one: Capture, *, failing: bool, judged: bool, unsure: bool) -> Statu
     return "clean" if judged else "nothing-checked"
 
 
-def _hear(connections: Connections, captures: Sequence[Capture], judged: opening.Judged, rules: RuleSet, *, secrets: bool) -> Dialogues:
-    """Return what was said; the captures' payloads are let go."""
+def hear(connections: Connections, captures: Sequence[Capture], judged: opening.Judged, rules: RuleSet, *, secrets: bool) -> Dialogues:
+    """Return what was said on connections whose openings were judged; the captures' payloads are let go."""
     views = np.array([view.name for view in rules.machine.views], object)[judged.view]
     outcomes = np.array([verdict.outcome for verdict in rules.verdicts], object)[judged.verdict]
     opened_at = judged.numbers["opened_ns"]

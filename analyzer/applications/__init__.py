@@ -174,7 +174,7 @@ def _complete(hearing: _Hearing, known: Ground, streams: Streams) -> None:
     heard_by = np.array([0, 0, *(_speaker(hearing.rules.protocols.get(word)) for word in words[2:])], np.int8)
     told = said["service"] > 1
     speaker[told] = heard_by[said["service"][told]]
-    known.facts |= {name: (values, None) for name, values in said.items()}
+    known.facts.update({name: (values, None) for name, values in said.items()})
     known.facts["speaks_first"] = (speaker, None)
     for name, flows in (("proxy_header", hearing.proxied), ("overlap_differs", list(hearing.overlaps))):
         marked = np.zeros(count, bool)
