@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from hypothesis.strategies import DrawFn, SearchStrategy
 
+    from analyzer.model import Capture
+
 HANDSHAKE = """\
 > S 100:100(0) win 64240 <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7>
 +0.020 < S. 300:300(0) ack 101 win 65535 <mss 1460>
@@ -414,7 +416,14 @@ def _ends(table: pd.DataFrame) -> list[list[tuple[str, int]]]:
 
 
 def _plain(table: pd.DataFrame, unsure: list[str]) -> list[tuple[object, ...]]:
-    return list(table.drop(columns=unsure, errors="ignore").astype(object).itertuples(index=False, name=None))
+    # Where payloads lie is each reader's own affair.
+    return list(table.drop(columns=[*unsure, "payload_start"], errors="ignore").astype(object).itertuples(index=False, name=None))
+
+
+def _payloads(found: Capture) -> list[bytes]:
+    assert found.payloads is not None
+    places = zip(found.segments["payload_start"].tolist(), found.segments["payload_captured"].tolist(), strict=True)
+    return [found.payloads.read(start, length) if start >= 0 else b"" for start, length in places]
 
 
 def test_the_client_of_rows_is_who_sent_the_syn_or_whom_the_caller_names() -> None:
@@ -566,6 +575,7 @@ def test_reading_one_script_gives_every_column_again(tmp_path: Path, text: str) 
     path.write_bytes(build(parse(text)))
     own, got = capture(parse(text)), read(path)
     assert _plain(got.segments, []) == _plain(own.segments, [])
+    assert _payloads(got) == _payloads(own)
     assert _plain(got.quotes, []) == _plain(own.quotes, [])
     assert (got.option_bytes, got.packets, got.start_time, got.end_time) == (own.option_bytes, own.packets, own.start_time, own.end_time)
 

@@ -13,9 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from analyzer.applications.streams import Reader, Spot
+from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from analyzer.applications.streams import Side
+    from analyzer.rules.protocols import Protocol
 
 Fact = int | bool | str | None
 """A number (times in ns), a truth, or a word of an enumeration; None is unknown."""
@@ -41,6 +45,10 @@ class Setting:
     """When the capture ended, ns since the epoch."""
     nested: Callable[[Reader, Reader, Setting], Dialogue | None] | None = None
     """Recognises and reads what follows in the same streams (a tunnel, an upgrade), from where the readers stand."""
+    opened_at: int = NO_TIME
+    """When the opening was complete, ns since the epoch, NO_TIME when that is not known."""
+    protocol: Protocol | None = None
+    """What rules/protocols declares of the protocol; None in tests that read without rules."""
 
 
 @dataclass(slots=True)
@@ -50,6 +58,27 @@ class Exchange:
     facts: dict[str, Fact] = field(default_factory=dict)
     places: dict[str, int | None] = field(default_factory=dict)
     """Frames by name of place: request, request_end, reply, reply_end, and what the protocol declares."""
+
+
+@dataclass(slots=True)
+class Channel:
+    """A connection that a dialogue announces: one endpoint says where it will listen, the other is to open it."""
+
+    opener: Side
+    """Which end of this dialogue is to open it; the other one listens."""
+    ip: str
+    """Where it listens, as `ipaddress` writes it; empty for the address it has in this dialogue."""
+    port: int
+    frame: int
+    """The frame the announcement is complete with: nobody can open it earlier."""
+    mode: str = ""
+    """The protocol's word for how it was announced."""
+    until: int | None = None
+    """The frame with the last that was said about it; None when nothing was."""
+    exchanges: list[Exchange] = field(default_factory=list)
+    """The exchanges that are about it, in order; the last one is told how it fared."""
+    rows: list[dict[str, Cell]] = field(default_factory=list)
+    """Their rows of the transactions table."""
 
 
 @dataclass(slots=True)
@@ -72,5 +101,7 @@ class Dialogue:
     """Where the first byte of TLS was captured."""
     after: str = ""
     """The protocol spoken after an upgrade or inside a tunnel, if any."""
+    channels: list[Channel] = field(default_factory=list)
+    """Connections it announces, in order; the reader's module has a function `link` that finds them among all connections."""
     dropped: int = 0
     """Transactions beyond the most that are kept."""

@@ -120,6 +120,11 @@ class Buffer:
         self._file.close()
 
     @property
+    def compressed(self) -> bool:
+        """Whether the file holds other bytes than the window shows."""
+        return self._gzip is not None
+
+    @property
     def damage(self) -> str:
         """What is wrong with the compression, once the end is reached; empty when nothing is."""
         return self._gzip.damage if self._gzip else ""

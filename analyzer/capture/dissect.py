@@ -14,12 +14,13 @@ import re
 import signal
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pyshark
 
 from analyzer.capture import fields, isolation
+from analyzer.capture.payloads import Payloads, Spool
 from analyzer.capture.tshark import Tshark, probe
 from analyzer.errors import MachineError
 from analyzer.model import Capture
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["ColumnCapture", "Tshark", "probe", "read"]
 
 BATCH_ROWS: Final = 8192
-"""Rows parsed at a time: about 2 MB."""
+BATCH_BYTES: Final = 1 << 22
+"""Rows parsed at a time: so many, or fewer where the payloads are long, but one at least."""
 _ROOT_WARNING: Final = "Running as user"
 _SHOWN_LETTERS: Final = 300
 _USAGE_STATUS: Final = 1
@@ -65,8 +67,7 @@ class Ending:
 class Batches:
     """Stands where pyshark has its packet parser: a "packet" is a batch of whole rows, as bytes.
 
-    Every batch but the last has `BATCH_ROWS` rows, so that the tables do not depend on how output arrives. `ending`
-    learns of a last row that was not finished, which is dropped.
+    Where a batch ends does not depend on how output arrives. `ending` learns of a last row that was not finished, which is dropped.
     """
 
     def __init__(self, ending: Ending) -> None:
@@ -93,6 +94,14 @@ class Batches:
 
 
 def _cut(data: bytes) -> int:
+    """Return where the first batch in `data` ends, 0 when it is not known yet."""
+    if len(data) >= BATCH_BYTES:
+        within = data.rfind(b"\n", 0, BATCH_BYTES) + 1 or data.find(b"\n") + 1
+        return _cut_rows(data[:within]) or within
+    return _cut_rows(data)
+
+
+def _cut_rows(data: bytes) -> int:
     """Return where the first `BATCH_ROWS` lines of `data` end, 0 when it has fewer."""
     if data.count(b"\n") < BATCH_ROWS:
         return 0
@@ -210,6 +219,8 @@ class Request:
     """How long tshark may take."""
     progress: Callable[[int], None] | None = None
     """Called with the number of frames so far."""
+    spool: Spool = field(default_factory=Spool)
+    """Takes the payloads."""
 
 
 def read(request: Request) -> Capture:
@@ -263,7 +274,7 @@ def _read(request: Request, cancelled: threading.Event) -> Capture:
         "seconds": time.monotonic() - begun,
         "missing": tshark.missing,
     }
-    return _conclude(ending, gathering, request.shown, stats)
+    return replace(_conclude(ending, gathering, request.shown, stats), payloads=Payloads(request.path, request.spool))
 
 
 def _leave_alone(home: str, tshark: Tshark) -> None:
@@ -281,7 +292,7 @@ def _gather(capture: ColumnCapture, request: Request) -> Gathering:
     from analyzer.capture.grid import rule
     from analyzer.capture.segments import Gathering
 
-    gathering = Gathering(request.tshark.fields)
+    gathering = Gathering(request.tshark.fields, request.spool)
     # A generator left by an exception would be finished by the garbage collector, at any time.
     with contextlib.closing(batches):
         for batch in batches:

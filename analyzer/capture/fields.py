@@ -70,6 +70,7 @@ FIELDS: Final = (
     Field("tcp.checksum.partial", ""),
     Field("tcp.len"),
     Field("tcp.options"),
+    Field("tcp.payload", "dialogues are not read"),
     Field("icmp.type", "ICMP errors are not read"),
     Field("icmp.code", "ICMP errors are not read"),
     Field("icmpv6.type", "ICMPv6 errors are not read"),

@@ -7,7 +7,7 @@ Must not know: what a frame holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.errors import PcaplintError
@@ -70,6 +70,8 @@ class Frames:
     """Nanoseconds since the epoch, NO_TIME where the record has none."""
     interface: Ints
     """Place in `Outline.interfaces`, -1 for a record that counts as a frame and holds no packet."""
+    base: int = -1
+    """Where in the file `data` begins; -1 when the file is compressed, and holds no such bytes."""
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -86,7 +88,8 @@ def read(path: Path, outline: Outline, window: int | None = None) -> Iterator[Fr
 
     with Buffer(path, window) as buffer:
         reader = pcapng.read if pcapng.recognise(buffer.store) else pcap.read
-        yield from reader(buffer, outline)
+        for frames in reader(buffer, outline):
+            yield frames if buffer.compressed else replace(frames, base=buffer.base)
         if buffer.damage and not outline.damage:
             outline.damage = f"{buffer.damage} after {buffer.base + buffer.size} bytes of what it holds"
 

@@ -7,6 +7,8 @@ Must not know: what the columns mean.
 
 from __future__ import annotations
 
+import binascii
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -190,6 +192,20 @@ class Cells:
             count *= 1 - (count & 1)
         found = digits[spelled]
         return (found[0::2] << 4 | found[1::2]).tobytes(), count // 2
+
+    def unhexed(self) -> tuple[bytes, Ints]:
+        """Return the bytes that all cells spell in hexadecimal without colons, end to end, and how many bytes each cell gave.
+
+        Cells may be long: nothing is as wide as the longest of them. A cell that spells no bytes gives none.
+        """
+        length = np.zeros(len(self), dtype=np.int64)
+        text, parts = memoryview(self.buffer), list[bytes]()
+        rows = np.flatnonzero(self.filled)
+        for row, start, stop in zip(rows.tolist(), self.start[rows].tolist(), self.stop[rows].tolist(), strict=True):
+            with contextlib.suppress(binascii.Error):
+                parts.append(binascii.unhexlify(text[start:stop]))
+                length[row] = (stop - start) // 2
+        return b"".join(parts), length
 
 
 @dataclass(frozen=True, slots=True)

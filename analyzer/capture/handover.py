@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from analyzer.capture.frames import Frames, Interface
+    from analyzer.capture.payloads import Spool
     from analyzer.capture.tshark import Tshark
     from analyzer.model import Capture
 
@@ -103,15 +104,18 @@ class Handover:
             found += bytes(-captured % 4) + struct.pack("<I", size)
         return bytes(found)
 
-    def read(self, shown: str, tshark: Tshark, seconds: float) -> Capture:
-        """Return what tshark makes of the frames, `frame`, `time` and `interface` of its rows as they were in the whole capture."""
+    def read(self, shown: str, tshark: Tshark, seconds: float, spool: Spool) -> Capture:
+        """Return what tshark makes of the frames, `frame`, `time` and `interface` of its rows as they were in the whole capture.
+
+        Payloads are put into `spool`.
+        """
         from analyzer.capture import dissect
 
         if self._file is None or self._folder is None:
             message = "nothing was handed over"
             raise ValueError(message)
         self._file.close()
-        found = dissect.read(dissect.Request(Path(self._folder.name) / "rest.pcapng", shown, tshark, seconds))
+        found = dissect.read(dissect.Request(Path(self._folder.name) / "rest.pcapng", shown, tshark, seconds, spool=spool))
         numbers, interfaces, times = (np.concatenate(parts) for parts in (self.frames, self.interfaces, self.times))
         for table in (found.segments, found.quotes):
             place = table["frame"].to_numpy().astype(np.int64) - 1

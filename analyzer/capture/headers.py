@@ -66,7 +66,8 @@ class Decoded:
     """What some frames hold."""
 
     segments: dict[str, Array]
-    """Columns of the segments table but `capture`, text columns as codes, `option_start` within `options`."""
+    """Columns of the segments table but `capture`, text columns as codes, `option_start` within `options`, `payload_start` within the
+    frames' data."""
     quotes: list[dict[str, Array]]
     """Columns of the quotes table, likewise, in parts."""
     options: bytes
@@ -190,6 +191,7 @@ def _read_columns(frames: Frames, network: Network, rows: Ints, header: Array) -
         captured = np.where(there >= _HEADER_BYTES, _HEADER_BYTES + options, np.where(decoded, there & ~1, _PORTS_BYTES))
         options = np.where(decoded, options, 0)
     payload = length - size
+    held = np.where(decoded, np.clip(there - size, 0, payload), 0)
 
     def told(value: Array, bytes_: int, absent: int = -1) -> Array:
         return value if whole else np.where(there >= bytes_, value, absent)
@@ -212,7 +214,8 @@ def _read_columns(frames: Frames, network: Network, rows: Ints, header: Array) -
         "header_captured": captured.astype(np.int16),
         "checksum": told(header["checksum"].astype(np.int32), _CHECKSUM_BYTES).astype(np.int32),
         "payload_length": told(payload, _DECODED_BYTES).astype(np.int32),
-        "payload_captured": np.where(decoded, np.clip(there - size, 0, payload), 0).astype(np.int32),
+        "payload_captured": held.astype(np.int32),
+        "payload_start": np.where((held > 0) & (header["flags"] & tables.RST == 0), at + size, -1),
         "option_length": options.astype(np.int16),
     }
 

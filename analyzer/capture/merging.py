@@ -141,7 +141,7 @@ def _differ(own: Rows, columns: Columns, theirs: tuple[pd.DataFrame, bytes], com
         if column.dtype == "category":
             texts: list[str] = getattr(own.known, TEXTS[column.name]).texts()
             values = np.array([texts[code] for code in values.tolist()], dtype=object)
-        if column.name != "option_start":
+        if column.name not in {"option_start", "payload_start"}:
             wrong |= np.asarray(values != chosen[column.name].to_numpy(), dtype=bool)
     if "option_start" in chosen:
         places = [columns.column("option_start")[of], chosen["option_start"].to_numpy(), columns.column("option_length")[of]]

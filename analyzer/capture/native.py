@@ -20,6 +20,7 @@ from analyzer.capture.clock import Clock
 from analyzer.capture.frames import ForeignError
 from analyzer.capture.handover import Handover
 from analyzer.capture.notes import describe
+from analyzer.capture.payloads import Payloads, Spool
 from analyzer.capture.segments import Counts
 from analyzer.model import Capture, Note
 
@@ -73,6 +74,8 @@ class Reading:
     compared: list[Ints] = field(default_factory=list)
     """Numbers of frames that both read, in parts."""
     overdue: bool = False
+    spool: Spool = field(default_factory=Spool)
+    """Payloads that the file does not hold as they are."""
 
 
 def read(request: Request) -> Capture:
@@ -91,7 +94,7 @@ def read(request: Request) -> Capture:
                 break
         rest = None
         if len(handover) and request.tshark is not None:
-            rest = handover.read(request.shown, request.tshark, max(request.seconds - (time.monotonic() - begun), 1.0))
+            rest = handover.read(request.shown, request.tshark, max(request.seconds - (time.monotonic() - begun), 1.0), reading.spool)
     return _conclude(reading, rest, request, time.monotonic() - begun)
 
 
@@ -104,6 +107,7 @@ def _take(reading: Reading, frames: frames_.Frames, handover: Handover, request:
         raise ForeignError(message)
     decoded = headers.decode(frames, interfaces, reading.own.known)
     decoded.segments["option_start"] += len(reading.own.options)
+    _keep_payloads(reading, frames, decoded.segments)
     reading.own.segments.add(decoded.segments)
     reading.own.options += decoded.options
     for part in decoded.quotes:
@@ -129,6 +133,19 @@ def _take(reading: Reading, frames: frames_.Frames, handover: Handover, request:
         handover.add(frames, interfaces, over)
     if request.progress is not None:
         request.progress(reading.counts.frames)
+
+
+def _keep_payloads(reading: Reading, frames: frames_.Frames, segments: dict[str, Array]) -> None:
+    """Make `payload_start` addresses of the capture: in the file where it holds the bytes as they are, else in the spool."""
+    start = segments["payload_start"]
+    held = start >= 0
+    if frames.base >= 0:
+        start[held] += frames.base
+    elif held.any():
+        length = segments["payload_captured"][held].astype(np.int64)
+        before = np.cumsum(length) - length
+        chosen = np.repeat(start[held] - before, length) + np.arange(int(length.sum()))
+        start[held] = reading.spool.add(frames.data[chosen].tobytes()) + before
 
 
 def sample(count: int) -> Ints:
@@ -161,6 +178,7 @@ def _conclude(reading: Reading, rest: Capture | None, request: Request, seconds:
         notes=tuple(notes),
         start_time=reading.clock.first,
         end_time=reading.clock.latest,
+        payloads=Payloads(request.path, reading.spool),
         stats={**tshark, "seconds": seconds},
     )
 

@@ -20,6 +20,7 @@ from analyzer.capture import layers
 from analyzer.capture.checksums import pseudo_sums
 from analyzer.capture.clock import Clock
 from analyzer.capture.grid import first_rows
+from analyzer.capture.payloads import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,6 +131,8 @@ class Gathering:
 
     names: Sequence[str]
     """The fields, in the order of the columns."""
+    spool: Spool = field(default_factory=Spool)
+    """Takes the payloads."""
     counts: Counts = field(default_factory=Counts)
     clock: Clock = field(default_factory=Clock)
     _dictionaries: dict[str, Dictionary] = field(default_factory=lambda: {name: Dictionary() for name in sorted(set(_TEXTS.values()))})
@@ -215,9 +218,18 @@ class Gathering:
         found["header_captured"] = _measure_headers(found)
         _restore_payloads(view, found, version, ordinal)
         found["payload_captured"] = _measure_payloads(view, found, version, ordinal)
+        found["payload_start"] = self._keep_payloads(view, found)
         for name in ("seq", "ack", "flags"):
             found[name] = np.maximum(found[name], 0)
         return _narrow(found, tables.SEGMENTS)
+
+    def _keep_payloads(self, view: View, found: dict[str, Ints]) -> Ints:
+        """Put the payloads aside; return their addresses, -1 where there is none or tshark gave other bytes than were captured."""
+        data, length = view.cells("tcp.payload", np.full(len(view.rows), -1, dtype=np.int64)).unhexed()
+        held = (length > 0) & (length >= found["payload_captured"])
+        before = np.cumsum(length) - length
+        address = self.spool.add(data) if data else 0
+        return np.where(held, address + before, -1)
 
     def _addresses(self, view: View, version: Ints, ordinal: Ints) -> dict[str, Ints]:
         """Return codes of source and destination address."""

@@ -7,12 +7,13 @@ Must not know: text, files, tshark.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer import tables
 from analyzer.notation.packets import peer, tcp_header
 from analyzer.notation.values import MAX_OPTIONS, Quote
-from analyzer.tables import QUOTES, SEGMENTS, Table
+from analyzer.tables import QUOTES, RST, SEGMENTS, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 """A row of a table, by column name."""
+ZEROS: Final = 1 << 62
+"""Address of the payloads that are not spelled out."""
 _CHECKSUM_STATES: Final = {"good": tables.CHECKSUM_GOOD, "bad": tables.CHECKSUM_BAD, "partial": tables.CHECKSUM_PARTIAL}
 _FIXED: Final = struct.Struct("!HHIIBBHHH")
 _ENDS: Final = {"src_port": 2, "dst_port": 4, "seq": 8, "ack": 12, "offset": 8, "flags": 14, "window": 16, "checksum": 18, "urgent": 20}
@@ -34,6 +37,20 @@ _UNSIGNED: Final = {"seq", "ack", "flags"}
 """Columns that have no value for "not there"."""
 
 
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """The payloads a script spells out, end to end; those it does not spell are zeros, from `ZEROS` on."""
+
+    data: bytes
+
+    def read(self, address: int, length: int) -> bytes:
+        """Return the `length` bytes at `address`."""
+        return bytes(length) if address >= ZEROS else self.data[address : address + length]
+
+    def close(self) -> None:
+        """Do nothing: the bytes are in memory."""
+
+
 def capture(script: Script, *, path: str = "script") -> Capture:
     """Return the script as if a file of it had been read: frames 1 to N, `capture` 0, every column of both tables.
 
@@ -42,7 +59,7 @@ def capture(script: Script, *, path: str = "script") -> Capture:
     """
     from analyzer.model import Capture
 
-    rows, quotes, runs = list[Row](), list[Row](), list[bytes]()
+    rows, quotes, runs, spoken = list[Row](), list[Row](), list[bytes](), bytearray()
     times = script.times()
     paged = any(event.interface is not None for event in script.events)
     start = 0
@@ -53,7 +70,9 @@ def capture(script: Script, *, path: str = "script") -> Capture:
         if isinstance(event, Quote):
             quotes.append(common | _quote_row(event, pair))
             continue
-        row, options = _segment_row(event, pair, frame)
+        row, options, payload = _segment_row(event, pair, frame)
+        row["payload_start"] = -1 if row["payload_captured"] <= 0 or row["flags"] & RST else len(spoken) if payload else ZEROS
+        spoken += payload
         rows.append(common | row | {"interface": (event.interface or 0) if paged else -1, "option_start": start})
         runs.append(options)
         start += len(options)
@@ -68,11 +87,12 @@ def capture(script: Script, *, path: str = "script") -> Capture:
         engines={"notation": len(script.events)},
         start_time=times[0] if times else None,
         end_time=max(times, default=None),
+        payloads=Spelled(bytes(spoken)),
     )
 
 
-def _segment_row(segment: Segment, pair: Connection, frame: int) -> tuple[Row, bytes]:
-    """Return what the captured bytes of one segment tell, and its captured option bytes."""
+def _segment_row(segment: Segment, pair: Connection, frame: int) -> tuple[Row, bytes, bytes]:
+    """Return what the captured bytes of one segment tell, its captured option bytes, and its captured payload if the script spells one."""
     source, target = pair.end(segment.by), pair.end(peer(segment.by))
     header = tcp_header(segment, pair)
     total = len(header) + segment.length
@@ -102,7 +122,8 @@ def _segment_row(segment: Segment, pair: Connection, frame: int) -> tuple[Row, b
         "payload_captured": captured - stated if payload >= 0 and extent == stated else 0,
         "option_length": len(options),
     }
-    return row, options
+    payload = (header + segment.payload)[max(stated, 0) :][: row["payload_captured"]] if segment.payload else b""
+    return row, options, payload
 
 
 def _decoded(captured: int, total: int, stated: int) -> int:

@@ -59,6 +59,12 @@ def options(capture: Capture) -> list[bytes]:
     return [capture.option_bytes[start : start + length] for start, length in bounds]
 
 
+def payloads(capture: Capture) -> list[bytes]:
+    assert capture.payloads is not None
+    places = zip(capture.segments["payload_start"].tolist(), capture.segments["payload_captured"].tolist(), strict=True)
+    return [capture.payloads.read(start, length) if start >= 0 else b"" for start, length in places]
+
+
 def values(column: pd.Series) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
     return column.astype(object).to_numpy()
 
@@ -72,10 +78,11 @@ def assert_same(ours: Capture, theirs: Capture) -> None:
         tables.check(left, table)
         assert left["frame"].tolist() == right["frame"].tolist()
         for name in table.names:
-            if name != "option_start":
+            if name not in {"option_start", "payload_start"}:
                 different = np.flatnonzero(values(left[name]) != values(right[name]))
                 assert not len(different), (name, left.iloc[different[0]].to_dict(), right.iloc[different[0]].to_dict())
     assert options(ours) == options(theirs)
+    assert payloads(ours) == payloads(theirs)
 
 
 def merge(files: Sequence[Path], target: Path) -> list[Path]:

@@ -108,8 +108,11 @@ def test_every_field_of_a_segment(tmp_path: Path) -> None:
         "payload_captured": 5,
         "option_length": 20,
     }
-    four = {"frame": 1, "src": SRC, "dst": DST, "ttl": 61, "ip_id": 0x1234, "ip_ecn": 2, "option_start": 0}
-    six = {"frame": 2, "src": SRC6, "dst": DST6, "ttl": 62, "ip_id": -1, "ip_ecn": 3, "option_start": 20}
+    places = capture.segments["payload_start"].tolist()
+    four = {"frame": 1, "src": SRC, "dst": DST, "ttl": 61, "ip_id": 0x1234, "ip_ecn": 2, "option_start": 0, "payload_start": places[0]}
+    six = {"frame": 2, "src": SRC6, "dst": DST6, "ttl": 62, "ip_id": -1, "ip_ecn": 3, "option_start": 20, "payload_start": places[1]}
+    assert capture.payloads is not None
+    assert [capture.payloads.read(place, 5) for place in places] == [b"hello", b"hello"]
     for row, packet, own in zip(capture.segments.to_dict("records"), (PLAIN[20:], SIX[40:]), (four, six), strict=True):
         assert row == expected | own | {"checksum": int.from_bytes(packet[16:18], "big")}
     assert capture.option_bytes == OPTIONS * 2

@@ -10,6 +10,7 @@ import pytest
 
 from analyzer import tables
 from analyzer.capture import read
+from analyzer.capture.payloads import SPOOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,10 +139,13 @@ def test_every_column_of_a_plain_segment(tmp_path: Path) -> None:
         "checksum_state": tables.CHECKSUM_GOOD,
         "payload_length": 5,
         "payload_captured": 5,
+        "payload_start": SPOOL,
         "option_start": 0,
         "option_length": 20,
     }
     assert capture.option_bytes == SYN_OPTIONS
+    assert capture.payloads is not None
+    assert (capture.payloads.read(SPOOL, 5), six["payload_start"]) == (b"hello", -1)
     assert {
         name: six[name]
         for name in ("src", "dst", "ttl", "ip_id", "ip_ecn", "header_length", "payload_length", "option_length", "option_start")

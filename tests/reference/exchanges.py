@@ -72,7 +72,7 @@ def capture(exchanges: Sequence[Exchange], *, swapped: bool = False) -> model.Ca
             if sent.icmp is not None:
                 quotes.append(common | _quote(sent.icmp, source, target))
                 continue
-            rows.append(common | _row(sent, source, target, frame) | {"option_start": len(blob)})
+            rows.append(common | _row(sent, source, target, frame) | {"option_start": len(blob), "payload_start": -1})
             blob += sent.options[: rows[-1]["option_length"]]
     times = [row["time"] for row in (*rows, *quotes)]
     return model.Capture(

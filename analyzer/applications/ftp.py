@@ -1,0 +1,448 @@
+"""Reads the control connection of FTP: greeting, commands and their replies, in the order they were captured (RFC 959).
+
+Both directions are read a line and a reply at a time; whichever was complete first is taken first, so that a reply finds the commands
+sent before it. Replies answer commands in order, but for one to a command sent during a transfer (STAT, ABOR, NOOP). Reading stops where
+TLS begins and goes on where it ends in the clear (CCC). The data connections announced are `Dialogue.channels`; `link` finds them.
+
+Promises: never raises, ends on any bytes, in time linear in their number; what was not captured is unknown, never false; no password
+leaves it unless the setting says so.
+Must not know: files, rules, verdicts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from analyzer.applications import ftp_commands, ftp_replies
+from analyzer.applications.dialogue import Dialogue, Exchange
+from analyzer.applications.ftp_data import link
+from analyzer.applications.ftp_secrets import Veil, text
+from analyzer.applications.ftp_session import Asked, Session
+from analyzer.tables import NO_TIME
+
+if TYPE_CHECKING:
+    from analyzer.applications.dialogue import Cell, Fact, Setting
+    from analyzer.applications.ftp_replies import Reply
+    from analyzer.applications.streams import Line, Reader, Spot
+
+__all__ = ["link", "read"]
+
+MOST: Final = 10_000
+"""Commands of a dialogue that are kept."""
+_READY_SOON, _PROCEED, _CLOSING = 120, 234, 421
+_FIRST_MARK, _FIRST_FINAL = 100, 200
+_PATIENCE: Final = 1_000_000_000
+"""Ns that a reply may still have been under way when the capture ended."""
+_REACH: Final = 16
+"""Commands behind the oldest one that a reply may belong to."""
+_TLS: Final = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]", re.DOTALL)
+"""How a record of TLS begins: content type and version."""
+_ALERT: Final = 21
+_RECORD: Final = 5
+_SOFTWARE: Final = re.compile(
+    rb"(?i)[\w-]*ftpd(?:lib)?(?:[ /][\w.]+)?|FileZilla Server(?: [\w.]+)?|Microsoft FTP Service|Serv-U[\w ./-]{0,20}|Pure-FTPd"
+)
+_WORDS_OF_BANNER: Final = 60
+
+
+def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
+    """Return what both ends of a control connection said, from where the readers stand."""
+    return _Control(client, server, setting).run()
+
+
+class _Control:
+    """One pass over both directions."""
+
+    def __init__(self, client: Reader, server: Reader, setting: Setting) -> None:
+        self.client, self.server, self.setting = client, server, setting
+        self.dialogue = Dialogue("ftp")
+        self.facts: dict[str, Fact] = self.dialogue.facts
+        self.places = self.dialogue.places
+        self.session = Session(self.dialogue, setting)
+        self.veil = Veil(keep=setting.secrets)
+        self.table = ftp_commands.table()
+        self.pending = deque[Asked]()
+        self.number = 0
+        self.line: Line | None = None
+        self.reply: Reply | None = None
+        self.line_order = self.reply_order = 0
+        self.line_torn = self.reply_torn = not setting.whole
+        """Whether the next line may begin in the middle of one."""
+        self.greeted = not setting.whole
+        self.patience = ftp_replies.PATIENCE
+        self.banner = b""
+        self.lost = setting.one_sided
+        """Whether replies may have been missed since the last one."""
+        self.closing = False
+        self.agreed: int | None = None
+        """The frame of the reply that agreed to TLS, until TLS begins or does not."""
+        self.slipped: int | None = None
+        """The first frame of clear bytes between AUTH and its reply."""
+        self.encrypted = False
+        """Whether the client's next bytes are TLS."""
+        self.cleared = False
+        """Whether TLS has just ended, and clear bytes follow."""
+        self.finished = False
+
+    def run(self) -> Dialogue:
+        while not self.finished:
+            if self.line is None and not self._waits_for_auth():
+                self._next_line()
+            if self.reply is None and not self.finished and (self.agreed is None or self.line is None):
+                self._next_reply()
+            if self.line is None and self.reply is None and not self._goes_on():
+                break
+            if self.reply is not None and (self.line is None or self.reply_order < self.line_order):
+                reply, self.reply = self.reply, None
+                self._take_reply(reply)
+            elif self.line is not None:
+                line, self.line = self.line, None
+                self._take_line(line)
+        return self._finish()
+
+    # What comes next
+
+    def _waits_for_auth(self) -> bool:
+        """Return whether what the client sent next may be TLS or not, as the server is about to say."""
+        return bool(self.pending) and self.pending[-1].command.known.name == "AUTH" and not self.pending[-1].unsure
+
+    def _goes_on(self) -> bool:
+        """Return whether more is to come though nothing is at hand: clear bytes behind TLS, or behind an AUTH without an answer."""
+        if self.cleared:
+            self.cleared = False
+            return True
+        if self.finished or not self._waits_for_auth():
+            return False
+        self.pending[-1].unsure = True
+        return True
+
+    def _next_line(self) -> None:
+        client = self.client
+        if self.encrypted:
+            return
+        while (line := client.line()) is None and client.gap:
+            client.jump()
+            self.line_torn = True
+            self.session.lose()
+        if line is None:
+            return
+        if _TLS.match(line.data):
+            client.at = line.start
+            self.encrypted = True
+            return
+        self.line_order = max(self.line_order, line.last.frame)
+        self.line = line
+
+    def _next_reply(self) -> None:
+        server = self.server
+        before = self.line_order if self.line is not None else None
+        while (reply := ftp_replies.read(server, before, self.patience)) is None and server.gap:
+            server.jump()
+            # A greeting that begins in a gap is not known to be missing.
+            self.reply_torn = self.lost = self.greeted = True
+            self.session.lose()
+        if reply is None:
+            self.agreed = None
+            if self.encrypted:
+                self._begin_tls()
+        elif reply.code is None and _TLS.match(reply.text):
+            server.at = reply.start
+            self._begin_tls()
+        else:
+            self.reply_order = max(self.reply_order, reply.order)
+            self.patience >>= reply.end_odd
+            self.reply = reply
+
+    # The client
+
+    def _take_line(self, line: Line) -> None:
+        command = ftp_commands.parse(line.data)
+        torn, self.line_torn = self.line_torn, not line.whole
+        if torn and command.known.name == "other":
+            return
+        if not self.greeted and "early" not in self.facts and not self.setting.one_sided:
+            self.facts["early"] = True
+            self.places["early"] = line.first.frame
+        self._note_clear(line)
+        self.number += 1
+        facts: dict[str, Fact] = {
+            "number": self.number,
+            "request_seen": True,
+            "command": command.known.name,
+            "pipelined": None if self.lost else bool(self.pending),
+        }
+        if command.telnet:
+            facts["telnet"], facts["telnet_inside"] = True, command.inside
+        exchange = Exchange(facts, {"request": line.first.frame, "request_end": line.last.frame})
+        asked = Asked(command, exchange, self._row(line, command), self.line_order, line.last)
+        self._keep(asked)
+        self.session.ask(asked)
+        self.pending.append(asked)
+        if len(self.pending) > MOST:
+            self.session.miss(self.pending.popleft())
+
+    def _note_clear(self, line: Line) -> None:
+        """Tell clear bytes that slipped in before TLS was agreed from a client that goes on in the clear."""
+        if self.agreed is None:
+            return
+        if self.line_order < self.agreed:
+            self.slipped = self.slipped or line.first.frame
+        else:
+            self.facts["tls_missing"] = True
+            self.places["tls_missing"] = line.first.frame
+            self.agreed = None
+
+    def _row(self, line: Line, command: ftp_commands.Command) -> dict[str, Cell]:
+        trusted = self.session.trusted
+        verb = self.veil.verb(command, trusted=trusted)
+        argument = self.veil.argument(command)
+        return {
+            "kind": "command",
+            "number": self.number,
+            "time": line.first.time,
+            "first_frame": line.first.frame,
+            "last_frame": line.last.frame,
+            "request": f"{verb} {argument}" if argument else verb,
+            "code": None,
+            "reply": None,
+            "latency_ms": None,
+            "request_bytes": line.stop - line.start,
+            "response_bytes": 0,
+            "complete": False,
+            "command": verb,
+            "argument": argument,
+            "user": self.session.user,
+            "cwd": self.session.cwd,
+        }
+
+    def _keep(self, asked: Asked) -> None:
+        if self.number > MOST:
+            self.dialogue.dropped += 1
+            return
+        self.dialogue.exchanges.append(asked.exchange)
+        self.dialogue.rows.append(asked.row)
+
+    # The server
+
+    def _take_reply(self, reply: Reply) -> None:
+        torn, self.reply_torn = self.reply_torn, not reply.whole
+        if reply.code is None:
+            if not torn and reply.whole and "stray_line" not in self.facts:
+                self.facts["stray_line"], self.places["stray_line"] = True, reply.first.frame
+            return
+        if not self.greeted:
+            self._greet(reply, reply.code)
+            return
+        if reply.code == _CLOSING:
+            self.closing = True
+            self.facts["service_closing"], self.places["service_closing"] = True, reply.first.frame
+        if self.lost:
+            self._skip_answered()
+        if _FIRST_MARK <= reply.code < _FIRST_FINAL:
+            self._mark(reply, reply.code)
+        else:
+            self._answer(reply, reply.code)
+
+    def _greet(self, reply: Reply, code: int) -> None:
+        self.banner = self.banner or reply.text.strip()
+        self.places.setdefault("greeting", reply.first.frame)
+        self.facts["greeting_code"] = code
+        self.facts["greeting_expected"] = code in self.table.greetings and self.facts.get("greeting_expected") is not False
+        self.facts["greeting_refusal"] = code in self.table.refusals
+        self.facts["greeting_delayed"] = code == _READY_SOON or self.facts.get("greeting_delayed", False)
+        self.greeted = code != _READY_SOON
+        if self.greeted and "early" not in self.facts and self.line is not None:
+            self._note_early(reply)
+        self.closing = code == _CLOSING
+
+    def _note_early(self, reply: Reply) -> None:
+        """Take note of a client's line that began before the greeting was complete, and was complete behind it."""
+        line = self.line
+        if line is not None and line.first.frame < reply.last.frame:
+            self.facts["early"], self.places["early"] = True, line.first.frame
+
+    def _skip_answered(self) -> None:
+        """Give up commands whose replies were missed: a client sends the next one when it has the reply to the one before."""
+        self.lost = self.setting.one_sided
+        while len(self.pending) > 1:
+            self.session.miss(self.pending.popleft())
+        if self.pending:
+            self.pending[0].unsure = True
+
+    def _mark(self, reply: Reply, code: int) -> None:
+        found = next((asked for asked in islice(self.pending, _REACH) if not asked.marked and code in asked.command.known.marks), None)
+        asked = found or (self.pending[0] if self.pending else self._unasked(reply))
+        facts = asked.exchange.facts
+        if not asked.marked:
+            facts["preliminary_code"] = asked.row["preliminary_code"] = code
+            facts["preliminary_listed"] = code in asked.command.known.marks if self._is_known(asked) else None
+            asked.exchange.places["preliminary"] = reply.first.frame
+            asked.marked = True
+            self.session.announce(asked)
+
+    def _answer(self, reply: Reply, code: int) -> None:
+        asked = self._match(code) or self._unasked(reply)
+        facts, places, row = asked.exchange.facts, asked.exchange.places, asked.row
+        latency = _between(asked.done, reply.first) if facts["request_seen"] else None
+        facts.update(
+            replied=True,
+            reply_code=code,
+            reply_lines=reply.lines,
+            reply_malformed=reply.malformed,
+            reply_end_odd=reply.end_odd,
+            reply_unended=self._is_unended(reply),
+            announced=True if asked.marked else None if asked.unsure else False,
+        )
+        if latency is not None:
+            facts["latency"] = latency
+            row["latency_ms"] = latency / 1e6
+        if self._is_known(asked) and not asked.unsure:
+            facts["reply_listed"] = code in asked.command.known.replies
+        places["reply"], places["reply_end"] = reply.first.frame, reply.last.frame
+        row.update(
+            code=code,
+            reply=self.veil.reply(reply.text.strip()),
+            response_bytes=reply.stop - reply.start,
+            last_frame=reply.last.frame,
+            complete=reply.whole,
+        )
+        self.session.answer(asked, reply)
+        if asked.command.known.name == "AUTH" and self.session.auth == "accepted" and code == _PROCEED:
+            self.agreed = self.reply_order
+
+    def _is_unended(self, reply: Reply) -> bool | None:
+        if reply.unended and (self.server.gap or (self.server.ended and not self.server.closing)):
+            return None
+        return reply.unended
+
+    def _is_known(self, asked: Asked) -> bool:
+        return asked.command.known is not self.table.other
+
+    def _match(self, code: int) -> Asked | None:
+        """Take the command that a final reply answers out of those that wait."""
+        pending = self.pending
+        if not pending:
+            return None
+        first = pending[0]
+        if first.marked and code not in first.command.known.replies:
+            for place in range(1, min(len(pending), _REACH)):
+                if code in pending[place].command.known.replies:
+                    found = pending[place]
+                    del pending[place]
+                    return found
+        return pending.popleft()
+
+    def _unasked(self, reply: Reply) -> Asked:
+        """Return an exchange for a reply to nothing that was captured."""
+        self.number += 1
+        exchange = Exchange({"number": self.number, "request_seen": False, "command": "none"})
+        row: dict[str, Cell] = {
+            "kind": "command",
+            "number": self.number,
+            "time": reply.first.time,
+            "first_frame": reply.first.frame,
+            "request": "",
+            "request_bytes": 0,
+            "user": self.session.user,
+            "cwd": self.session.cwd,
+        }
+        asked = Asked(ftp_commands.Command("", self.table.other, b""), exchange, row, 0, reply.first)
+        self._keep(asked)
+        return asked
+
+    # TLS
+
+    def _begin_tls(self) -> None:
+        dialogue = self.dialogue
+        dialogue.tls = dialogue.tls or "auth-tls"
+        if self.line is not None:
+            self.client.at, self.line = self.line.start, None
+        dialogue.tls_spot = dialogue.tls_spot or (self.client.spot() if self.encrypted else self.server.spot())
+        if self.slipped is not None:
+            self.facts["auth_injection"], self.places["auth_injection"] = True, self.slipped
+        self.slipped = self.agreed = None
+        self.encrypted = False
+        self.pending.clear()
+        ended = [_skip_records(reader) for reader in (self.client, self.server)]
+        self.cleared = all(ended)
+        self.finished = not self.cleared
+        if self.cleared:
+            spot = self.client.spot() or self.server.spot()
+            self.facts["tls_cleared"], self.places["tls_cleared"] = True, spot.frame if spot else None
+            self.session.clear_again()
+
+    # The end
+
+    def _finish(self) -> Dialogue:
+        for asked in self.pending:
+            self._leave(asked)
+        session, facts = self.session, self.facts
+        if self.setting.whole and not self.setting.one_sided:
+            facts.setdefault("early", False)
+            facts["early_excused"] = False
+            for name in ("tls_missing", "clear_after_refusal", "service_closing", "auth_injection", "tls_cleared", "stray_line"):
+                facts.setdefault(name, False)
+        encrypted = bool(self.dialogue.tls) and not facts.get("tls_cleared")
+        facts["login"] = None if encrypted and session.login == "none" else session.login
+        facts["auth"] = session.auth
+        facts["anonymous"] = session.anonymous
+        facts["login_failures"] = None if encrypted else session.failures
+        self.dialogue.summary = _summary(self.banner, session, self.dialogue)
+        return self.dialogue
+
+    def _leave(self, asked: Asked) -> None:
+        """Say what is known of a command that no final reply was captured to."""
+        self.session.miss(asked)
+        asked.exchange.facts["replied"] = None if asked.unsure or self._may_be_missed(asked) else False
+
+    def _may_be_missed(self, asked: Asked) -> bool:
+        if self.lost or self.closing or self.dialogue.tls:
+            return True
+        if asked.command.known.name == "QUIT" and self.client.closing:
+            return True
+        if self.client.closing or self.server.closing:
+            return False
+        end, sent = self.setting.end_time, asked.done.time
+        return NO_TIME in {end, sent} or end - sent < _PATIENCE
+
+
+def _between(before: Spot, after: Spot) -> int | None:
+    return None if NO_TIME in {before.time, after.time} else after.time - before.time
+
+
+def _skip_records(reader: Reader) -> bool:
+    """Move behind the records of TLS; return whether they ended with an alert and clear bytes follow."""
+    kind = 0
+    while _TLS.match(head := reader.peek(_RECORD)) and len(head) == _RECORD:
+        kind = head[0]
+        reader.skip(_RECORD + int.from_bytes(head[3:5], "big"))
+    return kind == _ALERT and not reader.ended and not reader.gap and not _TLS.match(reader.peek(_RECORD))
+
+
+def _summary(banner: bytes, session: Session, dialogue: Dialogue) -> str:
+    software = _SOFTWARE.search(banner)
+    parts = [text(software[0] if software else banner[:_WORDS_OF_BANNER]) or "FTP"]
+    if session.anonymous:
+        parts.append("anonymous")
+    elif session.user:
+        parts.append(f"user {session.user}")
+    if session.login == "refused":
+        parts.append("login refused")
+    elif session.login == "none" and not dialogue.tls:
+        parts.append("no login")
+    parts += [_count(session.files, "file"), _count(session.listings, "listing")]
+    ways = {"passive" if mode in {"pasv", "epsv"} else "active" for mode in session.modes}
+    parts.append(" and ".join(sorted(ways)))
+    parts.append({"auth-tls": "then TLS"}.get(dialogue.tls, ""))
+    if session.auth == "refused":
+        parts.append("TLS refused")
+    if dialogue.facts.get("service_closing"):
+        parts.append("closed by 421")
+    return ", ".join(part for part in parts if part)
+
+
+def _count(number: int, what: str) -> str:
+    return "" if not number else f"{number} {what}" if number == 1 else f"{number} {what}s"

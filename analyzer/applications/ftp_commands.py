@@ -1,0 +1,103 @@
+"""A line of an FTP client: the command it holds, without the TELNET commands in it, and what the protocol file knows of it.
+
+Promises: any bytes are a command; nothing here decides whether it was right to send it.
+Must not know: replies, rules.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from analyzer.rules import source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_IAC: Final = b"\xff"
+_TELNET: Final = re.compile(rb"\xff(?:\xff|\xfa.*?(?:\xff\xf0|$)|[\xfb-\xfe].?|[\xf0-\xf9])", re.DOTALL)
+"""A TELNET command: a subnegotiation, an option, or one byte (RFC 854). IAC IAC is the byte 255, and so is IAC before anything else."""
+_ESCAPED: Final = b"\xff\xff"
+_WORDS: Final = re.compile(rb"[ \t]*([^ \t\x00]*)[ \t]?(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the protocol file says of a command."""
+
+    name: str
+    replies: frozenset[int]
+    """Codes that may end it, those any command may have included."""
+    marks: frozenset[int]
+    """Codes 1yz that may come before."""
+    data: str
+    """Which way its data connection's bytes go: up, down, list; empty when it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The part of rules/protocols/ftp.toml that its reader needs."""
+
+    commands: Mapping[str, Known]
+    other: Known
+    greetings: frozenset[int]
+    refusals: frozenset[int]
+    guests: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A client's line, taken apart."""
+
+    verb: str
+    """Its first word in capitals, whatever it is."""
+    known: Known
+    argument: bytes
+    telnet: bool = False
+    """Whether TELNET commands stood in the line."""
+    inside: bool = False
+    """Whether one of them stood behind the first letter."""
+
+
+@cache
+def table() -> Table:
+    """Return what the shipped protocol file knows of commands and greetings."""
+    data = source.read(source.shipped() / "protocols" / "ftp.toml")["data"]
+    common = frozenset(data["common"])
+    commands = {
+        name: Known(name, common | frozenset(entry["replies"]), frozenset(entry.get("marks", ())), entry.get("data", ""))
+        for name, entry in data["commands"].items()
+    }
+    other = Known("other", frozenset(), frozenset(), "")
+    return Table(commands, other, frozenset(data["greetings"]), frozenset(data["refusals"]), frozenset(data["guests"]))
+
+
+def parse(line: bytes) -> Command:
+    """Return the command in `line`, which comes without its line end."""
+    telnet = inside = False
+    if _IAC in line:
+        found = [match.start() for match in _TELNET.finditer(line) if match[0] != _ESCAPED]
+        telnet = bool(found)
+        inside = telnet and found[-1] > _lead(line)
+        line = _TELNET.sub(lambda match: _IAC if match[0] == _ESCAPED else b"", line)
+    match = _WORDS.match(line)
+    word, argument = match.groups() if match else (line, b"")
+    verb = word.upper().decode("latin-1")
+    known = table()
+    return Command(verb, known.commands.get(verb, known.other), argument, telnet, inside)
+
+
+def _lead(line: bytes) -> int:
+    """Return where the first byte that is neither blank nor TELNET stands."""
+    at = 0
+    while at < len(line):
+        match = _TELNET.match(line, at)
+        if match and match[0] != _ESCAPED:
+            at = match.end()
+        elif line[at : at + 1] in b" \t":
+            at += 1
+        else:
+            break
+    return at

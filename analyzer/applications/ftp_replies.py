@@ -1,0 +1,103 @@
+"""The replies of an FTP server, each with all its lines.
+
+Promises: any bytes are read to their end, in time linear in their number; a reply of several lines ends with its code and a blank
+(RFC 959 4.2), and where a server ends it with another code, with that one.
+Must not know: commands, rules.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from analyzer.applications.streams import Line, Reader, Spot
+
+_CODE: Final = re.compile(rb"([0-9]{3})(?![0-9])")
+_LOWEST, _HIGHEST = 100, 699
+"""Replies are 1yz to 5yz (RFC 959 4.2.1), and 6yz when they are protected (RFC 2228 7)."""
+PATIENCE: Final = 200
+"""Lines that the right end of a reply may come behind what could be a wrong one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A server's reply; or a line that is none, and then its code is None."""
+
+    code: int | None
+    text: bytes
+    """Behind the code of its first line, or of the last one when the first says nothing."""
+    first: Spot
+    last: Spot
+    start: int
+    stop: int
+    lines: int
+    malformed: bool = False
+    """Its code is out of range, or something else than a blank or a hyphen follows it."""
+    end_odd: bool = False
+    unended: bool = False
+    whole: bool = True
+    """Whether its last line has its end."""
+
+    @property
+    def order(self) -> int:
+        """The frame it is complete with."""
+        return self.last.frame
+
+
+def read(server: Reader, before: int | None, patience: int = PATIENCE) -> Reply | None:
+    """Return the next reply; None at a gap and at the end.
+
+    `before` is the frame of the client's next line, if one is known; `patience` is how many lines are looked at behind a line that may end
+    a reply wrongly. They are read again if it did, so whoever reads many replies lowers it with each that did.
+    """
+    line = server.line()
+    if line is None:
+        return None
+    found = _CODE.match(line.data)
+    if not found:
+        return Reply(None, line.data, line.first, line.last, line.start, line.stop, 1, whole=line.whole)
+    code = int(found[1])
+    mark = line.data[3:4]
+    malformed = mark not in {b" ", b"-", b""} or not _LOWEST <= code <= _HIGHEST
+    if mark != b"-" or not line.whole:
+        return Reply(code, line.data[4:], line.first, line.last, line.start, line.stop, 1, malformed, whole=line.whole)
+    return _several(server, line, code, malformed=malformed, before=before, patience=patience)
+
+
+def _several(server: Reader, first: Line, code: int, *, malformed: bool, before: int | None, patience: int) -> Reply:  # noqa: PLR0913
+    """Read on to the line that ends the reply that `first` begins, or to where it must have ended."""
+    begins = first.data[:3]
+    last, lines = first, 1
+    wrong: tuple[Line, int] | None = None
+    while (line := server.line()) is not None:
+        if before is not None and line.first.frame > before and (wrong or _is_end(line.data)) and not _is_end(line.data, begins):
+            server.at = line.start
+            break
+        last, lines = line, lines + 1
+        if _is_end(line.data, begins):
+            return _ended(first, line, code, lines, malformed=malformed)
+        if wrong is None and _is_end(line.data):
+            wrong = (line, lines)
+        elif wrong is not None and lines - wrong[1] > patience:
+            break
+    if wrong is not None:
+        server.at = wrong[0].stop
+        return _ended(first, wrong[0], code, wrong[1], malformed=malformed, end_odd=True)
+    return Reply(code, _said(first, last), first.first, last.last, first.start, last.stop, lines, malformed, unended=True, whole=False)
+
+
+def _ended(first: Line, last: Line, code: int, lines: int, *, malformed: bool, end_odd: bool = False) -> Reply:  # noqa: PLR0913 - a reply's parts
+    return Reply(code, _said(first, last), first.first, last.last, first.start, last.stop, lines, malformed, end_odd, whole=last.whole)
+
+
+def _said(first: Line, last: Line) -> bytes:
+    return first.data[4:] if first.data[4:].strip() else last.data[4:] if _CODE.match(last.data) else b""
+
+
+def _is_end(data: bytes, begins: bytes = b"") -> bool:
+    """Return whether a line inside a reply looks like the last line of one: of any, or of the one that `begins` so."""
+    if begins:
+        return data[:3] == begins and data[3:4] in {b" ", b""}
+    return bool(_CODE.match(data)) and data[3:4] == b" " and _LOWEST <= int(data[:3]) <= _HIGHEST

@@ -1,0 +1,372 @@
+"""What an FTP control connection has come to: who is logged in, where, how protected, and how the next data connection is set up.
+
+Every command and every reply is told to a `Session`, in order; it keeps the state and writes what follows from it into the exchange.
+
+Promises: a command changes the state only when its reply says that it was carried out; what the capture does not tell stays unknown.
+Must not know: segments, rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from analyzer.applications import ftp_addresses, ftp_commands
+from analyzer.applications.dialogue import Channel
+from analyzer.applications.ftp_secrets import HIDDEN, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from analyzer.applications.dialogue import Cell, Dialogue, Exchange, Setting
+    from analyzer.applications.ftp_commands import Command
+    from analyzer.applications.ftp_replies import Reply
+    from analyzer.applications.streams import Spot
+
+_PROTECTIONS: Final = {b"C": "clear", b"S": "safe", b"E": "confidential", b"P": "private"}
+_LONGEST_PATH: Final = 1_000
+_FIRST_FINAL, _FIRST_MORE, _FIRST_REFUSAL = 200, 300, 400
+_NOT_A_LOGIN: Final = frozenset({421, 500, 501, 502, 503, 504})
+"""Refusals that say nothing of the user or the password."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """A command that waits for its reply."""
+
+    command: Command
+    exchange: Exchange
+    row: dict[str, Cell]
+    frame: int
+    """The frame it is complete with, none before it later."""
+    done: Spot
+    """Where its last byte was captured."""
+    marked: bool = False
+    """Whether a reply 1yz came."""
+    unsure: bool = False
+    """Whether a reply to it may have been missed."""
+    channel: Channel | None = None
+    bound: bool = False
+
+
+class Session:
+    """The state of one control connection."""
+
+    def __init__(self, dialogue: Dialogue, setting: Setting) -> None:
+        """Begin as a connection does; where its beginning was not captured, with everything unknown."""
+        self.dialogue = dialogue
+        self.login: str | None = "none" if setting.whole else None
+        self.auth: str | None = "none" if setting.whole else None
+        self.prot: str | None = "none" if setting.whole else None
+        self.user = ""
+        self.anonymous: bool | None = None
+        self.failures = 0
+        self.cwd = ""
+        self.modes: dict[str, None] = {}
+        self.files = self.listings = 0
+        self.client_ip = ftp_addresses.normal(setting.client_ip)
+        self.server_ip = ftp_addresses.normal(setting.server_ip)
+        self.client_port = setting.client_port
+        self.guests = ftp_commands.table().guests
+        self.setup: Channel | None = None
+        self.told = setting.whole
+        """Whether every set-up of a data connection so far is known."""
+        self.set_up = False
+        self.kept = False
+        """Whether data connections outlive a transfer: block and compressed mode."""
+        self.epsv_all = False
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the user is logged in, so that an odd line is no password out of place."""
+        return self.login == "accepted"
+
+    def lose(self) -> None:
+        """Hear that something of the dialogue was not captured."""
+        self.told = False
+
+    def clear_again(self) -> None:
+        """Hear that TLS has ended: what was agreed inside it is unknown."""
+        self.prot, self.told, self.cwd = None, False, ""
+        self.login = "accepted" if self.login in {"none", None} else self.login
+
+    def ask(self, asked: Asked) -> None:
+        """Take note of a command."""
+        act = _ASKS.get(asked.command.known.name)
+        if act:
+            act(self, asked)
+        if asked.command.known.data:
+            asked.exchange.facts["transfer"] = True
+
+    def announce(self, asked: Asked) -> None:
+        """Take note of a reply 1yz: the data connection is about to be used."""
+        _bind(self, asked)
+        _use(self, asked)
+
+    def answer(self, asked: Asked, reply: Reply) -> None:
+        """Take note of a final reply."""
+        code = reply.code or 0
+        act = _ANSWERS.get(asked.command.known.name)
+        if act:
+            act(self, asked, code, reply)
+        if asked.command.known.data:
+            _bind(self, asked)
+            if asked.channel:
+                asked.channel.until = reply.last.frame
+            if code < _FIRST_REFUSAL:
+                _use(self, asked)
+                self.files += asked.command.known.data != "list"
+                self.listings += asked.command.known.data == "list"
+
+    def miss(self, asked: Asked) -> None:
+        """Take note that the reply to a command was not captured, if there was one."""
+        if asked.command.known.data:
+            _bind(self, asked)
+        elif asked.channel:
+            _set(self, asked.channel)
+        elif asked.command.known.name in _ANSWERS:
+            self.lose()
+
+
+# Logging in
+
+
+def _ask_user(session: Session, asked: Asked) -> None:
+    argument = asked.command.argument
+    name = argument.split(None, 1)[0] if argument.split() else b""
+    shown = str(asked.row["argument"])
+    session.user = shown.partition(" ")[0].removesuffix(HIDDEN).rstrip(":")
+    session.anonymous = name.decode("latin-1").lower() in session.guests
+    session.login = "pending"
+    asked.row["user"] = session.user
+    _note_clear(session, asked)
+
+
+def _ask_password(session: Session, asked: Asked) -> None:
+    if session.login != "accepted":
+        session.login = "pending"
+    credentials = None if session.anonymous is None else not session.anonymous
+    asked.exchange.facts["credentials"] = bool(asked.command.argument.strip()) and credentials
+    _note_clear(session, asked)
+
+
+def _note_clear(session: Session, asked: Asked) -> None:
+    if session.auth == "refused" and "clear_after_refusal" not in session.dialogue.facts:
+        session.dialogue.facts["clear_after_refusal"] = True
+        session.dialogue.places["clear_after_refusal"] = asked.exchange.places["request"]
+
+
+def _answer_login(session: Session, _asked: Asked, code: int, reply: Reply) -> None:
+    if code < _FIRST_MORE:
+        session.login = "accepted"
+    elif code < _FIRST_REFUSAL:
+        session.login = "pending"
+    elif code not in _NOT_A_LOGIN:
+        session.login = "refused"
+        session.failures += 1
+        session.dialogue.places["login_failure"] = reply.first.frame
+    elif session.login == "pending":
+        session.login = "refused"
+
+
+def _answer_rein(session: Session, _asked: Asked, code: int, _reply: Reply) -> None:
+    if _FIRST_FINAL <= code < _FIRST_MORE:
+        session.login, session.user, session.anonymous, session.cwd = "none", "", None, ""
+
+
+# Protection
+
+
+def _ask_auth(session: Session, asked: Asked) -> None:
+    session.auth = "pending"
+    session.dialogue.places["auth"] = asked.exchange.places["request"]
+
+
+def _answer_auth(session: Session, _asked: Asked, code: int, _reply: Reply) -> None:
+    session.auth = "accepted" if code < _FIRST_REFUSAL else "refused"
+
+
+def _answer_prot(session: Session, asked: Asked, code: int, _reply: Reply) -> None:
+    if _FIRST_FINAL <= code < _FIRST_MORE:
+        session.prot = _PROTECTIONS.get(asked.command.argument.strip().upper())
+
+
+# Directories
+
+
+def _answer_cwd(session: Session, asked: Asked, code: int, _reply: Reply) -> None:
+    if not _FIRST_FINAL <= code < _FIRST_MORE:
+        return
+    name = asked.command.known.name
+    target = ".." if name in {"CDUP", "XCUP"} else str(asked.row["argument"])
+    session.cwd = _walk(session.cwd, target)
+
+
+def _answer_pwd(session: Session, _asked: Asked, code: int, reply: Reply) -> None:
+    if code == 257:  # noqa: PLR2004 - the one code that names a path
+        said = reply.text
+        start, stop = said.find(b'"'), said.rfind(b'"')
+        path = text(said[start + 1 : stop].replace(b'""', b'"')) if start < stop else ""
+        session.cwd = path if path.startswith("/") else ""
+
+
+# Data connections
+
+
+def _ask_port(session: Session, asked: Asked) -> None:
+    name, facts = asked.command.known.name, asked.exchange.facts
+    address = (ftp_addresses.of_port if name == "PORT" else ftp_addresses.of_eprt)(asked.command.argument)
+    facts["address_malformed"] = address is None
+    facts["after_epsv_all"] = session.epsv_all
+    if address is None:
+        return
+    other = bool(session.client_ip) and address.ip != session.client_ip
+    facts["named_port"] = address.port
+    facts["other_host"] = other
+    facts["other_host_private"] = other and ftp_addresses.is_private(address.ip) and not ftp_addresses.is_private(session.client_ip)
+    _propose(session, asked, "server", address, asked.frame)
+
+
+def _answer_port(session: Session, asked: Asked, code: int, _reply: Reply) -> None:
+    if asked.channel and _FIRST_FINAL <= code < _FIRST_MORE:
+        _set(session, asked.channel)
+
+
+def _ask_pasv(session: Session, asked: Asked) -> None:
+    asked.exchange.facts["after_epsv_all"] = session.epsv_all
+
+
+def _answer_pasv(session: Session, asked: Asked, code: int, reply: Reply) -> None:
+    if code == 227:  # noqa: PLR2004 - Entering Passive Mode
+        address = ftp_addresses.of_pasv(reply.text)
+        if address and session.server_ip:
+            asked.exchange.facts["other_server"] = address.ip != session.server_ip
+        _enter(session, asked, address, reply)
+
+
+def _answer_epsv(session: Session, asked: Asked, code: int, reply: Reply) -> None:
+    if code == 229:  # noqa: PLR2004 - Entering Extended Passive Mode
+        _enter(session, asked, ftp_addresses.of_epsv(reply.text), reply)
+    elif _FIRST_FINAL <= code < _FIRST_MORE and asked.command.argument.strip().upper() == b"ALL":
+        session.epsv_all = True
+
+
+def _answer_long(session: Session, _asked: Asked, code: int, _reply: Reply) -> None:
+    # Addresses of LPRT and LPSV are not read: how the next transfer is set up is then unknown.
+    if code < _FIRST_MORE:
+        session.lose()
+        session.setup = None
+
+
+def _answer_mode(session: Session, asked: Asked, code: int, _reply: Reply) -> None:
+    if code < _FIRST_MORE:
+        session.kept = asked.command.argument.strip().upper() in {b"B", b"C"}
+
+
+def _enter(session: Session, asked: Asked, address: ftp_addresses.Address | None, reply: Reply) -> None:
+    asked.exchange.facts["reply_address_malformed"] = address is None and reply.whole
+    if address is None:
+        session.lose()
+        return
+    asked.exchange.facts["named_port"] = address.port
+    _propose(session, asked, "client", address, reply.last.frame)
+    if asked.channel:
+        _set(session, asked.channel)
+
+
+def _propose(session: Session, asked: Asked, opener: str, address: ftp_addresses.Address, frame: int) -> None:
+    mode = _MODES[asked.command.known.name]
+    channel = Channel("client" if opener == "client" else "server", address.ip, address.port, frame, mode)
+    asked.channel = channel
+    asked.exchange.facts["mode"] = mode
+    asked.exchange.places["setup"] = frame
+    _attach(session, asked, channel)
+
+
+def _set(session: Session, channel: Channel) -> None:
+    session.setup, session.set_up = channel, True
+    session.dialogue.channels.append(channel)
+    session.modes[channel.mode] = None
+
+
+def _bind(session: Session, asked: Asked) -> None:
+    """Say by which data connection a transfer goes, once it is clear that all commands before it were carried out."""
+    if asked.bound or not asked.command.known.data:
+        return
+    asked.bound = True
+    facts, channel = asked.exchange.facts, session.setup
+    facts["prot"] = session.prot
+    if channel is None and session.told and not session.set_up:
+        # RFC 959 3.2: the server then calls the port of the control connection. Nobody else announces it.
+        channel = Channel("server", "", session.client_port, asked.frame)
+        session.dialogue.channels.append(channel)
+    facts["mode"] = (channel.mode or "none") if channel else None
+    if channel is not None:
+        asked.channel = channel
+        asked.exchange.places["setup"] = channel.frame
+        _attach(session, asked, channel)
+
+
+def _attach(session: Session, asked: Asked, channel: Channel) -> None:
+    channel.exchanges.append(asked.exchange)
+    channel.rows.append(asked.row)
+    asked.row["mode"] = channel.mode
+    ip = channel.ip or (session.server_ip if channel.opener == "client" else session.client_ip)
+    asked.row["data_address"] = f"[{ip}]:{channel.port}" if ":" in ip else f"{ip}:{channel.port}"
+
+
+def _use(session: Session, asked: Asked) -> None:
+    """Forget the set-up that a transfer has used; one that was refused before it began leaves it for the next."""
+    if asked.channel is session.setup and not session.kept:
+        session.setup = None
+
+
+def _walk(base: str, target: str) -> str:
+    """Return the path that `target` leads to from `base`; empty when that is unknown."""
+    if not target.startswith("/") and not base:
+        return ""
+    path = list[str]() if target.startswith("/") else [part for part in base.split("/") if part]
+    for part in target.split("/"):
+        if part == "..":
+            path = path[:-1]
+        elif part not in {"", "."}:
+            path.append(part)
+    joined = "/" + "/".join(path)
+    return joined if len(joined) <= _LONGEST_PATH else ""
+
+
+_MODES: Final = {"PORT": "port", "EPRT": "eprt", "PASV": "pasv", "CPSV": "pasv", "EPSV": "epsv"}
+_ASKS: Final[dict[str, Callable[[Session, Asked], None]]] = {
+    "USER": _ask_user,
+    "PASS": _ask_password,
+    "ACCT": _ask_password,
+    "AUTH": _ask_auth,
+    "PORT": _ask_port,
+    "EPRT": _ask_port,
+    "PASV": _ask_pasv,
+    "CPSV": _ask_pasv,
+}
+_ANSWERS: Final[dict[str, Callable[[Session, Asked, int, Reply], None]]] = {
+    "USER": _answer_login,
+    "PASS": _answer_login,
+    "ACCT": _answer_login,
+    "REIN": _answer_rein,
+    "AUTH": _answer_auth,
+    "ADAT": _answer_auth,
+    "PROT": _answer_prot,
+    "CWD": _answer_cwd,
+    "XCWD": _answer_cwd,
+    "CDUP": _answer_cwd,
+    "XCUP": _answer_cwd,
+    "PWD": _answer_pwd,
+    "XPWD": _answer_pwd,
+    "PORT": _answer_port,
+    "EPRT": _answer_port,
+    "PASV": _answer_pasv,
+    "CPSV": _answer_pasv,
+    "EPSV": _answer_epsv,
+    "LPRT": _answer_long,
+    "LPSV": _answer_long,
+    "MODE": _answer_mode,
+}
+"""What follows from a command, and from its final reply; a command that is not here changes nothing."""

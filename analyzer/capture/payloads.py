@@ -1,0 +1,124 @@
+"""Where the payload bytes of a capture's segments are, and how to get at them.
+
+A segment's `payload_start` is an address: below `SPOOL` it counts bytes of the file itself, from `SPOOL` on bytes of a spool, a temporary
+file that holds what the file does not hold as it is (compressed captures, packets put together from fragments or decoded by tshark).
+
+Promises: bytes are read when they are asked for; what can no longer be read is missing, not an exception; the spool is gone when the
+program ends, however it ends.
+Must not know: connections, protocols.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import OrderedDict
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SPOOL: Final = 1 << 62
+"""The address of a spool's first byte."""
+_IN_MEMORY: Final = 1 << 20
+"""A smaller spool is kept in memory."""
+_BLOCK: Final = 1 << 18
+_BLOCKS: Final = 64
+"""Blocks of a file that are kept: 16 MiB. Connections that run side by side lie side by side in a capture."""
+
+
+class Spool:
+    """Bytes put aside, found again by address; lets go of them when it is closed or nobody has it any more."""
+
+    __slots__ = ("_file", "_memory", "size")
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.size = 0
+        self._memory = bytearray()
+        self._file: BinaryIO | None = None
+
+    def add(self, data: bytes) -> int:
+        """Take `data` over; return the address of its first byte."""
+        address = SPOOL + self.size
+        self.size += len(data)
+        if self._file is None and self.size > _IN_MEMORY:
+            self._file = cast("BinaryIO", tempfile.TemporaryFile(prefix="pcaplint-"))  # noqa: SIM115 - closed with the spool
+            self._file.write(self._memory)
+            self._memory = bytearray()
+        if self._file is None:
+            self._memory += data
+        else:
+            self._file.write(data)
+        return address
+
+    def read(self, address: int, length: int) -> bytes:
+        """Return `length` bytes at `address`, fewer where there are no more; nothing may be added afterwards."""
+        place = address - SPOOL
+        if self._file is None:
+            return bytes(self._memory[place : place + length])
+        self._file.seek(place)
+        return self._file.read(length)
+
+    def close(self) -> None:
+        """Let the bytes go."""
+        if self._file is not None:
+            self._file.close()
+        self._file, self._memory = None, bytearray()
+
+    def __del__(self) -> None:
+        """Close."""
+        self.close()
+
+
+class Payloads:
+    """The bytes of one capture; its file is open from the first read until it is closed or nobody has it any more."""
+
+    __slots__ = ("_blocks", "_file", "path", "spool")
+
+    def __init__(self, path: Path, spool: Spool) -> None:
+        """Read from the file at `path`, and from `spool` what is not there."""
+        self.path = path
+        self.spool = spool
+        self._file: BinaryIO | None = None
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    def read(self, address: int, length: int) -> bytes:
+        """Return the `length` bytes at `address`; fewer when they cannot be read any more."""
+        if address >= SPOOL:
+            return self.spool.read(address, length)
+        first, last = address // _BLOCK, (address + length - 1) // _BLOCK
+        data = self._block(first) if first == last else b"".join(map(self._block, range(first, last + 1)))
+        offset = address - first * _BLOCK
+        return data[offset : offset + length]
+
+    def _block(self, number: int) -> bytes:
+        """Return a block of the file, read it if it is not at hand."""
+        block = self._blocks.get(number)
+        if block is not None:
+            return block
+        try:
+            if self._file is None:
+                self._file = self.path.open("rb", buffering=0)
+            block = os.pread(self._file.fileno(), _BLOCK, number * _BLOCK)
+        except OSError:
+            block = b""
+        self._blocks[number] = block
+        if len(self._blocks) > _BLOCKS:
+            self._blocks.popitem(last=False)
+        return block
+
+    def close(self) -> None:
+        """Close the file and let the spool go."""
+        self._close_file()
+        self.spool.close()
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+        self._blocks.clear()
+
+    def __del__(self) -> None:
+        """Close the file; the spool may be another capture's too, and sees to itself."""
+        self._close_file()
