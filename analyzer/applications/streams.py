@@ -80,7 +80,7 @@ class Pieces:
 class Reader:
     """Reads one direction from its beginning; `at` is the offset of the next byte."""
 
-    __slots__ = ("_buffer", "_buffered", "_fetch", "_pieces", "_place", "at", "side")
+    __slots__ = ("_buffer", "_buffered", "_fetch", "_pieces", "_place", "_wall", "at", "side")
 
     def __init__(self, side: Side, pieces: Pieces, fetch: Callable[[int, int], bytes]) -> None:
         """Read `pieces`; `fetch(address, length)` returns captured bytes."""
@@ -93,6 +93,8 @@ class Reader:
         self._buffer = b""
         self._buffered = 0
         """Offset of the first byte of `_buffer`."""
+        self._wall = -1
+        """Offset of a gap or the end, when `_buffer` reaches it."""
 
     @classmethod
     def of(cls, side: Side, parts: Iterable[tuple[int, bytes, int, int]], *, size: int | None = None, closing: Closing = "") -> Self:
@@ -153,8 +155,8 @@ class Reader:
 
     def peek(self, size: int) -> bytes:
         """Return the next `size` bytes without moving; fewer at a gap or at the end."""
-        held = self._buffered + len(self._buffer) - self.at
-        if self.at < self._buffered or held < size:
+        reached = self._buffered + len(self._buffer)
+        if self.at < self._buffered or (reached - self.at < size and (reached != self._wall or self.at > reached)):
             self._fill(size)
         begin = self.at - self._buffered
         return self._buffer[begin : begin + size]
@@ -182,9 +184,10 @@ class Reader:
 
     def line(self, limit: int = LONGEST_LINE) -> Line | None:
         """Return the next line and move behind it; None at a gap (see `gap`) and at the end."""
-        first = self.spot()
-        if first is None or self.gap:
+        pieces, place = self._pieces, self._seek()
+        if place >= len(pieces.start) or pieces.start[place] > self.at:
             return None
+        first = Spot(pieces.frame[place], pieces.time[place])
         size, found = 512, -1
         data = self.peek(size)
         while (found := data.find(b"\n")) < 0 and len(data) == size and size < limit:
@@ -199,7 +202,8 @@ class Reader:
             text, stop = data[:limit], start + min(len(data), limit)
             end = "long" if len(data) >= limit else "gap" if stop < self.size else "end"
         self.at = stop
-        return Line(text, end, start, stop, first, self.spot(stop - 1) or first)
+        last = first if stop <= pieces.stop[place] else self.spot(stop - 1) or first
+        return Line(text, end, start, stop, first, last)
 
     def skip_past(self, mark: bytes) -> bool:
         """Move behind the next occurrence of `mark` and return True; without one before a gap or the end, move there and return False."""
@@ -246,3 +250,4 @@ class Reader:
             reached += length
             place += reached == stops[place]
         self._buffer, self._buffered = b"".join(parts), at
+        self._wall = reached if reached - at < size else -1
