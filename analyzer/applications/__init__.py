@@ -21,7 +21,7 @@ import numpy as np
 from analyzer.applications import assembly, channels, checks, ground
 from analyzer.applications.dialogue import Dialogue, Setting
 from analyzer.applications.recognise import UNKNOWN, Recogniser, skip_proxy
-from analyzer.rules.protocols import services
+from analyzer.rules.protocols import ANY, services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +59,8 @@ class Dialogues:
     """Columns flow, id, severity, capture, frames, message."""
     linked: Mapping[int, int]
     """Connection to the one that announced it."""
+    ways: tuple[str, ...]
+    """How connections come to be encrypted, by the codes of fact `encrypted_by`."""
 
 
 @dataclass(slots=True)
@@ -89,7 +91,8 @@ def read(
     _complete(hearing, known, streams)
     linked = _link(hearing, connections, opening, streams, known)
     owners = connections.flows["capture"].to_numpy()
-    return Dialogues(hearing.heard, hearing.dialogues, known, checks.run(rules, known, hearing.dialogues, owners), linked)
+    findings = checks.run(rules, known, hearing.dialogues, owners)
+    return Dialogues(hearing.heard, hearing.dialogues, known, findings, linked, rules.protocols[ANY].enums["encryption"])
 
 
 def _hear_all(
@@ -171,7 +174,7 @@ def _complete(hearing: _Hearing, known: Ground, streams: Streams) -> None:
     heard_by = np.array([0, 0, *(_speaker(hearing.rules.protocols.get(word)) for word in words[2:])], np.int8)
     told = said["service"] > 1
     speaker[told] = heard_by[said["service"][told]]
-    known.facts |= {name: (values, None) for name, values in said.items()}
+    known.facts.update({name: (values, None) for name, values in said.items()})
     known.facts["speaks_first"] = (speaker, None)
     for name, flows in (("proxy_header", hearing.proxied), ("overlap_differs", list(hearing.overlaps))):
         marked = np.zeros(count, bool)
@@ -193,7 +196,7 @@ def _speaker(protocol: Protocol | None) -> int:
 
 
 def _complete_tls(hearing: _Hearing, known: Ground, count: int) -> None:
-    ways = hearing.rules.protocols["any"].enums["encryption"]
+    ways = hearing.rules.protocols[ANY].enums["encryption"]
     way, frame = np.zeros(count, np.int8), np.full(count, -1, np.int64)
     for flow, dialogue in hearing.dialogues.items():
         if dialogue.tls:

@@ -106,18 +106,12 @@ def transactions(found: Dialogues, flow_ids: Array, captures: Array, columns: Ta
     for column in columns.columns:
         if column.name in made:
             values = made[column.name]
-        elif column.name == "data_flow_id":
-            values = [flow_ids[row] if (row := _number(one.get("data_flow"))) >= 0 else "" for one in rows]
         else:
             name = column.name.removesuffix("_ns") if column.name == "time_ns" else column.name
             absent = NO_TIME if column.name == "time_ns" else _ABSENT[column.dtype]
             values = [absent if (cell := one.get(name)) is None else cell for one in rows]
         made[column.name] = _series(values, column.dtype)
     return pd.DataFrame(made)[columns.names]
-
-
-def _number(cell: Cell) -> int:
-    return cell if isinstance(cell, int) else -1
 
 
 def _series(values: Any, dtype: str) -> pd.Series[Any]:  # noqa: ANN401 - any sequence
