@@ -147,7 +147,9 @@ class _Talk:
         turn.request = request
         if turn.request_empty is not None:
             request.head.faults["leading_empty"] = turn.request_empty
-        if not (request.body.framing in {"length", "chunked"} and "100-continue" in request.head.words(b"expect") and self._expect(request)):
+        if not (
+            request.body.framing in {"length", "chunked"} and "100-continue" in request.head.words(b"expect") and self._expect(request)
+        ):
             http_turns.finish_request(request, self.client)
         self.client_sure = request.head.whole and not request.body.lost
         turn.compare(self.previous)

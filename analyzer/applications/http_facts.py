@@ -69,7 +69,7 @@ _KEY_FIELDS: Final = frozenset(
 _EXPOSED: Final = frozenset({"basic", "bearer", "other"})
 """Schemes that send the secret itself; Digest, NTLM and Negotiate send a proof of it."""
 _PUSHED_CODES: Final = frozenset({400, 408})
-_HOST_INVALID: Final = b" \t/@?#,\\<>\""
+_HOST_INVALID: Final = b' \t/@?#,\\<>"'
 
 
 def elapsed(one: Spot, other: Spot) -> int | None:

@@ -25,7 +25,9 @@ _WORDS: Final = (
     "pass|pwd|secret|token|auth|apikey|accesskey|privatekey|sharedkey|subscriptionkey|signature|credential|session|sessid|assertion|saml"
     "|jwt|bearer|cookie|nonce|csrf|xsrf|challenge|verifier|ticket|onetime"
 )
-_WHOLE: Final = "pw|pin|otp|totp|mfa|sig|sid|sso|key|code|mac|hmac|hash|cvv|cvc|ssn|creds|acct|psk|hapikey|appkey|appid|hdnea|hdnts|sign|st|se|sv|skey"
+_WHOLE: Final = (
+    "pw|pin|otp|totp|mfa|sig|sid|sso|key|code|mac|hmac|hash|cvv|cvc|ssn|creds|acct|psk|hapikey|appkey|appid|hdnea|hdnts|sign|st|se|sv|skey"
+)
 _NAME: Final = re.compile(f"(?:{_WORDS})|^(?:{_WHOLE})$")
 """Names of parameters whose value is a secret, held against the name in small letters without its punctuation."""
 _TAIL: Final = re.compile(r"(?:key|otp|pw)$")

@@ -38,7 +38,7 @@ def conclude(session: Session) -> Dialogue:
         rows=session.rows,
         tls="starttls" if agreed else "",
         tls_spot=session.tls if agreed else None,
-        dropped=max(session.messages - len(session.rows), session.log.dropped),
+        dropped=session.messages - len(session.rows),
     )
 
 
@@ -96,6 +96,7 @@ def _own(session: Session) -> dict[str, Fact]:
         "content_refused": session.content_refused is not None,
         "unfinished": session.unfinished is not None,
         "spoke_after_refusal": session.after_refusal is not None,
+        "unchecked": session.log.dropped,
         "quit_seen": True if session.quit is not None else None if session.lost or session.client.gap else False,
         "shut_down": True if session.shut is not None else False if known else None,
         "went_on": session.went_on is not None,

@@ -171,6 +171,7 @@ LEFT = {
     "facts": set(rules.load().protocols["any"].dialogue)
     - {
         "greeting_code",
+        "greeting_after",
         "greeting_expected",
         "greeting_refusal",
         "greeting_delayed",
