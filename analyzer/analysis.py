@@ -16,20 +16,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyzer import baseline as baseline_
-from analyzer import capture, expectations, flows, opening
+from analyzer import applications, capture, expectations, flows, opening
 from analyzer import rules as rules_
+from analyzer.applications import tabulate as dialogues
+from analyzer.applications.ground import Opening
 from analyzer.capture import engines
 from analyzer.capture import paths as paths_
 from analyzer.errors import InputError, UsageError
 from analyzer.model import SEVERITIES, About, Report, Summary
 from analyzer.opening import tabulate
+from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
+    from analyzer.applications import Dialogues
     from analyzer.capture.engines import Engine
+    from analyzer.flows import Connections
     from analyzer.expectations import Excuses
     from analyzer.model import Capture, FailOn, Note, Status
     from analyzer.rules import RuleSet
@@ -47,13 +52,15 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     jobs: int | None = None,
     engine: Engine = "auto",
     progress: Callable[[str, int], None] | None = None,
+    secrets: bool = False,
 ) -> Report:
     """Read and judge every capture in `paths` (files or folders) and return the report.
 
     `rules` are the shipped ones unless given; `fail_on` is the lowest severity that makes a capture's status `findings`;
     `expect` says whether expect.toml beside a capture counts; `baseline` is a file of what is accepted (`analyzer.baseline`);
     `timeout_s` bounds each capture's reading; `jobs` is how many captures are read at a time, as many as there are processors unless
-    given; `progress` is called with a path and the frames read of it so far, from any thread; `engine` is as in `capture.read`. Raises
+    given; `progress` is called with a path and the frames read of it so far, from any thread; `engine` is as in `capture.read`; `secrets`
+    keeps passwords and the like in what was said, and stamps the report. Raises
     `MachineError` when tshark cannot be used, `RuleError` when an expect.toml or the baseline is invalid; a bad capture is not an error
     but a status.
     """
@@ -64,7 +71,13 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     connections = flows.group(captures)
     captures = [_lightened(one) for one in captures]
     judged = opening.judge(connections, rules)
-    table, findings = tabulate.flows(connections, judged, rules), tabulate.findings(judged)
+    spoken = hear(connections, captures, judged, rules, secrets=secrets)
+    ids, owners = tabulate.flow_ids(len(judged.verdict)), connections.flows["capture"].to_numpy()
+    by_port = tabulate.services_by_port(connections.flows["server_port"].to_numpy()).to_numpy()
+    table = tabulate.flows(connections, judged, rules, dialogues.flows(spoken, ids, by_port))
+    findings = _join(tabulate.findings(judged), judged, spoken.findings, ids)
+    table["worst"] = _worst(findings, len(table), ids)
+    shape = dialogues.shape(rules.protocols)
     names = [one.path for one in captures]
     excuses = expectations.apply(table, findings, names if expect else [])
     table["excused"], findings["excused"] = excuses.flow, excuses.finding
@@ -77,7 +90,10 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
         flows=table,
         findings=findings,
         steps=tabulate.steps(judged),
-        transactions=_no_transactions(),
+        transactions=dialogues.transactions(spoken, ids, owners, shape),
+        transaction_columns=shape,
+        spoken=dialogues.own(rules.protocols),
+        secrets=secrets,
         fail_on=fail_on,
         about=_about(rules),
     )
@@ -204,7 +220,44 @@ def _status(one: Capture, *, failing: bool, judged: bool, unsure: bool) -> Statu
     return "clean" if judged else "nothing-checked"
 
 
-def _no_transactions() -> pd.DataFrame:
+def hear(connections: Connections, captures: Sequence[Capture], judged: opening.Judged, rules: RuleSet, *, secrets: bool) -> Dialogues:
+    """Return what was said on connections whose openings were judged; the captures' payloads are let go."""
+    views = np.array([view.name for view in rules.machine.views], object)[judged.view]
+    outcomes = np.array([verdict.outcome for verdict in rules.verdicts], object)[judged.verdict]
+    opened_at = judged.numbers["opened_ns"]
+    begun = Opening(
+        opened=outcomes == "opened",
+        whole=(views == "both") & (judged.numbers["client_isn"] >= 0),
+        one_sided=(views == "client-only") | (views == "server-only"),
+        opened_at=np.where(opened_at < 0, NO_TIME, opened_at),
+        verdict=np.array([verdict.name for verdict in rules.verdicts], object)[judged.verdict].tolist(),
+    )
+    try:
+        isns = judged.numbers["client_isn"], judged.numbers["server_isn"]
+        return applications.read(connections, captures, begun, isns, rules, secrets=secrets)
+    finally:
+        for one in captures:
+            if one.payloads is not None:
+                one.payloads.close()
+
+
+def _join(findings: pd.DataFrame, judged: opening.Judged, said: pd.DataFrame, ids: np.ndarray[Any, Any]) -> pd.DataFrame:
+    """Return table `FINDINGS`: those of the opening, then those of the dialogue, connection by connection."""
     import pandas as pd
 
-    return pd.DataFrame({"flow_id": pd.Series(dtype="str")})
+    if not len(said):
+        return findings
+    flow = np.concatenate([judged.findings["flow"].to_numpy(), said["flow"].to_numpy()])
+    more = said.assign(flow_id=pd.Series(ids[said["flow"].to_numpy()], dtype="str"), excused=False)[list(findings.columns)]
+    joined = pd.concat([findings, more], ignore_index=True)
+    return joined.iloc[np.argsort(flow, kind="stable")].reset_index(drop=True)
+
+
+def _worst(findings: pd.DataFrame, count: int, ids: np.ndarray[Any, Any]) -> pd.Series[str]:
+    """Return the highest severity found on each connection, or nothing."""
+    import pandas as pd
+
+    rank = np.zeros(count, np.int8)
+    owner = pd.Index(ids).get_indexer(pd.Index(findings["flow_id"].astype(object)))
+    np.maximum.at(rank, owner, findings["severity"].map({severity: place + 1 for place, severity in enumerate(SEVERITIES)}).to_numpy(np.int8))
+    return pd.Series(np.array(["", *SEVERITIES], object)[rank], dtype="str")

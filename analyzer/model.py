@@ -118,8 +118,14 @@ class Report:
     steps: pd.DataFrame
     """Table `STEPS`: a row a segment (or run of exact repeats) that the opening was judged on."""
     transactions: pd.DataFrame
-    """A row a message, command or request; empty until dialogues are read."""
+    """A row a message, command or request; columns as `transaction_columns` says."""
     fail_on: FailOn = "warning"
+    secrets: bool = False
+    """Whether passwords and the like are in it, as they were asked for."""
+    transaction_columns: Table = field(default_factory=lambda: TRANSACTIONS)
+    """What the columns of `transactions` are."""
+    spoken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Per protocol, the columns of `transactions` that are its own."""
     about: Mapping[str, About] = field(default_factory=dict)
     """What the rules say of each finding that was looked for, by id."""
 
@@ -143,6 +149,16 @@ FLOWS: Final = Table(
         Column("tunnel", "str", "what carries the packets"),
         Column("service", "str", "protocol recognised from the dialogue, or empty"),
         Column("service_by_port", "str", "what the server port is registered for, or empty"),
+        Column("service_client", "str", "what the client's first bytes are of, several joined by -or-, or empty"),
+        Column("service_server", "str", "what the server's first bytes are of, several joined by -or-, or empty"),
+        Column("service_after", "str", "protocol spoken after an upgrade or inside a tunnel, or empty"),
+        Column("first_talker", "str", "whose payload was captured first: client, server, or empty"),
+        Column("encrypted_by", "str", "how the connection came to TLS: implicit, starttls, auth-tls, upgrade, connect, or empty"),
+        Column("tls_frame", "int64", "frame in which TLS begins, -1 when it does not"),
+        Column("dialogue", "str", "what was said, in one line, or empty"),
+        Column("dialogue_inconclusive", "bool", "payload a dialogue needs was not captured, or more was said than is kept"),
+        Column("transactions", "int64", "messages, commands or requests read"),
+        Column("control_flow_id", "str", "the connection that announced this one, of an FTP data connection, or empty"),
         Column("verdict", "str", "what happened"),
         Column("outcome", "str", "opened, not-opened, broken or not-judged"),
         Column("worst", "str", "highest severity found, or empty"),
@@ -170,6 +186,28 @@ FLOWS: Final = Table(
         Column("community_id", "str", "Community ID v1, seed 0"),
     ),
 )
+
+TRANSACTIONS: Final = Table(
+    "transactions",
+    (
+        Column("flow_id", "str", "the connection"),
+        Column("capture", "int64", "index of the capture"),
+        Column("protocol", "str", "protocol of the dialogue"),
+        Column("kind", "str", "message, command or request"),
+        Column("number", "int64", "which of its dialogue it is, from 1"),
+        Column("time_ns", "int64", "time of the first byte of the request", "ns"),
+        Column("first_frame", "int64", "frame of the first byte"),
+        Column("last_frame", "int64", "frame of the last byte of the answer, or of the request"),
+        Column("request", "str", "what was asked, in short, secrets left out"),
+        Column("code", "int64", "code of the final reply, -1 when there is none"),
+        Column("reply", "str", "text of the final reply, first line"),
+        Column("latency_ms", "float64", "end of the request to the first byte of the final reply", "ms"),
+        Column("request_bytes", "int64", "bytes of the request, body included, -1 when not known", "bytes"),
+        Column("response_bytes", "int64", "bytes of the answer, body included, -1 when not known", "bytes"),
+        Column("complete", "bool", "request and final reply were captured whole"),
+    ),
+)
+"""What all transactions have; the columns of each protocol, declared in rules/protocols, follow."""
 
 FINDINGS: Final = Table(
     "findings",

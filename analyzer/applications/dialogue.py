@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from analyzer.applications.streams import Reader, Spot
+from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from analyzer.applications.streams import Side
+    from analyzer.rules.protocols import Protocol
 
 Fact = int | bool | str | None
 """A number (times in ns), a truth, or a word of an enumeration; None is unknown."""
@@ -43,6 +45,10 @@ class Setting:
     """When the capture ended, ns since the epoch."""
     nested: Callable[[Reader, Reader, Setting], Dialogue | None] | None = None
     """Recognises and reads what follows in the same streams (a tunnel, an upgrade), from where the readers stand."""
+    opened_at: int = NO_TIME
+    """When the opening was complete, ns since the epoch, NO_TIME when that is not known."""
+    protocol: Protocol | None = None
+    """What rules/protocols declares of the protocol; None in tests that read without rules."""
 
 
 @dataclass(slots=True)

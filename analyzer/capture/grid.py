@@ -193,7 +193,6 @@ class Cells:
         found = digits[spelled]
         return (found[0::2] << 4 | found[1::2]).tobytes(), count // 2
 
-
     def unhexed(self) -> tuple[bytes, Ints]:
         """Return the bytes that all cells spell in hexadecimal without colons, end to end, and how many bytes each cell gave.
 

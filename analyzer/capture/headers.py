@@ -215,7 +215,7 @@ def _read_columns(frames: Frames, network: Network, rows: Ints, header: Array) -
         "checksum": told(header["checksum"].astype(np.int32), _CHECKSUM_BYTES).astype(np.int32),
         "payload_length": told(payload, _DECODED_BYTES).astype(np.int32),
         "payload_captured": held.astype(np.int32),
-        "payload_start": np.where(held > 0, at + size, -1),
+        "payload_start": np.where((held > 0) & (header["flags"] & tables.RST == 0), at + size, -1),
         "option_length": options.astype(np.int16),
     }
 

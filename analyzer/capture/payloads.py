@@ -110,12 +110,15 @@ class Payloads:
 
     def close(self) -> None:
         """Close the file and let the spool go."""
+        self._close_file()
+        self.spool.close()
+
+    def _close_file(self) -> None:
         if self._file is not None:
             self._file.close()
         self._file = None
         self._blocks.clear()
-        self.spool.close()
 
     def __del__(self) -> None:
-        """Close."""
-        self.close()
+        """Close the file; the spool may be another capture's too, and sees to itself."""
+        self._close_file()

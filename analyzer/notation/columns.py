@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from analyzer import tables
 from analyzer.notation.packets import peer, tcp_header
 from analyzer.notation.values import MAX_OPTIONS, Quote
-from analyzer.tables import QUOTES, SEGMENTS, Table
+from analyzer.tables import QUOTES, RST, SEGMENTS, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,7 +71,7 @@ def capture(script: Script, *, path: str = "script") -> Capture:
             quotes.append(common | _quote_row(event, pair))
             continue
         row, options, payload = _segment_row(event, pair, frame)
-        row["payload_start"] = -1 if row["payload_captured"] <= 0 else len(spoken) if payload else ZEROS
+        row["payload_start"] = -1 if row["payload_captured"] <= 0 or row["flags"] & RST else len(spoken) if payload else ZEROS
         spoken += payload
         rows.append(common | row | {"interface": (event.interface or 0) if paged else -1, "option_start": start})
         runs.append(options)

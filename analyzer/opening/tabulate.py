@@ -19,6 +19,8 @@ from analyzer.rules.machine import STATES
 from analyzer.tables import ACCOUNTS, ACK, FLAG_LETTERS, NO_TIME, SYN, check
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from analyzer.flows import Connections
     from analyzer.opening import Judged
     from analyzer.rules import RuleSet
@@ -39,8 +41,8 @@ def flow_ids(size: int) -> Array:
     return np.char.add("f", np.arange(1, size + 1).astype(str)).astype(object)
 
 
-def flows(connections: Connections, judged: Judged, rules: RuleSet) -> pd.DataFrame:
-    """Return table `FLOWS`."""
+def flows(connections: Connections, judged: Judged, rules: RuleSet, spoken: Mapping[str, Any]) -> pd.DataFrame:
+    """Return table `FLOWS`; `spoken` are its columns that tell of dialogues."""
     table = connections.flows
     start, end = table["start_time"].to_numpy(), table["end_time"].to_numpy()
     seen = peers.Seen(connections.segments, len(table))
@@ -49,8 +51,8 @@ def flows(connections: Connections, judged: Judged, rules: RuleSet) -> pd.DataFr
         "start_time_ns": start,
         "end_time_ns": end,
         "duration_ms": np.where(start == NO_TIME, np.nan, (end - np.where(start == NO_TIME, 0, start)) / 1e6),
-        "service": _text(np.full(len(table), "")),
-        "service_by_port": _services(table["server_port"].to_numpy()),
+        "service_by_port": services_by_port(table["server_port"].to_numpy()),
+        **spoken,
         "excused": np.zeros(len(table), bool),
         "client_first_ns": table["client_first"].to_numpy(),
         "server_first_ns": table["server_first"].to_numpy(),
@@ -95,7 +97,8 @@ def _rank(severity: str) -> int:
     return SEVERITIES.index(severity) + 1
 
 
-def _services(ports: Array) -> pd.Series:
+def services_by_port(ports: Array) -> pd.Series:
+    """Return what each port is registered for, or nothing."""
     found, place = np.unique(ports, return_inverse=True)
     return _words(place, [services.service_by_port(int(port)) for port in found] or [""])
 

@@ -183,6 +183,11 @@ def _expand(registry: Mapping[str, Finding], patterns: Sequence[str]) -> frozens
 
 def _digest(home: Path, files: Sequence[Path], extra: Sequence[str | Path]) -> str:
     total = hashlib.sha256()
-    for path in [home / "opening.toml", *sorted((home / "protocols").glob("*.toml")), *files, *(path for folder in extra for path in sorted(Path(folder).rglob("*.toml")))]:
+    for path in [
+        home / "opening.toml",
+        *sorted((home / "protocols").glob("*.toml")),
+        *files,
+        *(path for folder in extra for path in sorted(Path(folder).rglob("*.toml"))),
+    ]:
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:16]

@@ -125,7 +125,9 @@ def _build(document: dict[str, Any], common: dict[str, Any], path: Path) -> Prot
         dialogue_places=shared.get("dialogue_places", {}) | document.get("dialogue_places", {}),
         exchange=facts["exchange"],
         exchange_places=shared.get("exchange_places", {}) | document.get("exchange_places", {}),
-        transaction={name: Fact(entry["dtype"], entry["meaning"], entry.get("unit", "")) for name, entry in document.get("transaction", {}).items()},
+        transaction={
+            name: Fact(entry["dtype"], entry["meaning"], entry.get("unit", "")) for name, entry in document.get("transaction", {}).items()
+        },
         data=document.get("data", {}),
     )
 

@@ -1,6 +1,6 @@
 """Every finding's examples, through the same stages a capture goes through.
 
-An example that fires must show the finding, a near miss must not; so each file in rules/handshake is its own test.
+An example that fires must show the finding, a near miss must not; so each finding file is its own test.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from analyzer import flows, notation, opening, rules
+from analyzer import analysis, flows, notation, opening, rules
 
 if TYPE_CHECKING:
     from analyzer.rules import Example, Finding, RuleSet
@@ -22,26 +22,28 @@ def _shipped() -> RuleSet:
 
 
 def _examples() -> list[object]:
-    """Return (finding, example) for every example of the opening's findings, named after the finding and its place."""
+    """Return (finding, example) for every example, named after the finding and its place."""
     return [
         pytest.param(finding, example, id=f"{id_}-{number}-{'fires' if example.fires else 'silent'}")
         for id_, finding in _shipped().findings.items()
-        if finding.family == "handshake"
         for number, example in enumerate(finding.examples, 1)
     ]
 
 
-def _judge(example: Example, where: str) -> opening.Judged:
-    script = notation.parse(example.segments, where=where)
-    return opening.judge(flows.group([notation.capture(script)]), _shipped())
+def _messages(example: Example, where: str) -> dict[str, str]:
+    """Return the message of each finding, those of the opening and those of the dialogue."""
+    captures = [notation.capture(notation.parse(example.segments, where=where))]
+    connections = flows.group(captures)
+    judged = opening.judge(connections, _shipped())
+    said = analysis.hear(connections, captures, judged, _shipped(), secrets=False)
+    return {id_: message for table in (judged.findings, said.findings) for id_, message in zip(table["id"], table["message"], strict=True)}
 
 
 @pytest.mark.parametrize(("finding", "example"), _examples())
 def test_example_does_what_it_says(finding: Finding, example: Example) -> None:
-    judged = _judge(example, finding.id)
-    found = set(judged.findings["id"])
+    found = _messages(example, finding.id)
     # A place in a message that nothing filled reads as a question mark.
-    assert [message for message in judged.findings["message"] if "?" in message or "{" in message] == []
+    assert [message for message in found.values() if "?" in message or "{" in message] == []
     assert (finding.id in found) == example.fires, f"{example.note}\n{example.segments}found: {sorted(found)}"
 
 

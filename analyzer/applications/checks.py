@@ -1,0 +1,237 @@
+"""Checks of finding files about what was said, run: over dialogues and over exchanges, whole arrays at a time.
+
+Promises: a check fires where its condition is known to hold; a fact no reader gave is unknown. One finding a connection and rule, with
+the frames that prove it and how often it was so.
+Must not know: any check or protocol by name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from analyzer.language import arrays
+from analyzer.rules.check import SPOKEN, spoken_scope
+from analyzer.rules.protocols import ANY, services
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from analyzer.applications.dialogue import Dialogue
+    from analyzer.applications.ground import Ground
+    from analyzer.language import Node, Scope
+    from analyzer.rules import Finding, RuleSet
+    from analyzer.rules.check import Check
+    from analyzer.rules.protocols import Protocol
+    from analyzer.rules.vocabulary import Fact
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Answer = tuple[Array, Array | None]
+
+MAX_FRAMES: Final = 12
+"""Frames cited at most: the first ones, and the last."""
+_MILLISECOND: Final = 1_000_000
+
+
+def run(rules: RuleSet, ground: Ground, dialogues: Mapping[int, Dialogue], captures: Array) -> pd.DataFrame:
+    """Return the findings: flow (int64), id, severity, capture, frames, message; in order of connection, then first frame, then id.
+
+    `dialogues` are by connection; `captures` is the capture of each connection.
+    """
+    chosen = [one for one in rules.findings.values() if one.check is not None and one.check.scope in SPOKEN and one.id in rules.reported]
+    words = services(rules.protocols)
+    subjects: dict[str, _Subject] = {}
+    rows: list[tuple[int, int, str, str, tuple[tuple[int, int], ...], str]] = []
+    for finding in chosen:
+        about = finding.check.protocol  # type: ignore[union-attr] # chosen for having one
+        if about not in subjects:
+            subjects[about] = _Subject(rules.protocols[about], ground, dialogues, words)
+        rows += _find(finding, finding.check, subjects[about], words, captures)  # type: ignore[arg-type] # as above
+    rows.sort(key=lambda row: row[:3])
+    flow, _, id_, severity, frames, message = list(zip(*rows, strict=True)) if rows else [()] * 6
+    return pd.DataFrame(
+        {
+            "flow": np.array(flow, np.int64),
+            "id": pd.Series(id_, dtype="str"),
+            "severity": pd.Series(severity, dtype="str"),
+            "capture": captures[np.array(flow, np.int64)].astype(np.int64),
+            "frames": pd.Series(frames, dtype="object"),
+            "message": pd.Series(message, dtype="str"),
+        }
+    )
+
+
+def _find(
+    finding: Finding, check: Check, subject: _Subject, words: tuple[str, ...], captures: Array
+) -> Iterator[tuple[int, int, str, str, tuple[tuple[int, int], ...], str]]:
+    """Yield the findings of one rule, a connection each."""
+    scope = spoken_scope(check.scope, subject.protocol, words)
+    view = subject.view(check.scope)
+    if not view.size:
+        return
+    values, known = arrays.compile_(check.when, scope)(view)
+    hits = np.flatnonzero(np.broadcast_to(np.asarray(values, bool) if known is None else np.asarray(values, bool) & known, view.size))
+    if not len(hits):
+        return
+    said = {name: _say(node, scope, view, hits) for name, node in check.say}
+    flows = view.flow[hits]
+    begins = np.flatnonzero(np.concatenate(([True], flows[1:] != flows[:-1])))
+    for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(flows)], strict=True):
+        flow, times = int(flows[begin]), end - begin
+        frames = sorted({frame for name in check.cite for frame in view.cite(name, hits[begin : min(end, begin + MAX_FRAMES)]) if frame >= 0})
+        if times > MAX_FRAMES:
+            frames = sorted({*frames, *(frame for name in check.cite for frame in view.cite(name, hits[end - 1 : end]) if frame >= 0)})
+        if len(frames) > MAX_FRAMES:
+            frames = [*frames[: MAX_FRAMES - 1], frames[-1]]
+        capture = int(captures[flow])
+        message = finding.say({name: texts[begin] for name, texts in said.items()} | {"times": times})
+        often = f" ({times} times)" if times > 1 and "{times}" not in finding.message else ""
+        yield flow, frames[0] if frames else 0, finding.id, finding.severity, tuple((capture, frame) for frame in frames), message + often
+
+
+def _say(node: Node, scope: Scope, view: _View, hits: Array) -> list[object]:
+    """Return what a message says at each hit: a number, a time in ms, a word of an enumeration; ? where it is not known."""
+    from analyzer.language import check
+
+    kind = check(node, scope)
+    values, known = arrays.compile_(node, scope)(view)
+    values = np.broadcast_to(np.asarray(values), view.size)[hits]
+    sure = np.ones(len(hits), bool) if known is None else np.broadcast_to(known, view.size)[hits]
+    if kind in scope.enums:
+        texts: list[object] = [scope.enums[kind][int(value)] for value in values.tolist()]
+    elif kind == "time":
+        texts = [round(int(value) / _MILLISECOND) for value in values.tolist()]
+    else:
+        texts = [int(value) for value in values.tolist()]
+    return [text if one else "?" for text, one in zip(texts, sure.tolist(), strict=True)]
+
+
+class _Subject:
+    """All that was said in one protocol, or in any."""
+
+    def __init__(self, protocol: Protocol, ground: Ground, dialogues: Mapping[int, Dialogue], words: tuple[str, ...]) -> None:
+        """Take the dialogues of `protocol`."""
+        self.protocol, self.words = protocol, words
+        own = [(flow, one) for flow, one in dialogues.items() if protocol.id in {ANY, one.service}]
+        self.flow = np.array([flow for flow, _ in own], np.int64)
+        self.dialogues = [one for _, one in own]
+        self.ground = ground
+        self.views: dict[str, _View] = {}
+
+    def view(self, scope: str) -> _View:
+        """Return the environment of checks of a scope, made once."""
+        if "dialogue" not in self.views:
+            everyone = self.protocol.id == ANY
+            flow = np.arange(len(self.ground.opened_at)) if everyone else self.flow
+            at = self.flow if everyone else np.arange(len(self.flow))
+            self.views["dialogue"] = _Dialogues(self, flow, at)
+        if scope not in self.views:
+            self.views[scope] = _Exchanges(self, self.views["dialogue"])
+        return self.views[scope]
+
+    def convert(self, cells: Sequence[object], fact: Fact) -> Answer:
+        """Return cells as an array of the fact's kind, and which of them are known."""
+        known = np.array([cell is not None for cell in cells], bool)
+        if fact.kind in {"int", "time", "seq", "flag"}:
+            dtype = bool if fact.kind == "flag" else np.uint32 if fact.kind == "seq" else np.int64
+            return np.array([0 if cell is None else cell for cell in cells], dtype), known
+        words = self.words if fact.kind == "service" else self.protocol.enums[fact.kind]
+        code = {word: place for place, word in enumerate(words)}
+        codes = np.array([code.get(str(cell), -1) for cell in cells], np.int64)
+        return np.maximum(codes, 0), codes >= 0
+
+
+class _View(ABC):
+    """What expressions are evaluated in."""
+
+    def __init__(self, subject: _Subject, flow: Array) -> None:
+        """Begin with nothing looked up; `flow` is the connection of each row, rising."""
+        self.subject, self.flow = subject, flow
+        self.size = len(flow)
+        self._answers: dict[str, Answer] = {}
+
+    def name(self, name: str) -> Answer:
+        """Return values and known of a fact, looked up once."""
+        if name not in self._answers:
+            self._answers[name] = self._look_up(name)
+        return self._answers[name]
+
+    @abstractmethod
+    def _look_up(self, name: str) -> Answer:
+        """Return values and known of a fact."""
+
+    @abstractmethod
+    def cite(self, place: str, rows: Array) -> list[int]:
+        """Return the frames of a place at some rows, -1 where it has none."""
+
+    def field(self, record: str, name: str) -> Answer:
+        """Refuse: what was said has no candidates."""
+        raise KeyError(record, name)
+
+    def seen(self, id_: str) -> Array:
+        """Refuse: what was said remembers no rows."""
+        raise KeyError(id_)
+
+    def lost(self, record: str) -> Array:
+        """Refuse: what was said has no candidates."""
+        raise KeyError(record)
+
+
+class _Dialogues(_View):
+    """A row a connection."""
+
+    def __init__(self, subject: _Subject, flow: Array, at: Array) -> None:
+        """Take the connections `flow`; the dialogues that were read stand at the rows `at`."""
+        super().__init__(subject, flow)
+        self.at = at
+        self._place = dict(zip(at.tolist(), subject.dialogues, strict=True))
+
+    def _look_up(self, name: str) -> Answer:
+        ground = self.subject.ground.facts.get(name)
+        if ground is not None:
+            values, known = ground
+            return values[self.flow], None if known is None else known[self.flow]
+        read, there = self.subject.convert([one.facts.get(name) for one in self.subject.dialogues], self.subject.protocol.dialogue[name])
+        values, known = np.zeros(self.size, read.dtype), np.zeros(self.size, bool)
+        values[self.at], known[self.at] = read, there
+        return values, known
+
+    def cite(self, place: str, rows: Array) -> list[int]:
+        """Return the frames of a place at some rows, -1 where it has none."""
+        ground = self.subject.ground.places.get(place)
+        if ground is not None:
+            return [int(frame) for frame in ground[self.flow[rows]]]
+        return [_frame(self._place[row].places.get(place)) if row in self._place else -1 for row in rows.tolist()]
+
+
+class _Exchanges(_View):
+    """A row a request or command and its answer."""
+
+    def __init__(self, subject: _Subject, dialogues: _View) -> None:
+        """Take the exchanges of all dialogues."""
+        counts = [len(one.exchanges) for one in subject.dialogues]
+        super().__init__(subject, np.repeat(subject.flow, counts))
+        self.exchanges = list(chain.from_iterable(one.exchanges for one in subject.dialogues))
+        self.dialogues = dialogues
+        self.owner = np.repeat(dialogues.at if isinstance(dialogues, _Dialogues) else np.arange(len(counts)), counts)
+
+    def _look_up(self, name: str) -> Answer:
+        fact = self.subject.protocol.exchange.get(name)
+        if fact is not None:
+            return self.subject.convert([one.facts.get(name) for one in self.exchanges], fact)
+        values, known = self.dialogues.name(name)
+        return values[self.owner], None if known is None else known[self.owner]
+
+    def cite(self, place: str, rows: Array) -> list[int]:
+        """Return the frames of a place at some rows, -1 where it has none."""
+        if place in self.subject.protocol.exchange_places:
+            return [_frame(self.exchanges[row].places.get(place)) for row in rows.tolist()]
+        return self.dialogues.cite(place, self.owner[rows])
+
+
+def _frame(frame: int | None) -> int:
+    return -1 if frame is None else frame

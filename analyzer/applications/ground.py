@@ -1,0 +1,136 @@
+"""What is known of every dialogue before anybody reads it: the facts of rules/protocols/any.toml that no reader fills in.
+
+Promises: an array a fact, a value a connection, whole arrays at a time; unknown is told from false.
+Must not know: protocols by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analyzer.applications.assembly import CLOSINGS
+from analyzer.rules.protocols import ANY, services
+from analyzer.tables import NO_TIME, SYN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from analyzer.applications.assembly import Streams
+    from analyzer.flows import Connections
+    from analyzer.rules.protocols import Protocol
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Answer = tuple[Array, Array | None]
+
+SIDES: Final = ("none", "client", "server")
+"""The enumeration `side`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Facts and places of all connections."""
+
+    facts: dict[str, Answer]
+    """(values, known); known is None where everything is."""
+    places: dict[str, Array]
+    """Frames, -1 where there is none."""
+    opened_at: Array
+    """When the opening was complete, ns, NO_TIME where it was not or is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What `opening` found, a value a connection in each array."""
+
+    opened: Array
+    """bool."""
+    whole: Array
+    """bool: both directions were captured from the opening on."""
+    one_sided: Array
+    """bool."""
+    opened_at: Array
+    """int64, ns, NO_TIME where not known."""
+    verdict: Sequence[str]
+    """How each was opened, by the names of rules/opening.toml."""
+
+
+def lay(connections: Connections, streams: Streams, opening: Opening, protocols: Mapping[str, Protocol]) -> Ground:
+    """Return what is known of all connections; the facts of what is heard are added by whoever hears it."""
+    flows = connections.flows
+    spoken, first, frames = streams.spoken, streams.first, streams.frame
+    # One more frame for groups without pieces to point at.
+    frames = frames if len(frames) else np.full(1, -1, np.int64)
+    talk = np.where(spoken, frames[first], -1)
+    client, server = talk[0::2], talk[1::2]
+    sizes = streams.size[0::2], streams.size[1::2]
+    lost = (streams.size > streams.held) | streams.tangled
+    closing = [np.where(streams.closing[side::2] > 0, streams.closing_frame[side::2], np.iinfo(np.int64).max) for side in (0, 1)]
+    end, opened_at = flows["capture_end"].to_numpy(), opening.opened_at
+    timed = (opened_at != NO_TIME) & (end != NO_TIME)
+    facts: dict[str, Answer] = {
+        "first_talker": (_first(client, server), None),
+        "opened": (opening.opened, None),
+        "whole": (opening.whole, None),
+        "one_sided": (opening.one_sided, None),
+        "gaps": (lost[0::2] | lost[1::2], ~(streams.tangled[0::2] | streams.tangled[1::2])),
+        "client_size": (sizes[0], None),
+        "server_size": (sizes[1], None),
+        "watched": (np.where(timed, end - np.where(timed, opened_at, 0), 0), timed),
+        "closed_by": (_first(*(np.where(frame == np.iinfo(np.int64).max, -1, frame) for frame in closing)), None),
+        "syn_data": (_syn_data(connections), None),
+        "late_data": (streams.late[0::2] + streams.late[1::2], None),
+        **_ports(flows["server_port"].to_numpy(), protocols),
+    }
+    close = np.minimum(*closing)
+    late = np.where(streams.late_frame < 0, np.iinfo(np.int64).max, streams.late_frame)
+    places = {
+        "first_client": client,
+        "first_server": server,
+        "close": np.where(close == np.iinfo(np.int64).max, -1, close),
+        "late": np.where(np.minimum(late[0::2], late[1::2]) == np.iinfo(np.int64).max, -1, np.minimum(late[0::2], late[1::2])),
+    }
+    return Ground(facts, places, opened_at)
+
+
+def reset(streams: Streams) -> Array:
+    """Return, per connection, whether a side ended it with a RST."""
+    code = CLOSINGS.index("rst")
+    found: Array = (streams.closing[0::2] == code) | (streams.closing[1::2] == code)
+    return found
+
+
+def _first(client: Array, server: Array) -> Array:
+    """Return whose frame comes first, as a place in `SIDES`; -1 is no frame."""
+    ahead = (client >= 0) & ((server < 0) | (client <= server))
+    return np.where(ahead, 1, np.where(server >= 0, 2, 0)).astype(np.int8)
+
+
+def _syn_data(connections: Connections) -> Array:
+    segments = connections.segments
+    hits = (segments["flags"].to_numpy() & SYN != 0) & (segments["payload_length"].to_numpy() > 0) & segments["by_client"].to_numpy()
+    found = np.zeros(len(connections.flows), bool)
+    found[segments["flow"].to_numpy()[hits]] = True
+    return found
+
+
+def _ports(ports: Array, protocols: Mapping[str, Protocol]) -> dict[str, Answer]:
+    """Return what the server ports stand for, and who should speak first there."""
+    words = services(protocols)
+    name, expected, speaker = {}, {}, {}
+    for one in protocols.values():
+        if one.id == ANY:
+            continue
+        for port in one.ports:
+            name[port], expected[port], speaker[port] = one.id, one.id, one.speaks_first
+        for port in one.tls_ports:
+            name[port], expected[port], speaker[port] = one.tls_name or one.id, "tls", "client"
+    distinct, place = np.unique(ports, return_inverse=True)
+    columns = {
+        "service_by_port": [words.index(name.get(int(port), words[0])) for port in distinct],
+        "service_expected": [words.index(expected.get(int(port), words[0])) for port in distinct],
+        "speaks_first": [SIDES.index(speaker.get(int(port), "none")) for port in distinct],
+    }
+    return {key: (np.array(values or [0], np.int8)[place], None) for key, values in columns.items()}

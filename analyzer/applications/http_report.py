@@ -1,0 +1,139 @@
+"""What the reader of HTTP tells of a dialogue: facts, places and rows, turn by turn, and a line for a person.
+
+Promises: emits the facts, places and columns that rules/protocols/http.toml declares and no other; nothing secret, unless the setting
+said so.
+Must not know: how messages are read.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from analyzer.applications import http_facts, http_rows
+from analyzer.applications.dialogue import Dialogue, Exchange
+from analyzer.applications.http_facts import elapsed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from analyzer.applications.dialogue import Cell, Setting
+    from analyzer.applications.http_turns import Turn
+    from analyzer.applications.streams import Reader
+
+__all__ = ["Report", "elapsed"]
+
+_MOST: Final = 10_000
+"""Turns that are kept of one dialogue."""
+_TOLD: Final = 3
+"""Turns that the summary tells of."""
+_TARGET_SHOWN: Final = 60
+
+
+class Report:
+    """Gathers what becomes of one dialogue."""
+
+    def __init__(self, client: Reader, server: Reader, setting: Setting) -> None:
+        self.dialogue = Dialogue("http")
+        self.count = 0
+        self._readers = client, server
+        self._setting = setting
+        self._writer = http_rows.Writer(secrets=setting.secrets)
+        self._requests = self._replies = self._unasked = self._lost = 0
+        self._deepest = 0
+        self._open = deque[int]()
+        """Frames of replies that the next request may not have waited for."""
+        self._excess = {"client": 0, "server": 0}
+        self._pushed: int | None = None
+        """Frame of a reply that ended an idle connection."""
+        self._server_name = ""
+
+    def add(self, turn: Turn) -> None:
+        """Add a turn, of which nothing changes any more."""
+        self.count += 1
+        self._count(turn)
+        if self.count > _MOST:
+            self.dialogue.dropped += 1
+            return
+        facts, places = http_facts.of_turn(turn, *self._readers)
+        row = self._writer.row(turn)
+        facts["credentials"] = http_facts.credentials(turn, self._setting) if turn.request is not None else None
+        self.dialogue.exchanges.append(Exchange(facts, places))
+        self.dialogue.rows.append(row)
+        if not self._server_name and row["server"]:
+            self._server_name = str(row["server"])
+
+    def add_excess(self, reader: Reader, start: int) -> None:
+        """Say that the bytes from `start` to where the reader stands belong to no message."""
+        size, side = reader.at - start, reader.side
+        spot = reader.spot(start)
+        self._excess[side] += size
+        self.dialogue.places.setdefault(f"{side}_excess", spot.frame if spot else None)
+        name = "request_excess" if side == "client" else "reply_excess"
+        if self.dialogue.exchanges and not self.dialogue.dropped:
+            last = self.dialogue.exchanges[-1]
+            last.facts[name] = size
+            last.places[name] = spot.frame if spot else None
+
+    def finish(self) -> Dialogue:
+        """Return the dialogue, all turns added."""
+        dialogue, setting = self.dialogue, self._setting
+        known = setting.whole and not setting.one_sided
+        dialogue.facts |= {
+            "requests": self._requests,
+            "replies": self._replies,
+            "unasked_replies": self._unasked if known else None,
+            "lost_replies": self._lost,
+            "pipelined_most": self._deepest,
+            "client_excess": self._excess["client"],
+            "server_excess": self._excess["server"],
+            "pushed": self._pushed is not None,
+            "early_excused": self._pushed is not None,
+            "on_tls_port": setting.server_port in http_facts.TLS_PORTS,
+        }
+        dialogue.facts.setdefault("tls_missing", False)
+        dialogue.places["pushed"] = self._pushed
+        dialogue.summary = self._summary()
+        return dialogue
+
+    def _count(self, turn: Turn) -> None:
+        request, reply = turn.request, turn.reply
+        if reply is not None:
+            self._replies += 1
+        if request is None:
+            self._unasked += turn.unasked is True
+            if turn.unasked and reply is not None and http_facts.pushed(turn, self._readers[1]):
+                self._pushed = reply.head.first.frame
+            return
+        self._requests += 1
+        self._lost += turn.lost
+        while self._open and self._open[0] < request.head.first.frame:
+            self._open.popleft()
+        self._deepest = max(self._deepest, len(self._open) + 1)
+        if reply is not None:
+            self._open.append(reply.head.first.frame)
+
+    def _summary(self) -> str:
+        told = [_told(row, exchange) for row, exchange in islice(self._asked(), _TOLD)]
+        if not told:
+            text = f"{self._replies} {'reply' if self._replies == 1 else 'replies'} without a captured request"
+        else:
+            told += ["…"] * (self._requests > _TOLD)
+            text = f"{self._requests} request{'s' * (self._requests != 1)} ({', '.join(told)})"
+        parts = [text, self._server_name, f"then {self.dialogue.after}" if self.dialogue.after else ""]
+        return ", ".join(part for part in parts if part)
+
+    def _asked(self) -> Iterator[tuple[dict[str, Cell], Exchange]]:
+        pairs = zip(self.dialogue.rows, self.dialogue.exchanges, strict=True)
+        return (pair for pair in pairs if pair[1].facts["request_seen"])
+
+
+def _told(row: dict[str, Cell], exchange: Exchange) -> str:
+    text = str(row["request"])
+    if len(text) > _TARGET_SHOWN:
+        text = text[: _TARGET_SHOWN - 1] + "…"
+    if row["code"] is not None:
+        return f"{text} {row['code']}"
+    replied = exchange.facts["replied"]
+    return f"{text} {'answered without a status' if replied else 'unanswered' if replied is False else '?'}"

@@ -1,0 +1,103 @@
+r"""Which protocol is spoken, by the first bytes of both directions; never by the port alone.
+
+Each protocol declares signs (rules/protocols/*.toml): `sure` ones decide alone, `likely` ones (a greeting `220 `, which SMTP and FTP share)
+when the other direction or the port agrees. Where two sides speak two languages both are told.
+
+Promises: at most `SIGN_BYTES` of each direction are looked at; the readers do not move, but over a PROXY header.
+Must not know: any protocol by name, but for PROXY, which is no dialogue of its own (the PROXY protocol specification, versions 1 and 2).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from analyzer.rules.protocols import ANY, PREDEFINED, SIGN_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from analyzer.applications.streams import Reader, Side
+    from analyzer.rules.protocols import Protocol
+
+NOTHING, UNKNOWN = PREDEFINED
+_PROXY: Final = re.compile(rb"PROXY (?:TCP4|TCP6|UNKNOWN)[^\r\n]{0,96}\r\n")
+_PROXY2: Final = b"\r\n\r\n\0\r\nQUIT\n"
+_PROXY2_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the two directions' first bytes were taken for."""
+
+    service: str
+    """The protocol; `unknown` where it could not be told, `none` where nobody said anything."""
+    client: tuple[str, ...]
+    """What the client's bytes may be of; none of several is more likely."""
+    server: tuple[str, ...]
+    client_spoke: bool
+    server_spoke: bool
+
+
+class Recogniser:
+    """Signs of all protocols, ready to be held against first bytes."""
+
+    def __init__(self, protocols: Mapping[str, Protocol]) -> None:
+        """Take the signs of `protocols`."""
+        signs = [(one.id, sign) for one in protocols.values() if one.id != ANY for sign in one.signs]
+        self._sure = {side: _join([(id_, sign.pattern) for id_, sign in signs if sign.sure and sign.by == side]) for side in ("client", "server")}
+        self._likely = {
+            side: [(id_, sign.pattern) for id_, sign in signs if not sign.sure and sign.by == side] for side in ("client", "server")
+        }
+
+    def hear(self, client: Reader, server: Reader, by_port: str) -> Heard:
+        """Return what is spoken from where the readers stand; `by_port` is what the server port is registered for."""
+        asked, answered = client.peek(SIGN_BYTES), server.peek(SIGN_BYTES)
+        said = self._take("client", asked), self._take("server", answered)
+        return Heard(_agree(said, (bool(asked), bool(answered)), by_port), said[0][1], said[1][1], bool(asked), bool(answered))
+
+    def _take(self, side: Side, data: bytes) -> tuple[bool, tuple[str, ...]]:
+        """Return whether a sign is sure, and the protocols it is of."""
+        if not data:
+            return False, ()
+        pattern, ids = self._sure[side]
+        if pattern is not None and (match := pattern.match(data)):
+            return True, (ids[int(str(match.lastgroup)[1:])],)
+        return False, tuple(dict.fromkeys(id_ for id_, likely in self._likely[side] if likely.match(data)))
+
+
+def _join(signs: list[tuple[str, re.Pattern[bytes]]]) -> tuple[re.Pattern[bytes] | None, list[str]]:
+    """Return one pattern that tells by the name of its group which sign matched, and the protocols the signs are of."""
+    if not signs:
+        return None, []
+    parts = (b"(?P<p%d>%b)" % (number, pattern.pattern) for number, (_, pattern) in enumerate(signs))
+    return re.compile(b"|".join(parts), re.DOTALL), [id_ for id_, _ in signs]
+
+
+def _agree(said: tuple[tuple[bool, tuple[str, ...]], tuple[bool, tuple[str, ...]]], spoke: tuple[bool, bool], by_port: str) -> str:
+    """Return the protocol both directions, one of them and the port, or one of them surely stand for."""
+    if not any(spoke):
+        return NOTHING
+    sure = [ids[0] for certain, ids in said if certain]
+    if len(set(sure)) == 1:
+        return sure[0]
+    if sure:
+        return by_port if by_port in sure else sure[0]
+    (_, client), (_, server) = said
+    both = [id_ for id_ in client if id_ in server] if client and server else [*client, *server]
+    if by_port in both:
+        return by_port
+    return both[0] if len(both) == 1 and client and server else UNKNOWN
+
+
+def skip_proxy(client: Reader) -> bool:
+    """Move the client's reader behind a PROXY header, version 1 or 2, if there is one; return whether there was."""
+    data = client.peek(SIGN_BYTES)
+    if data.startswith(b"PROXY ") and (match := _PROXY.match(data)):
+        client.skip(match.end())
+        return True
+    if data.startswith(_PROXY2) and len(data) >= _PROXY2_BYTES and data[12] >> 4 == 2:  # noqa: PLR2004 - the version
+        client.skip(_PROXY2_BYTES + int.from_bytes(data[14:16], "big"))
+        return True
+    return False

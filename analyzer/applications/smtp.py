@@ -1,0 +1,338 @@
+"""SMTP and LMTP: a session of commands and replies, as the two streams tell it.
+
+Commands are taken one after the other from the client's stream, and for each its reply from the server's, so what is content, what an
+answer to AUTH and what TLS follows from the replies, as it did for the client. Order between the two directions is that of frames.
+
+Promises: never raises, whatever the bytes; None where the capture does not tell; no secret leaves unless the setting says so.
+Must not know: rules, reports.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from analyzer.applications import smtp_commands, smtp_content, smtp_login, smtp_summary
+from analyzer.applications.smtp_replies import Reply, is_tls, rest
+from analyzer.applications.smtp_session import Session
+from analyzer.applications.smtp_state import parse_offer, precedes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from analyzer.applications.dialogue import Dialogue, Setting
+    from analyzer.applications.smtp_commands import Command
+    from analyzer.applications.smtp_messages import Message
+    from analyzer.applications.streams import Line, Reader, Spot
+
+START_INPUT: Final = 354
+GREETING: Final = 220
+
+
+def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
+    """Return what the endpoints said, from where the readers stand (RFC 5321; LMTP: RFC 2033)."""
+    session = Session.of(client, server, setting)
+    session.greet()
+    while not client.ended and session.tls is None:
+        if client.gap:
+            client.jump()
+            session.lose()
+            continue
+        line = client.line()
+        if line is None:
+            break
+        if _begins_tls(line):
+            client.at = line.start
+            session.begin_tls(agreed=None if session.lost else False)
+        elif (session.lost or session.unsure) and not smtp_commands.is_certain(line.data):
+            rest(client, line)
+            _pass(session, line)
+        else:
+            _obey(session, line)
+    session.hear_rest()
+    return smtp_summary.conclude(session)
+
+
+def _begins_tls(line: Line) -> bool:
+    return line.data[:1] < b" " and is_tls(line.data[:3])
+
+
+def _pass(session: Session, line: Line) -> None:
+    """Take a line that may be anything: behind a gap only the end of data is told from the lines around it, by its reply."""
+    # The replies to lines that were no commands are as uncertain as they.
+    session.adrift |= session.unsure
+    if not session.lost or line.data != b"." or not line.whole:
+        return
+    reply = session.answer(line.first)
+    if reply is None or not (reply.positive or reply.refusing):
+        return
+    message = session.message or session.begin_message(line, None)
+    session.exchange(smtp_commands.Command("content", b""), (line.first, line.last), reply)
+    message.verb = message.verb or "DATA"
+    message.hear(reply, line.last)
+    session.state.close_mail()
+    session.settle()
+
+
+def _obey(session: Session, line: Line) -> None:
+    """Take a command line and what belongs to it."""
+    command = smtp_commands.parse(line.data)
+    session.note_command(line, command, rest(session.client, line))
+    _HANDLERS.get(command.verb, _plain)(session, line, command)
+    session.lost, session.unsure, session.unsure_next = False, session.unsure_next, False
+
+
+def _plain(session: Session, line: Line, command: Command) -> None:
+    """NOOP, VRFY, EXPN, HELP and the like; and lines that are no command."""
+    credentials = False
+    if command.verb == "other":
+        credentials = session.note_unknown(line)
+    elif command.verb == "quit":
+        session.quit = session.quit or line.first
+    reply = session.answer(line.first)
+    session.exchange(command, (line.first, line.last), reply, credentials=credentials)
+
+
+def _hello(session: Session, line: Line, command: Command) -> None:
+    reply = session.answer(line.first)
+    session.exchange(command, (line.first, line.last), reply)
+    state = session.state
+    if reply is None:
+        state.greeted, state.offered = state.greeted or None, None if command.verb != "helo" else state.offered
+    if reply is None or reply.positive or session.hello is None:
+        session.hello = (command.verb, smtp_commands.decode(command.argument.strip(), 255))
+    if reply is not None and reply.positive:
+        session.settle()
+        state.close_mail()
+        state.hear_offer({} if command.verb == "helo" else None if reply.holed else parse_offer(reply.lines), reply.last)
+        session.early_offered = session.early_offered or state.offers_early()
+        session.offered_first = state.offered if session.offered_first is None else session.offered_first
+
+
+def _mail(session: Session, line: Line, command: Command) -> None:
+    path, parameters = smtp_commands.split_path(command.argument)
+    reply = session.answer(line.first)
+    session.exchange(command, (line.first, line.last), reply, needed=smtp_commands.needs(command, parameters))
+    state = session.state
+    if state.mail_open and reply is not None and reply.refusing:
+        return  # the transaction that is open stays so
+    session.settle()
+    session.first_mail = session.first_mail or line.first
+    message = session.begin_message(line, path)
+    message.declared = smtp_commands.declared_size(parameters)
+    message.hear(reply, line.last)
+    state.close_mail()
+    state.mail_open = None if reply is None else reply.positive
+    state.mail_refusal = reply.last if reply is not None and reply.refusing else None
+
+
+def _recipient(session: Session, line: Line, command: Command) -> None:
+    path, parameters = smtp_commands.split_path(command.argument)
+    reply = session.answer(line.first)
+    session.exchange(command, (line.first, line.last), reply, needed=smtp_commands.needs(command, parameters))
+    state = session.state
+    if session.message is None and (reply is None or reply.positive):
+        session.begin_message(line, None)
+    if session.message is not None:
+        session.message.add_recipient(path, reply)
+        session.message.hear(reply, line.last)
+        session.message.stop = line.stop
+    if reply is not None and reply.refusing:
+        state.recipient_refusal = reply.last
+    elif state.recipients is not None:
+        state.recipients += 1
+
+
+def _data(session: Session, line: Line, command: Command) -> None:
+    reply = session.answer(line.first)
+    session.exchange(command, (line.first, line.last), reply)
+    if session.message is not None:
+        session.message.verb = session.message.verb or "DATA"
+        session.message.hear(reply, line.last)
+        session.message.stop = line.stop
+    if _content_follows(session, reply):
+        _content(session)
+    elif reply is not None and reply.refusing:
+        session.data_refused = True
+
+
+def _content_follows(session: Session, reply: Reply | None) -> bool:
+    """Return whether what the client says behind DATA is content; without a clear reply its next line tells."""
+    client = session.client
+    if reply is not None and (reply.code == START_INPUT or reply.refusing):
+        return reply.code == START_INPUT
+    line = client.line()
+    if line is None:
+        return False
+    client.at = line.start
+    return not smtp_commands.is_certain(line.data)
+
+
+def _content(session: Session) -> None:
+    client = session.client
+    content = smtp_content.read(client, session.is_answered, lax=session.ends.only_lf)
+    session.note_content(content)
+    if content.first is None or content.last is None:
+        return
+    replies = _final_replies(session, content.first)
+    reply = replies[-1] if replies else None
+    spots = (content.first, content.last)
+    size = None if content.holed else content.size
+    session.exchange(
+        smtp_commands.Command("content", b""),
+        spots,
+        reply,
+        content_size=size,
+        end_strict=content.ended == "strict" if content.ended in {"strict", "lax"} else None,
+    )
+    message = session.message or session.begin_message_at(content.start, content.first)
+    message.verb = message.verb or "DATA"
+    message.size, message.holed = content.size, message.holed or content.holed
+    message.complete = content.ended in {"strict", "lax"} and not message.holed and reply is not None
+    _deliver(session, message, replies, content.last)
+    if content.ended or reply is not None:
+        session.state.close_mail()
+        session.settle()
+
+
+def _final_replies(session: Session, first: Spot) -> list[Reply]:
+    """Return what answers the content: one reply; LMTP: one for each recipient that was accepted (RFC 2033 4.2)."""
+    wanted = 1
+    if session.hello is not None and session.hello[0] == "lhlo" and session.message is not None:
+        wanted = max(session.message.accepted, 1)
+    replies = list[Reply]()
+    while len(replies) < wanted and (reply := session.answer(first)) is not None:
+        replies.append(reply)
+    return replies
+
+
+def _deliver(session: Session, message: Message, replies: list[Reply], asked: Spot) -> None:
+    for reply in replies:
+        message.hear(reply, asked)
+    if session.hello is not None and session.hello[0] == "lhlo":
+        message.delivery = [-1 if reply.code is None else reply.code for reply in replies]
+    message.last, message.stop = max(message.last or asked, asked), session.client.at
+
+
+def _chunk(session: Session, line: Line, command: Command) -> None:
+    """BDAT (RFC 3030): so many octets follow, whatever the reply."""
+    client, chunk = session.client, smtp_commands.chunk(command.argument)
+    start = client.at
+    moved = client.skip(chunk.size or 0)
+    last = (client.spot(client.at - 1) if moved else None) or line.last
+    final = chunk.last and chunk.fault == "none"
+    replies = _final_replies(session, line.first) if final else [reply] if (reply := session.answer(line.first)) else []
+    reply = replies[-1] if replies else None
+    session.exchange(
+        command, (line.first, last), reply, needed=smtp_commands.needs(command, []), chunk_fault=chunk.fault, chunk_last=chunk.last
+    )
+    session.state.chunked = True
+    # What follows a chunk of unknown size may be its octets.
+    session.unsure_next = chunk.fault != "none"
+    short = chunk.size is not None and moved < chunk.size
+    if short:
+        session.note_unfinished(last)
+    message = session.message or session.begin_message(line, None)
+    message.verb, message.chunks = message.verb or "BDAT", message.chunks + 1
+    message.size = (message.size or 0) + moved
+    message.holed = message.holed or bool(client.missing(start, start + moved))
+    message.complete = final and not short and not message.holed and reply is not None
+    _deliver(session, message, replies, last)
+    if final:
+        session.state.close_mail()
+        session.settle()
+
+
+def _reset(session: Session, line: Line, command: Command) -> None:
+    reply = session.answer(line.first)
+    session.exchange(command, (line.first, line.last), reply)
+    if reply is None or reply.positive:
+        session.settle()
+        session.state.close_mail()
+
+
+def _login(session: Session, line: Line, command: Command) -> None:
+    """AUTH (RFC 4954 4): 334 asks for an answer, until another reply settles it."""
+    login, last = smtp_login.begin(command.argument), line.last
+    reply = session.answer(line.first)
+    while login.turns < smtp_login.MAX_TURNS and (prompt := _prompt(session, login, reply)) is not None:
+        answer = session.client.line()
+        if answer is None:
+            break
+        session.note_answer(answer, rest(session.client, answer))
+        login.add(answer.data.strip(b" \t\r"), prompt[0])
+        login.turns, last = login.turns + 1, answer.last
+        reply = session.answer(answer.first)
+    session.veil.cover_login(login)
+    offered = None if session.state.offered is None else login.mechanism.encode() in session.state.offered.get(b"AUTH", b"").upper().split()
+    session.exchange(
+        command,
+        (line.first, last),
+        reply,
+        needed=smtp_commands.needs(command, []),
+        credentials=login.in_clear,
+        mechanism_offered=offered,
+        turns=login.turns,
+        cancelled=login.cancelled,
+    )
+    session.note_login(login, reply)
+
+
+def _prompt(session: Session, login: smtp_login.Login, reply: Reply | None) -> tuple[bytes | None] | None:
+    """Return the server's prompt, (None,) where it was not captured and the client's next line is an answer; None when there is no turn."""
+    if reply is not None:
+        return (reply.text.strip(),) if reply.code == 334 and not session.client.gap else None  # noqa: PLR2004 - server challenge
+    if session.client.gap or not login.due or not session.may_have_replied:
+        return None
+    line = session.client.line()
+    if line is None:
+        return None
+    session.client.at = line.start
+    return (None,) if smtp_login.is_answer(line.data) and (line.data == b"*" or not smtp_commands.is_certain(line.data)) else None
+
+
+def _start_tls(session: Session, line: Line, command: Command) -> None:
+    """STARTTLS (RFC 3207): behind 220 the client's next byte is TLS; what it sent before the 220 was there to be read after it."""
+    session.starttls = session.starttls or line.first
+    reply = session.answer(line.first)
+    session.starttls_reply = reply
+    injected = _pass_injected(session, line, reply) if reply is None or reply.code == GREETING else 0
+    head = session.client.peek(3)
+    begins = is_tls(head)
+    session.exchange(
+        command, (line.first, line.last), reply, needed=["starttls"], injected=injected if reply is None or reply.code == GREETING else None
+    )
+    if begins or session.server_begins_tls():
+        session.begin_tls(agreed=reply is None or reply.code == GREETING)
+    elif reply is not None and reply.code == GREETING:
+        session.tls_missing = True if len(head) == 3 else None  # noqa: PLR2004 - enough to tell
+    elif reply is not None and reply.refusing:
+        session.tls_refused = True
+
+
+def _pass_injected(session: Session, line: Line, reply: Reply | None) -> int:
+    """Move over what the client sent behind STARTTLS before it had the reply, up to TLS; return how many bytes that was."""
+    client, start = session.client, session.client.at
+    while (spot := client.spot()) is not None and not client.gap and not is_tls(client.peek(3)):
+        early = precedes(spot, reply.last) if reply is not None else spot.frame == line.last.frame
+        if not early:
+            break
+        session.injected = session.injected or spot
+        client.line()
+    if reply is None and not is_tls(client.peek(3)):
+        # Neither a reply nor TLS: these were commands.
+        client.at, session.injected = start, None
+    return client.at - start
+
+
+_HANDLERS: Final[dict[str, Callable[[Session, Line, Command], None]]] = {
+    "helo": _hello,
+    "ehlo": _hello,
+    "lhlo": _hello,
+    "mail": _mail,
+    "rcpt": _recipient,
+    "data": _data,
+    "bdat": _chunk,
+    "rset": _reset,
+    "auth": _login,
+    "starttls": _start_tls,
+}

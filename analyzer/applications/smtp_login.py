@@ -1,0 +1,184 @@
+"""AUTH (RFC 4954): which mechanism, whose name, whether a secret was sent in the clear; and keeping secrets out of what is told.
+
+A name is told where the mechanism says which part is one and, for LOGIN, the server's prompt asked for it; all else is a secret.
+
+Promises: `conceal` hides every secret that was seen, as it was sent and as it reads decoded.
+Must not know: replies, the order of commands.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+HIDDEN: Final = "(hidden)"
+CLEAR: Final = frozenset({"PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER", "XOAUTH", "XOAUTH1"})
+"""Mechanisms that send the secret itself, or a token that is as good."""
+PROVING: Final = frozenset(
+    {
+        "CRAM-MD5",
+        "DIGEST-MD5",
+        "NTLM",
+        "MSN",
+        "GSSAPI",
+        "GSS-SPNEGO",
+        "KERBEROS_V4",
+        "EXTERNAL",
+        "ANONYMOUS",
+        "OTP",
+        "SKEY",
+        "CRAM-SHA1",
+        "APOP",
+    }
+)
+"""Mechanisms that prove the secret without sending it; also all that begin with SCRAM-."""
+CANCEL: Final = b"*"
+MAX_TURNS: Final = 16
+_TURNS: Final = {
+    "LOGIN": 2,
+    "PLAIN": 1,
+    "XOAUTH2": 1,
+    "OAUTHBEARER": 1,
+    "CRAM-MD5": 1,
+    "EXTERNAL": 1,
+    "ANONYMOUS": 1,
+    "DIGEST-MD5": 2,
+    "NTLM": 2,
+}
+"""Answers a mechanism takes, an initial one included."""
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/]{2,}={0,2}")
+_NAMES: Final = {
+    "XOAUTH2": re.compile(rb"user=([^\x01]*)\x01"),
+    "OAUTHBEARER": re.compile(rb"n,a=([^,\x01]*),"),
+    "DIGEST-MD5": re.compile(rb'(?:^|[ ,])username="([^"]*)"'),
+    "CRAM-MD5": re.compile(rb"(.*) [0-9a-fA-F]{32}\Z", re.DOTALL),
+    "PLAIN": re.compile(rb"[^\0]*\0([^\0]+)\0[^\0]*\Z", re.DOTALL),
+}
+_SCRAM_NAME: Final = re.compile(rb"(?:[ny]|p=[^,]*),(?:a=[^,]*)?,n=([^,]*),r=")
+_PASSWORD: Final = re.compile(rb"([^\0]*)\Z", re.DOTALL)
+_BEARER: Final = re.compile(rb"auth=(?:Bearer +)?([^\x01]*)\x01", re.IGNORECASE)
+_BETWEEN: Final = re.compile(rb"[\0-\x20]+")
+"""What may stand between the parts of something whose form is not known."""
+_ASKS_SECRET: Final = re.compile(rb"pass|secret|pin\b|token", re.IGNORECASE)
+_ASKS_NAME: Final = re.compile(rb"user|name|login", re.IGNORECASE)
+_SHORTEST: Final = 3
+"""Bytes of a secret that is looked for in other text; a shorter one stands in every other word."""
+
+
+@dataclass(slots=True)
+class Login:
+    """One AUTH command and the answers that belong to it."""
+
+    mechanism: str
+    """In capitals; empty when none was named."""
+    name: bytes | None = None
+    secret: bytes | None = None
+    """The password or token, decoded where it can be."""
+    sent: list[bytes] = field(default_factory=list)
+    """What was sent, as it was sent."""
+    turns: int = 0
+    """Answers to 334."""
+    cancelled: bool = False
+
+    @property
+    def in_clear(self) -> bool:
+        """Whether what was sent holds the secret itself."""
+        proving = self.mechanism in PROVING or self.mechanism.startswith("SCRAM-")
+        return bool(self.sent) and not proving
+
+    @property
+    def due(self) -> int:
+        """How many answers the mechanism still takes."""
+        return max(_TURNS.get(self.mechanism, 1) - len(self.sent), 0)
+
+    def add(self, data: bytes, prompt: bytes | None) -> None:
+        """Take `data` as the initial response (`prompt` is None) or as the answer to a prompt, as it stood in the 334."""
+        if data == CANCEL:
+            self.cancelled = True
+            return
+        if data == b"=":
+            data = b""
+        first, plain = not self.sent, decoded(data)
+        self.sent.append(data)
+        if self.mechanism == "LOGIN":
+            self._add_login(plain, data, decoded(prompt) if prompt is not None else None)
+        elif first or self.mechanism == "DIGEST-MD5":
+            self._add_named(plain, data)
+        else:
+            self.secret = self.secret or plain or data
+
+    def _add_login(self, plain: bytes | None, data: bytes, prompt: bytes | None) -> None:
+        """Take an answer of LOGIN: name and secret in the order in which the server asks for them, which need not be the usual one."""
+        asks_name = prompt is not None and _ASKS_NAME.search(prompt) and not _ASKS_SECRET.search(prompt)
+        if asks_name and plain is not None and len(self.sent) == 1:
+            self.name = plain
+        elif len(self.sent) == 2 and prompt is not None and _ASKS_SECRET.search(prompt) and self.name is None:  # noqa: PLR2004 - the second answer
+            # The prompt says that the first was the name; one that is no base64 may be anything.
+            self.name, self.secret = decoded(self.sent[0]), plain or data
+        else:
+            self.secret = plain if plain is not None else data
+
+    def _add_named(self, plain: bytes | None, data: bytes) -> None:
+        pattern = _SCRAM_NAME if self.mechanism.startswith("SCRAM-") else _NAMES.get(self.mechanism)
+        found = pattern.search(plain) if pattern is not None and plain is not None else None
+        self.name = found[1] if found else self.name
+        ends = {"PLAIN": _PASSWORD, "XOAUTH2": _BEARER, "OAUTHBEARER": _BEARER}.get(self.mechanism)
+        secret = ends.search(plain) if found and ends is not None and plain is not None else None
+        self.secret = secret[1] if secret else plain if plain is not None else data
+
+
+def begin(argument: bytes) -> Login:
+    """Return the login that the argument of AUTH begins."""
+    mechanism, _, initial = argument.strip(b" \t\r").partition(b" ")
+    login = Login(mechanism.upper().decode("ascii", "replace")[:40])
+    if initial.strip():
+        login.add(initial.strip(), None)
+    return login
+
+
+def decoded(data: bytes) -> bytes | None:
+    """Return what base64 stands for, or None when it is none."""
+    try:
+        return base64.b64decode(data.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def is_answer(data: bytes) -> bool:
+    """Return whether a line looks like an answer to 334."""
+    return data == CANCEL or _BASE64.fullmatch(data.strip()) is not None
+
+
+@dataclass(slots=True)
+class Veil:
+    """What must not be told."""
+
+    lifted: bool
+    """Whether secrets may be told after all."""
+    secrets: dict[bytes, None] = field(default_factory=dict)
+
+    def cover(self, *values: bytes | None) -> None:
+        """Hide `values` from now on."""
+        if self.lifted:
+            return
+        for value in values:
+            if value is not None and len(value) >= _SHORTEST and len(self.secrets) < 1_000:  # noqa: PLR2004 - a dialogue has a few
+                self.secrets[value] = None
+
+    def cover_login(self, login: Login) -> None:
+        """Hide what a login sent: as sent, and the secret in it; where that could not be told apart, every part of it."""
+        secrets = [login.secret]
+        if login.in_clear and login.name is None:
+            secrets += [part for sent in login.sent for part in _BETWEEN.split(decoded(sent) or sent)]
+        self.cover(*login.sent, *secrets)
+        self.cover(*(base64.b64encode(secret).rstrip(b"=") for secret in secrets if secret))
+
+    def conceal(self, text: bytes) -> bytes:
+        """Return `text` with every secret in it replaced."""
+        for secret in self.secrets:
+            if secret in text:
+                text = text.replace(secret, HIDDEN.encode())
+        return text

@@ -1,0 +1,333 @@
+"""A session under the reader's eye: both streams, what was noted so far, and which reply answers what.
+
+A reply answers the oldest command that waits. Three things disturb that: a reply that was there before the command began (nobody asked for
+it, or what asked was not captured), bytes of the client that were not captured, and bytes of the server that were not. Then the order of
+frames decides, which is the client's own: it sent the next command after the reply, unless it did not wait.
+
+Promises: a reply is never given to a command where it is in doubt; the doubt is None.
+Must not know: what single commands mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+from analyzer.applications import smtp_commands, smtp_messages
+from analyzer.applications.smtp_login import Login, Veil, decoded, is_answer
+from analyzer.applications.smtp_messages import Message
+from analyzer.applications.smtp_replies import LineEnds, Replies, Reply, is_tls
+from analyzer.applications.smtp_state import Log, State, precedes
+
+if TYPE_CHECKING:
+    from analyzer.applications.dialogue import Cell, Fact, Setting
+    from analyzer.applications.smtp_commands import Command
+    from analyzer.applications.smtp_content import Content
+    from analyzer.applications.streams import Line, Reader, Spot
+
+MAX_ROWS: Final = 10_000
+GREETINGS: Final = frozenset({220, 421, 521, 554})
+"""RFC 5321 3.1 and 4.3.2, RFC 7504."""
+CLOSING: Final = 421
+_AHEAD: Final = 4
+"""Replies looked at to tell whether one was asked for."""
+PATIENCE: Final = 5 * 10**9
+"""ns after which a reply that was not captured counts as missing though the connection is still open when the capture ends."""
+
+
+@dataclass(slots=True)
+class Session:
+    """Everything noted between the greeting and the end."""
+
+    client: Reader
+    server: Reader
+    setting: Setting
+    replies: Replies
+    ends: LineEnds
+    veil: Veil
+    state: State = field(default_factory=State)
+    log: Log = field(default_factory=Log)
+    rows: list[dict[str, Cell]] = field(default_factory=list)
+    messages: int = 0
+    delivered: int = 0
+    recipients: int = 0
+    refused: int = 0
+    lost: bool = False
+    """Bytes of the client before the next line were not captured."""
+    unsure: bool = False
+    """The next line may not be a command."""
+    unsure_next: bool = False
+    adrift: bool = False
+    """Replies were lost: the next one may answer any command."""
+    message: Message | None = None
+    greeting: Reply | None = None
+    early: Spot | None = None
+    hello: tuple[str, str] | None = None
+    logins: int = 0
+    login: Login | None = None
+    """The last one, and how it went."""
+    login_code: int | None = None
+    answers_due: int = 0
+    """Lines that a refused AUTH may still have under way."""
+    starttls: Spot | None = None
+    starttls_reply: Reply | None = None
+    injected: Spot | None = None
+    tls: Spot | None = None
+    tls_agreed: bool | None = None
+    tls_missing: bool | None = False
+    tls_refused: bool = False
+    clear_again: Spot | None = None
+    """Where the client went on in the clear after TLS was refused."""
+    data_refused: bool = False
+    content_refused: Spot | None = None
+    quit: Spot | None = None
+    shut: Spot | None = None
+    """The server's 421, after its greeting."""
+    went_on: Spot | None = None
+    """What the server said after its 421."""
+    after_refusal: Spot | None = None
+    unknown: int = 0
+    first_unknown: Spot | None = None
+    first_mail: Spot | None = None
+    offered_first: dict[bytes, bytes] | None = None
+    """What the first EHLO was offered."""
+    early_offered: bool = False
+    """A client that knows the capabilities may speak before the greeting."""
+    unfinished: Spot | None = None
+    false_ends: int = 0
+    false_end: Spot | None = None
+    longest: dict[str, tuple[int, Spot | None]] = field(default_factory=dict)
+    """Octets of the longest command, answer to AUTH and text line, and where they were captured."""
+
+    @classmethod
+    def of(cls, client: Reader, server: Reader, setting: Setting) -> Self:
+        """Return the session at its beginning, or where the capture begins."""
+        ends = LineEnds()
+        session = cls(client, server, setting, Replies(server, ends), ends, Veil(setting.secrets))
+        if not setting.whole:
+            session.lose()
+            session.state.greeted = session.state.logged_in = session.state.offered = None
+        return session
+
+    @property
+    def may_have_replied(self) -> bool:
+        """Whether replies of the server may not have been captured."""
+        return self.setting.one_sided or self.adrift or self.replies.gap_behind
+
+    def lose(self) -> None:
+        """Take note that bytes of the client were not captured."""
+        self.lost = True
+        self.state.forget()
+        self.log.lose()
+        self.data_refused, self.answers_due = False, 0
+        if self.message is not None:
+            self.message.holed = True
+
+    def greet(self) -> None:
+        """Take the server's greeting, if the first reply is one."""
+        reply, spot = self.replies.peek(), self.client.spot()
+        if reply is None:
+            self.early = spot if self.setting.whole and not self.may_have_replied else None
+            return
+        late = spot is not None and precedes(spot, reply.first)
+        if self.setting.whole and not reply.after_gap:
+            self.early = spot if spot is not None and precedes(spot, reply.last) else None
+        # A server that does not greet answers the client's first command.
+        certain = self.setting.whole and not reply.after_gap and not late
+        if certain or (reply.code in GREETINGS and (self.setting.whole or not late)):
+            self.greeting = self.replies.take()
+
+    def answer(self, first: Spot) -> Reply | None:
+        """Return the reply to a request that begins at `first`, when the client's next byte is the one behind it."""
+        self._pass_early(first)
+        reply = self.replies.peek()
+        if reply is None:
+            return None
+        if not self.adrift and not reply.after_gap:
+            return self._take()
+        found, follows = None, self.client.spot()
+        while (reply := self.replies.peek()) is not None and (follows is None or not precedes(follows, reply.first)):
+            # Of several before the client's next word, the last is the one it waited for.
+            found = self._take()
+        self.adrift = found is None or found.holed
+        return found
+
+    def is_answered(self, spot: Spot | None) -> bool:
+        """Return whether the next reply was captured before `spot`; without one, whether there is one or may have been."""
+        reply = self.replies.peek()
+        if spot is None:
+            return reply is not None or self.setting.one_sided
+        return reply is not None and precedes(reply.last, spot)
+
+    def server_begins_tls(self) -> bool:
+        """Return whether the server's next bytes are TLS."""
+        return self.replies.peek() is None and self.replies.tls is not None
+
+    def hear_rest(self) -> None:
+        """Take the replies that no command is left for."""
+        self.settle()
+        asked = None if self.setting.one_sided or self.lost or self.adrift or not self.setting.whole else False
+        previous: Reply | None = None
+        while (reply := self.replies.take() if self.tls is None else None) is not None:
+            self._note_closing(reply)
+            if reply.code != CLOSING:
+                self.log.add_reply(reply, asked=asked)
+            if previous is not None and previous.code == 354 and self.setting.one_sided:  # noqa: PLR2004 - the server took the content
+                message = self.begin_message_at(reply.start, reply.first)
+                message.hear(reply, reply.first)
+                self.settle()
+            previous = reply
+        if self.tls is None and self.replies.tls is not None:
+            self.begin_tls(agreed=None)
+
+    def _pass_early(self, first: Spot) -> None:
+        """Take the replies that were there before a request began and do not answer it."""
+        while (reply := self.replies.peek()) is not None and precedes(reply.last, first):
+            if self.lost:
+                self._take()
+            elif reply.code == CLOSING or self._was_unasked(first):
+                self._take()
+                if reply.code != CLOSING:
+                    self.log.add_reply(reply, asked=None if self.may_have_replied or not self.setting.whole else False)
+            else:
+                return
+
+    def _was_unasked(self, first: Spot) -> bool:
+        """Return whether a reply before `first` is one too many: another follows the request, before the client speaks again."""
+        follows = self.client.spot()
+        for ahead in range(1, _AHEAD):
+            later = self.replies.peek(ahead)
+            if later is None:
+                return False
+            if not precedes(later.last, first):
+                return follows is None or precedes(later.last, follows)
+        return False
+
+    def _take(self) -> Reply | None:
+        reply = self.replies.take()
+        if reply is not None:
+            self._note_closing(reply)
+            self.adrift |= reply.holed
+        return reply
+
+    def _note_closing(self, reply: Reply) -> None:
+        if self.shut is not None and reply.code != CLOSING:
+            self.went_on = self.went_on or reply.first
+        if reply.code == CLOSING:
+            self.shut = self.shut or reply.first
+
+    def exchange(
+        self, command: Command, spots: tuple[Spot, Spot], reply: Reply | None, *, needed: list[str] | None = None, **facts: Fact
+    ) -> None:
+        """Log a request, from the first to the last of `spots`, and its reply, before the state changes."""
+        replied = True if reply is not None else self._is_unanswered(command.verb, spots[1])
+        more = self.state.facts(spots[0])
+        more["unoffered"] = self.state.unoffered(needed or [])
+        self.log.add(command.verb, spots, reply, replied, {**more, **facts})
+
+    def _is_unanswered(self, verb: str, last: Spot) -> bool | None:
+        """Return False when the reply is missing, None when it may not have been captured, or was not waited for."""
+        if self.may_have_replied or self.replies.tls is not None:
+            return None
+        if verb == "quit" and self.client.closing:
+            return None
+        if self.server.closing:
+            return False
+        return False if self.setting.end_time - last.time > PATIENCE else None
+
+    def begin_message(self, line: Line, sender: str | None) -> Message:
+        """Begin a message with a command."""
+        message = self.begin_message_at(line.start, line.first)
+        message.line, message.sender, message.stop = line.data[: smtp_messages.MAX_REPLY], sender, line.stop
+        return message
+
+    def begin_message_at(self, start: int, first: Spot) -> Message:
+        """Begin a message at an offset of the client's stream."""
+        self.messages += 1
+        self.message = Message(self.messages, start, first)
+        return self.message
+
+    def settle(self) -> None:
+        """Close the message that is on its way, and keep its row."""
+        message, self.message = self.message, None
+        if message is None:
+            return
+        self.recipients += message.named
+        self.refused += message.refused
+        self.delivered += message.settled is not None and message.settled.positive and bool(message.verb)
+        if len(self.rows) < MAX_ROWS:
+            self.rows.append(message.row(self._shared(), self.veil))
+
+    def _shared(self) -> dict[str, Cell]:
+        banner = None if self.greeting is None else self.greeting.text
+        return smtp_messages.shared(self.hello, banner, self.state.offered, self.login, self.veil)
+
+    def begin_tls(self, *, agreed: bool | None) -> None:
+        """Take note that TLS begins with the client's next byte, or the server's."""
+        self.settle()
+        self.tls_agreed = agreed
+        spot = self.client.spot() if is_tls(self.client.peek(3)) else None
+        self.tls = spot or self.replies.tls or self.client.spot()
+
+    def note_command(self, line: Line, command: Command, size: int) -> None:
+        """Count what a command line shows, before its reply is known."""
+        self.ends.count(line)
+        self.ends.commands_crlf += line.end == "crlf"
+        self.ends.commands_lf += line.end == "lf"
+        # An extension may allow longer lines to commands that take its parameters (RFC 5321 4.5.3.1).
+        kind = "answer" if command.verb == "auth" else "envelope" if command.verb in {"mail", "rcpt"} and b"=" in line.data else "command"
+        self._measure(kind, size, line.first)
+        if command.verb != "quit":
+            if self.greeting is not None and self.greeting.refusing:
+                self.after_refusal = self.after_refusal or line.first
+            if self.tls_refused and command.verb != "starttls":
+                self.clear_again = self.clear_again or line.first
+        if command.verb != "other":
+            self.data_refused, self.answers_due = False, 0
+
+    def note_unknown(self, line: Line) -> bool:
+        """Count a line that is no command; return whether it holds credentials."""
+        if self.data_refused:
+            self.content_refused = self.content_refused or line.first
+            return False
+        if is_answer(line.data.strip()):
+            self.veil.cover(line.data.strip(), *(decoded(line.data) or b"").split(b"\0"))
+            if self.answers_due:
+                self.answers_due -= 1
+                return self.login is not None and self.login.mechanism in {"LOGIN", "PLAIN", "XOAUTH2", "OAUTHBEARER"}
+        self.unknown += 1
+        self.first_unknown = self.first_unknown or line.first
+        return False
+
+    def note_answer(self, line: Line, size: int) -> None:
+        """Count what an answer to AUTH shows."""
+        self.ends.count(line)
+        self._measure("answer", size, line.first)
+
+    def note_login(self, login: Login, reply: Reply | None) -> None:
+        """Take note of how a login went."""
+        self.logins += 1
+        self.login, self.login_code = login, reply.code if reply is not None else None
+        if reply is None:
+            self.state.logged_in = self.state.logged_in or None
+        elif reply.positive:
+            self.state.logged_in = True
+        self.answers_due = login.due if reply is not None and reply.refusing else 0
+
+    def note_content(self, content: Content) -> None:
+        """Count what the content of a message shows."""
+        self.ends.add(content.bare_lf, content.bare_cr, content.bare)
+        self.false_ends += content.false_ends
+        self.false_end = self.false_end or content.false_end
+        self._measure("text", content.longest, content.long)
+        if not content.ended:
+            self.note_unfinished(content.last)
+
+    def note_unfinished(self, spot: Spot | None) -> None:
+        """Take note that the client left in the middle of a message; where the capture ended first, it may have gone on."""
+        if self.client.closing and not self.client.gap:
+            self.unfinished = self.unfinished or spot
+
+    def _measure(self, what: str, size: int, spot: Spot | None) -> None:
+        if size > self.longest.get(what, (0, None))[0]:
+            self.longest[what] = size, spot

@@ -1,0 +1,122 @@
+"""Dialogues ─► columns of the flows table and the transactions table.
+
+Promises: columns as `model` and rules/protocols describe them; absent as `tables` says; rows in order of connection and number.
+Must not know: output formats.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from analyzer.applications.ground import SIDES
+from analyzer.applications.recognise import NOTHING, UNKNOWN
+from analyzer.model import TRANSACTIONS
+from analyzer.rules.protocols import ANY
+from analyzer.tables import NO_TIME, Column, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from analyzer.applications import Dialogues
+    from analyzer.applications.dialogue import Cell
+    from analyzer.rules.protocols import Protocol
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_DTYPES: Final = {"str": "str", "int": "int64", "float": "float64", "flag": "bool", "list": "object"}
+_ABSENT: Final[dict[str, Any]] = {"str": "", "int64": -1, "float64": float("nan"), "bool": False, "object": ()}
+_SUMMARY: Final = 240
+"""Letters of a summary that are kept."""
+
+
+def flows(found: Dialogues, flow_ids: Array, by_port: Array) -> dict[str, Any]:
+    """Return the columns of table `FLOWS` that dialogues fill, by name; `by_port` is column service_by_port."""
+    count = len(flow_ids)
+    texts = {name: np.full(count, "", object) for name in ("service", "service_client", "service_server", "service_after", "dialogue", "control_flow_id")}
+    numbers = {"tls_frame": np.full(count, -1, np.int64), "transactions": np.zeros(count, np.int64)}
+    unsure = np.zeros(count, bool)
+    for flow, heard in found.heard.items():
+        texts["service"][flow] = _service(heard.service, heard.client, heard.server)
+        texts["service_client"][flow] = "-or-".join(heard.client)
+        texts["service_server"][flow] = "-or-".join(heard.server)
+    for flow, dialogue in found.dialogues.items():
+        texts["service_after"][flow] = dialogue.after
+        texts["dialogue"][flow] = _short(dialogue.summary)
+        numbers["tls_frame"][flow] = -1 if dialogue.tls_spot is None else dialogue.tls_spot.frame
+        numbers["transactions"][flow] = len(dialogue.rows) + dialogue.dropped
+        unsure[flow] = dialogue.dropped > 0
+    for flow, control in found.linked.items():
+        texts["control_flow_id"][flow] = flow_ids[control]
+        texts["service"][flow] = texts["service"][flow] or str(by_port[control]) + "-data"
+    gaps, known = found.ground.facts["gaps"]
+    read = np.zeros(count, bool)
+    read[[flow for flow, dialogue in found.dialogues.items() if dialogue.facts]] = True
+    unsure |= read & (gaps if known is None else gaps & known)
+    ways = found.ground.facts["encrypted_by"][0]
+    return {
+        **{name: pd.Series(values, dtype="str") for name, values in texts.items()},
+        **numbers,
+        "first_talker": pd.Series(np.array(["", *SIDES[1:]], object)[found.ground.facts["first_talker"][0]], dtype="str"),
+        "encrypted_by": pd.Series(np.array(["", *found.ways[1:]], object)[ways], dtype="str"),
+        "dialogue_inconclusive": unsure,
+    }
+
+
+def _service(service: str, client: Sequence[str], server: Sequence[str]) -> str:
+    """Return what is spoken, or what it may be."""
+    if service == NOTHING:
+        return ""
+    if service != UNKNOWN:
+        return service
+    either = [id_ for id_ in client if id_ in server] or [*client, *server] if client and server else [*client, *server]
+    return "-or-".join(dict.fromkeys(either))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SUMMARY else text[: _SUMMARY - 1] + "…"
+
+
+def shape(protocols: Mapping[str, Protocol]) -> Table:
+    """Return what the transactions table's columns are: those all have, then each protocol's; protocols may share one."""
+    columns = {column.name: column for column in TRANSACTIONS.columns}
+    for protocol in protocols.values():
+        for name, fact in protocol.transaction.items():
+            columns.setdefault(name, Column(name, _DTYPES[fact.kind], fact.meaning, fact.unit))
+    return Table("transactions", tuple(columns.values()))
+
+
+def own(protocols: Mapping[str, Protocol]) -> dict[str, tuple[str, ...]]:
+    """Return the columns that are each protocol's own."""
+    return {id_: tuple(protocol.transaction) for id_, protocol in protocols.items() if id_ != ANY and protocol.transaction}
+
+
+def transactions(found: Dialogues, flow_ids: Array, captures: Array, columns: Table) -> pd.DataFrame:
+    """Return the transactions table."""
+    rows, owners, protocols = list[dict[str, "Cell"]](), list[int](), list[str]()
+    for flow in sorted(found.dialogues):
+        dialogue = found.dialogues[flow]
+        rows += dialogue.rows
+        owners += [flow] * len(dialogue.rows)
+        protocols += [dialogue.service] * len(dialogue.rows)
+    owner = np.array(owners, np.int64)
+    made: dict[str, Any] = {"flow_id": flow_ids[owner], "capture": captures[owner].astype(np.int64), "protocol": protocols}
+    for column in columns.columns:
+        if column.name in made:
+            values = made[column.name]
+        else:
+            name = column.name.removesuffix("_ns") if column.name == "time_ns" else column.name
+            absent = NO_TIME if column.name == "time_ns" else _ABSENT[column.dtype]
+            values = [absent if (cell := one.get(name)) is None else cell for one in rows]
+        made[column.name] = _series(values, column.dtype)
+    return pd.DataFrame(made)[columns.names]
+
+
+def _series(values: Any, dtype: str) -> pd.Series[Any]:  # noqa: ANN401 - any sequence
+    if dtype == "object":
+        made = np.empty(len(values), object)
+        made[:] = values
+        return pd.Series(made)
+    return pd.Series(values, dtype=dtype)

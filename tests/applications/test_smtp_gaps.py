@@ -1,0 +1,140 @@
+"""What is known of a session when bytes were not captured: at the beginning, in between, or of one side altogether."""
+
+from __future__ import annotations
+
+from tests.applications.smtp_talk import EHLO, MAIL, QUIT, commands, exchange, read
+
+
+def test_a_command_that_was_not_captured() -> None:
+    dialogue = read(EHLO + "C? MAIL FROM:<a@c>\nS: 250 ok\nC: RCPT TO:<b@mx>\nS: 550 no\nC: DATA\nS: 354 go\nC: hi\nC: .\nS: 250 ok" + QUIT)
+    assert commands(dialogue) == [("ehlo", 250), ("rcpt", 550), ("data", 354), ("content", 250), ("quit", 221)]
+    assert exchange(dialogue, "rcpt")["mail_open"] is None
+    assert exchange(dialogue, "rcpt")["previous"] is None
+    assert exchange(dialogue, "rcpt")["pipelined"] is None
+    assert all(one.facts["request_seen"] for one in dialogue.exchanges)
+
+
+def test_a_reply_that_was_not_captured() -> None:
+    dialogue = read(EHLO + "C: MAIL FROM:<a@c>\nS? 250 ok\nC: RCPT TO:<b@mx>\nS: 550 no\nC: NOOP\nS: 250 ok")
+    assert commands(dialogue)[1:] == [("mail", None), ("rcpt", 550), ("noop", 250)]
+    assert exchange(dialogue, "mail")["replied"] is None
+    assert exchange(dialogue, "rcpt")["mail_open"] is None
+
+
+def test_replies_to_a_group_that_were_not_all_captured() -> None:
+    dialogue = read(EHLO + "C: MAIL FROM:<a@c>\nC: RCPT TO:<b@mx>\nC: DATA\nS? 250 ok\nS: 550 no\nS: 503 no\nC: RSET\nS: 250 ok")
+    assert commands(dialogue)[1:] == [("mail", None), ("rcpt", None), ("data", 503), ("rset", 250)]
+
+
+def test_a_gap_inside_the_reply_to_ehlo() -> None:
+    dialogue = read("S: 220 mx\nC: EHLO c\nS= 250-mx\\r\\n250-PIPE\nS? LINING\nS: 250 SIZE\nC: STARTTLS\nS: 454 no")
+    assert commands(dialogue) == [("ehlo", 250), ("starttls", 454)]
+    assert dialogue.facts["starttls_offered"] is None
+    assert exchange(dialogue, "starttls")["unoffered"] is None
+    assert dialogue.facts["malformed_replies"] == 0
+
+
+def test_a_gap_in_the_content() -> None:
+    dialogue = read(EHLO + MAIL + "C: hi\nC? there\nC: you\nC: .\nS: 250 Ok: queued as 4CEF420E4E5" + QUIT)
+    (row,) = dialogue.rows
+    assert (row["code"], row["complete"], row["message_size"]) == (250, False, 16)
+    assert commands(dialogue)[-2:] == [("content", 250), ("quit", 221)]
+    assert exchange(dialogue, "content")["content_size"] is None
+
+
+def test_the_end_of_data_was_not_captured() -> None:
+    dialogue = read(EHLO + MAIL + "C: hi\nC? .\nS: 250 ok" + QUIT)
+    assert commands(dialogue)[-2:] == [("content", 250), ("quit", 221)]
+    assert exchange(dialogue, "content")["end_strict"] is None
+
+
+def test_starttls_was_not_captured() -> None:
+    dialogue = read(EHLO + "C? STARTTLS\nS: 220 go\nC= \\x16\\x03\\x01\\x00\\x02\\x01\\x00")
+    assert dialogue.tls == "starttls"
+    assert not dialogue.facts["tls_unagreed"]
+
+
+def test_the_reply_to_starttls_was_not_captured() -> None:
+    dialogue = read(EHLO + "C: STARTTLS\nS? 220 go\nC= \\x16\\x03\\x01\\x00\\x02\\x01\\x00")
+    assert dialogue.tls == "starttls"
+    assert exchange(dialogue, "starttls")["injected"] == 0
+
+
+def test_the_client_hello_was_not_captured() -> None:
+    dialogue = read(EHLO + "C: STARTTLS\nS: 220 go\nC? hello\nS= \\x16\\x03\\x03\\x00\\x01\\x02")
+    assert dialogue.tls == "starttls"
+    assert dialogue.facts["tls_missing"] is False
+
+
+def test_mid_stream() -> None:
+    dialogue = read("S= 0 ok\\r\\n\nC: RCPT TO:<b@mx>\nS: 250 ok\nC: DATA\nS: 354 go\nC: hi\nC: .\nS: 250 ok" + QUIT, whole=False)
+    assert commands(dialogue) == [("rcpt", 250), ("data", 354), ("content", 250), ("quit", 221)]
+    assert [
+        exchange(dialogue, "rcpt")[fact] for fact in ("greeted", "mail_open", "recipients", "pipelining_offered", "pipelined", "unoffered")
+    ] == [
+        None,
+        None,
+        None,
+        None,
+        None,
+        "none",
+    ]
+    assert dialogue.facts["greeting_code"] is None
+    assert dialogue.facts["early"] is None
+    (row,) = dialogue.rows
+    assert (row["mail_from"], row["rcpt_to"], row["code"]) == (None, ("b@mx",), 250)
+
+
+def test_mid_content() -> None:
+    dialogue = read("C: QUITE a text\nC: help me\nC: .\nS: 250 Ok: queued as 4CEF420E4E5" + QUIT, whole=False)
+    assert commands(dialogue) == [("content", 250), ("quit", 221)]
+    assert dialogue.facts["unknown_commands"] == 0
+    (row,) = dialogue.rows
+    assert (row["code"], row["complete"]) == (250, False)
+
+
+def test_only_the_client_was_captured() -> None:
+    dialogue = read(
+        "C: EHLO c\n--\nC: MAIL FROM:<a@c>\n--\nC: RCPT TO:<b@mx>\n--\nC: DATA\n--\nC: hi\nC: .\n--\nC: QUIT",
+        one_sided=True,
+        closing=("fin", ""),
+    )
+    assert commands(dialogue) == [(verb, None) for verb in ("ehlo", "mail", "rcpt", "data", "content", "quit")]
+    for one in dialogue.exchanges:
+        assert one.facts["replied"] is None
+        assert one.facts["latency"] is None
+    assert exchange(dialogue, "mail")["greeted"] is None
+    assert exchange(dialogue, "rcpt")["mail_open"] is None
+    (row,) = dialogue.rows
+    assert (row["mail_from"], row["rcpt_to"], row["rcpt_codes"], row["message_size"], row["code"]) == ("a@c", ("b@mx",), (-1,), 4, None)
+
+
+def test_only_the_client_was_captured_and_data_was_refused() -> None:
+    dialogue = read("C: EHLO c\nC: MAIL FROM:<a@c>\nC: DATA\nC: RSET\nC: QUIT", one_sided=True)
+    assert [verb for verb, _ in commands(dialogue)] == ["ehlo", "mail", "data", "rset", "quit"]
+
+
+def test_only_the_server_was_captured() -> None:
+    dialogue = read(
+        "S: 220 mx ESMTP\n--\nS: 250-mx\nS: 250 SIZE\n--\nS: 250 ok\n--\nS: 354 go\n--\nS: 250 Ok: queued as 4CEF420E4E5", one_sided=True
+    )
+    assert dialogue.facts["greeting_code"] == 220
+    assert dialogue.facts["early"] is None
+    assert [(one.facts["request_seen"], one.facts["reply_code"]) for one in dialogue.exchanges] == [
+        (None, 250),
+        (None, 250),
+        (None, 354),
+        (None, 250),
+    ]
+    assert [(row["code"], row["reply"]) for row in dialogue.rows] == [(250, "Ok: queued as 4CEF420E4E5")]
+
+
+def test_the_server_was_cut_short() -> None:
+    dialogue = read(EHLO + "C: NOOP\nS? 250 ok", closing=("", "fin"))
+    assert exchange(dialogue, "noop")["replied"] is None
+
+
+def test_nothing_at_all() -> None:
+    dialogue = read("S? 220 mx\nC? EHLO c")
+    assert dialogue.exchanges == []
+    assert dialogue.facts["greeting_code"] is None
