@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyzer.language import arrays, walk
-from analyzer.language.syntax import Name
+from analyzer.language.syntax import Name, Number
 from analyzer.opening.log import Event
 from analyzer.opening.particulars import OF_FLAGS
 from analyzer.opening.program import conjuncts
@@ -82,10 +82,10 @@ class Flags(View):
         return self.particulars.of_flags(name, self.particulars.flag_sets), None
 
 
-def run_segments(found: Iterable[Entry], program: Program, particulars: Particulars, codes: Array, log: Log) -> dict[str, Array]:
+def run_segments(found: Iterable[Entry], program: Program, particulars: Particulars, log: Log) -> dict[str, Array]:
     """Add an event for each check that fires, and return the connections in which a check was not evaluable, by id."""
     scope = scope_of(program.machine, "segment")
-    seen = _Seen(program, codes, log)
+    seen = _Seen(program, log)
     flow = particulars.steps.columns["flow"]
     unknown = {}
     for entry in found:
@@ -112,9 +112,10 @@ def _said(node: Node, scope: Scope, view: View, size: int) -> Array:
 class _Seen:
     """The steps that checks want to see; each wish is looked up once."""
 
-    def __init__(self, program: Program, codes: Array, log: Log) -> None:
+    def __init__(self, program: Program, log: Log) -> None:
         self.program, self.log = program, log
-        self.codes = codes.astype(np.uint8)
+        self.codes = log.seen.astype(np.uint8)
+        self.text = self.codes.tobytes()
         self.present = np.bincount(self.codes, minlength=2 * len(program.classes)) > 0
         self.found: dict[Any, Array] = {}
 
@@ -122,7 +123,8 @@ class _Seen:
         """Return the steps a check sees, in order."""
         key = (check_.see, check_.rows)
         if key not in self.found:
-            self.found[key] = self._find(check_)
+            none = not check_.rows and not (self._wanted(check_) & self.present).any()
+            self.found[key] = np.zeros(0, np.intp) if none else self._find(check_)
         return self.found[key]
 
     def among(self, check_: Check, steps: Array) -> Array:
@@ -137,12 +139,12 @@ class _Seen:
 
     def _find(self, check_: Check) -> Array:
         wanted = self._wanted(check_)
-        if check_.rows:
-            fired = np.isin(self.log.row, [number for number, row in enumerate(self.program.machine.rows) if row.id in check_.rows])
-            return np.flatnonzero(fired | wanted[self.codes] if check_.see else fired)
-        if not (wanted & self.present).any():
-            return np.zeros(0, np.intp)
-        return np.arange(len(self.codes)) if wanted[self.present].all() else np.flatnonzero(wanted[self.codes])
+        # Translating bytes looks them up several times faster than an index does.
+        mask = np.frombuffer(self.text.translate(wanted.tobytes().ljust(256, b"\0")), bool)
+        for number, row in enumerate(self.program.machine.rows):
+            if row.id in check_.rows:
+                mask = mask | (self.log.row == number)
+        return np.flatnonzero(mask)
 
 
 def _evaluate(check_: Check, scope: Scope, particulars: Particulars, seen: _Seen) -> tuple[Array, Array]:
@@ -153,7 +155,7 @@ def _evaluate(check_: Check, scope: Scope, particulars: Particulars, seen: _Seen
     """
     parts = sorted(conjuncts(check_.when), key=lambda part: not _names(part) <= OF_FLAGS)
     cut = particulars.cut if _names(check_.when) & OPTION_FACTS else None
-    steps, sure = _candidates(check_, parts[0], scope, particulars, seen), None
+    steps, sure = _candidates(check_, parts, scope, particulars, seen), None
     for part in parts:
         if not len(steps):
             break
@@ -168,11 +170,21 @@ def _evaluate(check_: Check, scope: Scope, particulars: Particulars, seen: _Seen
     return (steps, steps[:0]) if sure is None else (steps[sure], steps[~sure])
 
 
-def _candidates(check_: Check, part: Node, scope: Scope, particulars: Particulars, seen: _Seen) -> Array:
-    """Return steps that the check sees, and among them all at which `part` of its condition may hold."""
-    if _names(part) <= OF_FLAGS:
-        holds, _ = arrays.compile_(part, scope)(Flags(particulars))
-        fits = np.broadcast_to(np.asarray(holds, bool), len(particulars.flag_sets))
-        return seen.steps(check_) if fits.any() else np.zeros(0, np.intp)
-    possible = particulars.possible(part.name) if isinstance(part, Name) and not check_.rows else None
+def _candidates(check_: Check, parts: list[Node], scope: Scope, particulars: Particulars, seen: _Seen) -> Array:
+    """Return steps that the check sees, and among them all at which all `parts` of its condition may hold."""
+    if _names(parts[0]) <= OF_FLAGS:
+        holds, _ = arrays.compile_(parts[0], scope)(Flags(particulars))
+        if not np.any(holds):
+            return np.zeros(0, np.intp)
+    if any(isinstance(part, Name) and particulars.never(part.name) for part in parts):
+        return np.zeros(0, np.intp)
+    possible = None if check_.rows else _possible(parts[0], particulars)
     return seen.steps(check_) if possible is None else seen.among(check_, possible)
+
+
+def _possible(part: Node, particulars: Particulars) -> Array | None:
+    """Return the steps at which a part that is about one fact may hold; None where asking for them is no gain."""
+    names = _names(part)
+    if len(names) != 1 or any(isinstance(inner, Number) and inner.kind == "flag" for inner in walk(part)):
+        return None
+    return particulars.possible(*names, flag=isinstance(part, Name))

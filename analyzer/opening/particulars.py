@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from analyzer.opening.selection import NEAR, SEGMENT
+from analyzer.opening.selection import NEAR, SEGMENT, take
 from analyzer.rules.vocabulary import AGGREGATE
 from analyzer.tables import ACK, AE, CWR, ECE, FIN, FLAG_LETTERS, PSH, RST, SYN, URG
 
@@ -71,7 +71,8 @@ class Particulars:
     def __init__(self, steps: Steps, connections: Connections, facts: Facts, aggregates: Aggregates) -> None:
         self.steps, self.connections, self.facts, self.aggregates = steps, connections, facts, aggregates
         self.made: dict[str, Answer] = {}
-        self.places: dict[str, Array] = {}
+        self.places: dict[tuple[str, bool], Array] = {}
+        self.of_syns: dict[str, Array] = {}
         self.whole = aggregates.whole
         self.makers: dict[str, Callable[[], Answer]] = {
             "by_client": lambda: (steps.columns["by_client"], None),
@@ -83,7 +84,6 @@ class Particulars:
             "same_ends": self.same_ends,
             "loopback": lambda: (self.ends("dst", self.is_loopback), None),
             "to_group": lambda: (self.ends("dst", self.is_group), None),
-            "destination": self.destination,
             "option_obsolete": self.obsolete,
             "option_malformed": lambda: (self.option("malformed"), self.uncut),
             "sack_blocks": lambda: (self.option("sack_blocks"), self.known_if(self.option("sack_blocks") > 0)),
@@ -94,6 +94,7 @@ class Particulars:
             "peer_mss": self.peer_mss,
             "ttl_change": self.ttl_change,
             "mac_change": self.mac_change,
+            "destination": self.destination,
             "nth": self.nth,
             "tsecr_answers": self.tsecr_answers,
         }
@@ -116,18 +117,30 @@ class Particulars:
             return values, known
         return values[at], None if known is None else known[at]
 
-    def possible(self, name: str) -> Array | None:
-        """Return the steps at which a flag holds, or is unknown because the header was cut; None for what is made for some steps alone."""
+    def possible(self, name: str, *, flag: bool) -> Array | None:
+        """Return the steps at which a fact is known (and holds, if it is a `flag`), and those whose header was cut, where it is not.
+
+        None for a fact that is made for some steps alone, and for one that is known nearly everywhere.
+        """
         if name in self.partial or self.of_connection(name):
             return None
-        if name not in self.places:
+        if (name, flag) not in self.places:
             if name not in self.made:
                 self.made[name] = self._make(name)
             values, known = self.made[name]
-            if known is not None:
-                values = (values & known) if self.cut is None else (values & known) | (~known & self.cut)
-            self.places[name] = np.flatnonzero(values)
-        return self.places[name]
+            if not flag and (known is None or 2 * np.count_nonzero(known) > len(known)):
+                return None
+            holds = known if not flag else values if known is None else values & known
+            unsure = known is not None and self.cut is not None
+            self.places[name, flag] = np.flatnonzero(holds | (~known & self.cut) if unsure else holds)  # type: ignore[operator,arg-type]
+        return self.places[name, flag]
+
+    def never(self, name: str) -> bool:
+        """Return whether a flag of connections is known to hold in none."""
+        if self.cut is not None or not self.of_connection(name):
+            return False
+        values, known = self.aggregates.answer(name)
+        return not (values if known is None else values & known).any()
 
     def of_flags(self, name: str, flags: Array) -> Array:
         """Return what each of the sets of flags says of `name`, which is one of `OF_FLAGS`."""
@@ -195,7 +208,7 @@ class Particulars:
 
     def column(self, name: str) -> Array:
         """Return a column of the segments table, a value a step; an ICMP error has that of some segment."""
-        values = self.connections.segments[name].to_numpy()[self.steps.segments]
+        values = take(self.connections.segments[name].to_numpy(), self.steps.segments)
         return values if self.whole else values[self.steps.picked]
 
     def option(self, name: str) -> Array:
@@ -204,7 +217,7 @@ class Particulars:
 
     def codes(self, name: str) -> Array:
         """Return the category codes of a column, a value a step."""
-        codes = self.connections.segments[name].cat.codes.to_numpy()[self.steps.segments]
+        codes = take(self.connections.segments[name].cat.codes.to_numpy(), self.steps.segments)
         return codes if self.whole else codes[self.steps.picked]
 
     @cached_property
@@ -249,11 +262,17 @@ class Particulars:
         """Source and destination are one; both columns share their categories."""
         return (self.codes("src") == self.codes("dst")) & (self.column("src_port") == self.column("dst_port")), None
 
-    def destination(self) -> Answer:
-        """IPv4 destination as a number."""
+    @cached_property
+    def destinations(self) -> Array:
+        """IPv4 addresses as numbers, -1 for others, by their codes."""
         numbers = np.ascontiguousarray(self.addresses[:, _IPV4:]).view(">u4")[:, 0].astype(np.int64)
-        numbers[self.is_ipv6 | (numbers == 0)] = -1
-        found = numbers[self.codes("dst")] if len(numbers) else np.zeros(len(self.steps), np.int64)
+        return np.where(self.is_ipv6 | (numbers == 0), -1, numbers)
+
+    def destination(self, at: Array) -> Answer:
+        """IPv4 destination as a number."""
+        if "dst" not in self.made:
+            self.made["dst"] = self.codes("dst"), None
+        found = self.destinations[self.made["dst"][0][at]]
         return found.astype(np.uint32), found >= 0
 
     def obsolete(self) -> Answer:
@@ -281,17 +300,23 @@ class Particulars:
         total = np.where(by_client, of_client, of_server)
         return total, self.plain[at] & (total <= NEAR) & (self.aggregates.own(self.aggregates.isn_step, at) >= 0)
 
+    def of_syn(self, name: str) -> Array:
+        """Return a column of each side's first SYN-bearing segment, -1 where it has none; 2n and 2n + 1 are connection n's sides."""
+        if name not in self.of_syns:
+            step = self.aggregates.isn_step
+            values = self.steps.columns[name]
+            self.of_syns[name] = np.where(step >= 0, values[step].astype(np.int64), -1) if len(values) else step
+        return self.of_syns[name]
+
     def offset(self, at: Array) -> Answer:
         """Distance from the side's ISN."""
-        step = self.aggregates.own(self.aggregates.isn_step, at)
-        seq = self.steps.columns["seq"]
-        return (seq[at] - seq[step]).astype(np.int64), (step >= 0) & self.readable(at)
+        isn = self.aggregates.own(self.of_syn("seq"), at)
+        return (self.steps.columns["seq"][at] - isn.astype(np.uint32)).astype(np.int64), (isn >= 0) & self.readable(at)
 
     def peer_mss(self, at: Array) -> Answer:
         """MSS the other side offered on its first SYN-bearing segment."""
-        step = self.aggregates.own(self.aggregates.isn_step, at, other=True)
-        mss = self.steps.columns["mss"][step].astype(np.int64)
-        return mss, (step >= 0) & (mss >= 0)
+        mss = self.aggregates.own(self.of_syn("mss"), at, other=True)
+        return mss, mss >= 0
 
     def readable(self, at: Array) -> Array | bool:
         """Return which of the steps are segments with readable flags."""
@@ -310,6 +335,8 @@ class Particulars:
     def tsecr_answers(self, at: Array) -> Answer:
         """Look TSecr up among the TSvals of the other side's SYN-bearing segments; unknown when none carries one."""
         stamps, speaks = self.stamps
+        if not len(stamps):
+            return np.zeros(len(at), bool), np.zeros(len(at), bool)
         echo, other = self.option("ts_ecr")[at], self.aggregates.sides[at] ^ 1
         known = (echo >= 0) & speaks[other]
         place = np.searchsorted(stamps, other << 32 | echo)
@@ -317,10 +344,8 @@ class Particulars:
 
     def ttl_change(self, at: Array) -> Answer:
         """Distance from the TTL of the side's first SYN-bearing segment."""
-        step = self.aggregates.own(self.aggregates.isn_step, at)
-        ttl = self.steps.columns["ttl"]
-        one, other = ttl[at].astype(np.int64), ttl[step].astype(np.int64)
-        return abs(one - other), (step >= 0) & (one >= 0) & (other >= 0)
+        one, other = self.steps.columns["ttl"][at], self.aggregates.own(self.of_syn("ttl"), at)
+        return abs(one - other), (one >= 0) & (other >= 0)
 
     def mac_change(self, at: Array) -> Answer:
         """Whether the source MAC differs from that of the side's first step; unknown without MACs."""

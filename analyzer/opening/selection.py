@@ -112,7 +112,7 @@ def _segments(connections: Connections) -> tuple[dict[str, Array], Array, pd.Dat
     captured = table["header_captured"].to_numpy()
     readable = captured >= FLAGS_END
     chosen = np.flatnonzero(_near(flow, table["by_client"].to_numpy(), np.where(readable, flags, 0), readable))
-    picked = {name: table[name].to_numpy()[chosen] for name in (*_TAKEN, *_READ)}
+    picked = {name: take(table[name].to_numpy(), chosen) for name in (*_TAKEN, *_READ)}
     columns = {name: picked[name] for name in _TAKEN}
     captured = picked["header_captured"]
     columns["length"] = picked["payload_length"].astype(np.int64)
@@ -129,6 +129,12 @@ def _segments(connections: Connections) -> tuple[dict[str, Array], Array, pd.Dat
     columns["options"] = _fingerprints(connections.option_bytes, picked)
     columns["picked"] = np.arange(len(chosen))
     return columns, chosen, decoded
+
+
+def take(values: Array, rows: Array) -> Array:
+    """Return the values at `rows`, which rise; all of them are not copied."""
+    found: Array = values if len(rows) == len(values) else values[rows]
+    return found
 
 
 def _stale(columns: dict[str, Array], flows: pd.DataFrame) -> Array:
