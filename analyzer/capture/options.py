@@ -171,7 +171,7 @@ def _decode(columns: dict[str, Array], rows: Array, text: Array, size: Array, la
             layout = _read_layout(text[0], int(size[0]))
             layouts.append(layout)
         fits = layout.fits(words, size)
-        odd += np.count_nonzero(fits) < _FEW
+        odd += int(np.count_nonzero(fits) < _FEW)
         for name, value in layout.told.items():
             columns[name][rows[fits]] = value
         for name, at, width in layout.numbers:

@@ -54,7 +54,8 @@ def conclude(program: Program, steps: Steps, facts: Facts, blocks: Sequence[tupl
     kept_back = [event for event in log.events if event.hold]
     log.events[:] = [event for event in log.events if not event.hold]
     for everyone, state in blocks:
-        group = Group(state, facts, np.arange(len(everyone)), np.zeros(0, np.int64), everyone, first=True)
+        group = Group(state, facts, np.arange(len(everyone)), np.zeros(0, np.int64), everyone)
+        group.at = slice(0, len(everyone))
         _release(program, group, kept_back, size, log)
         _conclude_block(program, steps, group, found, log)
     return found

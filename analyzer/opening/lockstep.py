@@ -69,10 +69,10 @@ class Firing:
 class Group:
     """Connections that see the same class in the same states; the environment their rows are evaluated in."""
 
-    def __init__(self, state: State, facts: Facts, flows: Array, steps: Array, everyone: Array, *, first: bool = False) -> None:
-        """Say which connections; `first` when these are the first ones of the block, so that nothing need be gathered."""
+    def __init__(self, state: State, facts: Facts, flows: Array, steps: Array, everyone: Array) -> None:
         self.state, self.facts, self.flows, self.steps, self.everyone = state, facts, flows, steps, everyone
-        self.at: Array | slice = slice(0, len(flows)) if first else flows
+        self.at: Array | slice = flows
+        """Where the state of these connections stands; a slice spares copies where they are the first of their block."""
         self.bound: dict[str, Array] = {}
         self.cache: dict[str, Answer] = {}
         self.ids: Array | None = None
@@ -198,8 +198,9 @@ def _run_block(block: Block, few: int) -> None:
         cuts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
         for begin, end in zip((0, *cuts), (*cuts, live), strict=True):
             flows = order[begin:end]
-            all_ = len(flows) == live
-            group = Group(state, block.facts, flows, positions if all_ else positions[flows], block.everyone, first=all_)
+            group = Group(state, block.facts, flows, positions[flows], block.everyone)
+            if len(flows) == live:
+                group.at = slice(0, live)
             _fire(block.program.table[ordered[begin]], group, log)
         for name in ("client", "server", "client_textbook", "server_textbook"):
             getattr(log, name)[positions] = getattr(state, name)[:live]
