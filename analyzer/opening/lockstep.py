@@ -152,8 +152,8 @@ def run(program: Program, steps: Steps, aggregates: Aggregates, *, few: int = FE
     `few` is the number of connections below which they are finished one at a time.
     """
     size = len(steps)
-    states = [np.zeros(size, np.int8) for _ in range(4)]
-    log = Log(classes_of(program, steps), np.full(size, -1, np.int16), *states)
+    client, server, client_textbook, server_textbook = (np.zeros(size, np.int8) for _ in range(4))
+    log = Log(classes_of(program, steps), np.full(size, -1, np.int16), client, server, client_textbook, server_textbook)
     facts = Facts(steps, aggregates)
     codes = log.seen * np.int32(PLACES)
     order = np.argsort(-steps.counts, kind="stable")
