@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
     Ints = npt.NDArray[np.int64]
+    Bools = npt.NDArray[np.bool_]
 
 SECTION: Final = 0x0A0D0D0A
 INTERFACE, PACKET, SIMPLE, ENHANCED = 1, 2, 3, 6
@@ -80,14 +81,20 @@ class Blocks:
         (length,) = struct.unpack_from(self.order + "I", store, at + 4)
         return int(length) + 3 & ~3
 
-    def mark(self, store: bytearray, at: int) -> tuple[bytes, int]:
-        """Return the type of an enhanced packet block, which most blocks are, or of the one at `at` if it holds a packet."""
-        (own,) = struct.unpack_from(self.order + "I", store, at)
+    def mark(self, like: bytes) -> tuple[bytes, int]:
+        """Return the type of an enhanced packet block, which most blocks are, or that of `like` if it holds a packet."""
+        (own,) = struct.unpack_from(self.order + "I", like)
         return struct.pack(self.order + "I", own if own in (PACKET, SIMPLE) else ENHANCED), 0
 
-    def plausible(self, store: bytearray, at: int, like: int) -> bool:
-        """Whether a block might be at `at`."""
-        return (at - like) % 4 == 0 and self.follow(store, at, len(store)) > 0
+    def plausible(self, data: Array, at: Ints, like: bytes) -> Bools:
+        """Return at which of `at` a block might be: one at an even place, whose two lengths are the same."""
+        del like
+        after = self.following(data, at, len(data))
+        found = (at % 4 == 0) & (after >= 0)
+        head = gather(data, at[found] + 4, 4).view(f"{self.order}u4")
+        tail = gather(data, after[found] - 4, 4).view(f"{self.order}u4")
+        found[found] = head + np.uint32(3) & ~np.uint32(3) == tail + np.uint32(3) & ~np.uint32(3)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

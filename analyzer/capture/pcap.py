@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
     Ints = npt.NDArray[np.int64]
+    Bools = npt.NDArray[np.bool_]
 
 _HEADER_BYTES: Final = 24
 _MAGICS: Final = {0xA1B2C3D4: (16, 1000), 0xA1B23C4D: (16, 1), 0xA1B2CD34: (24, 1000)}
@@ -54,8 +55,11 @@ class Records:
         """Return where the next records begin, -1 where there is none."""
         # The buffer's padding is longer than a record header.
         length = gather(data, at + 8, 4).view(f"{self.order}u4").astype(np.int64)
-        after = at + self.header + length
-        return np.where((length <= MOST_CAPTURED_BYTES) & (after <= size), after, -1)
+        after: Ints = at + self.header + length
+        bad = (length > MOST_CAPTURED_BYTES) | (after > size)
+        if bad.any():
+            after[bad] = -1
+        return after
 
     def follow(self, store: bytearray, at: int, size: int) -> int:
         """Return where the next record begins, -1 when there is none."""
@@ -65,19 +69,18 @@ class Records:
         after: int = at + self.header + length
         return after if length <= MOST_CAPTURED_BYTES and after <= size else -1
 
-    def mark(self, store: bytearray, at: int) -> tuple[bytes, int]:
+    def mark(self, like: bytes) -> tuple[bytes, int]:
         """Return the upper half of the seconds, which change by the day."""
         offset = 2 if self.order == "<" else 0
-        return bytes(store[at + offset : at + offset + 2]), offset
+        return like[offset : offset + 2], offset
 
-    def plausible(self, store: bytearray, at: int, like: int) -> bool:
-        """Whether the fields have values a record near `like` might have."""
-        if at + self.header > len(store):
-            return False
-        seconds, part, captured, length = struct.unpack_from(self.order + "4I", store, at)
-        (near,) = struct.unpack_from(self.order + "I", store, like)
-        fits = captured <= length and captured <= MOST_CAPTURED_BYTES and part * self.tick < _SECOND
-        return bool(fits and seconds >> 16 == near >> 16)
+    def plausible(self, data: Array, at: Ints, like: bytes) -> Bools:
+        """Return whether the fields at each of `at` have values a record near one that begins with `like` might have."""
+        fields = gather(data, np.minimum(at, len(data) - 16), 16).view(f"{self.order}u4").reshape(len(at), 4)
+        (near,) = struct.unpack_from(self.order + "I", like)
+        captured = fields[:, 2]
+        fits: Bools = (captured <= fields[:, 3]) & (captured <= MOST_CAPTURED_BYTES) & (fields[:, 1] < _SECOND // self.tick)
+        return fits & (fields[:, 0] >> 16 == near >> 16) & (at <= len(data) - 16)
 
 
 def read(buffer: Buffer, outline: Outline) -> Iterator[Frames]:

@@ -252,8 +252,8 @@ def test_a_walk_in_parts_finds_what_a_walk_in_steps_finds(monkeypatch: pytest.Mo
     store = bytearray(data + bytes(64))
     right = np.cumsum([0, *map(len, records)])
     monkeypatch.setattr(chains, "LEAST_BYTES", 0)
-    for share in (0.2, 1.0, 5.0):
-        monkeypatch.setattr(chains, "PART_SHARE", share)
+    for size in (200, 1000, 5000, 20_000):
+        monkeypatch.setattr(chains, "PART_BYTES", size)
         at, end = chains.walk(Records("<", 16, 1000), store, 0, len(data))
         assert at.tolist() == right[:-1].tolist()
         assert end == right[-1]
