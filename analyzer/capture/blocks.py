@@ -90,7 +90,7 @@ class Blocks:
         """Return at which of `at` a block might be: one at an even place, whose two lengths are the same."""
         del like
         after = self.following(data, at, len(data))
-        found = (at % 4 == 0) & (after >= 0)
+        found: Bools = (at % 4 == 0) & (after >= 0)
         head = gather(data, at[found] + 4, 4).view(f"{self.order}u4")
         tail = gather(data, after[found] - 4, 4).view(f"{self.order}u4")
         found[found] = head + np.uint32(3) & ~np.uint32(3) == tail + np.uint32(3) & ~np.uint32(3)

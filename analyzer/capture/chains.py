@@ -8,6 +8,7 @@ Must not know: what a record holds.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -56,61 +57,74 @@ def walk(kind: Kind, store: bytearray, start: int, size: int) -> tuple[Ints, int
     if size - start < LEAST_BYTES:
         return _step(kind, store, start, size, frozenset())
     nominal = np.arange(start + PART_BYTES, size - PART_BYTES, PART_BYTES)
-    found = seek(kind, data, nominal, size, bytes(store[start : start + HEAD_BYTES]))
+    found = Search(kind, data, size, bytes(store[start : start + HEAD_BYTES])).find(nominal)
     starts = np.concatenate(([start], found[found >= 0]))
     return _walk_parts(kind, store, starts, size)
 
 
-def seek(kind: Kind, data: Array, nominal: Ints, size: int, like: bytes, hops: int = _HOPS) -> Ints:
-    """Return the first place behind each of `nominal`, which are equally far apart, that looks like a record, -1 for none.
+def cut(walked: tuple[Ints, int], base: int, stop: int | None) -> tuple[Ints, int]:
+    """Return of what a walk found the records that begin before byte `stop` of the file, and where the last of them ends."""
+    at, end = walked
+    count = len(at) if stop is None else int(np.searchsorted(at, stop - base))
+    return (at, end) if count == len(at) else (at[:count], int(at[count]))
 
-    It does if a chain of `hops` plausible records begins there. None is found behind the next of `nominal`.
-    """
-    found = np.full(len(nominal), -1, dtype=np.int64)
-    if not len(nominal):
-        return found
-    apart = int(nominal[1] - nominal[0]) if len(nominal) > 1 else size - int(nominal[0])
-    reach = _REACH_BYTES
-    while True:
-        reach = min(reach, apart, size - int(nominal[-1]))
-        rows, at = _match(kind, data, (int(nominal[0]), apart, len(nominal)), reach, like)
-        right = _look_right(kind, data, at, size, like, hops)
-        rows, first = np.unique(rows[right], return_index=True)
-        found[rows] = at[right][first]
-        # Some parts may do without a beginning of their own, if not too many.
-        if reach * _FURTHER > apart or 4 * len(rows) >= 3 * len(nominal):
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search for the beginnings of records in bytes of which only some are known to be one."""
+
+    kind: Kind
+    data: Array
+    size: int
+    like: bytes
+    """What some record begins with, `HEAD_BYTES` of it."""
+    hops: int = _HOPS
+    """So many plausible records must follow each other."""
+
+    def find(self, nominal: Ints) -> Ints:
+        """Return the first place behind each of `nominal`, equally far apart, that looks like a record, -1 for none before the next."""
+        found = np.full(len(nominal), -1, dtype=np.int64)
+        if not len(nominal):
             return found
-        reach *= _FURTHER
+        first, apart = int(nominal[0]), int(nominal[1] - nominal[0]) if len(nominal) > 1 else self.size - int(nominal[0])
+        reach = _REACH_BYTES
+        while True:
+            reach = min(reach, apart, self.size - int(nominal[-1]))
+            rows, at = self._match(first, apart, len(nominal), reach)
+            right = self._look_right(at)
+            rows, leading = np.unique(rows[right], return_index=True)
+            found[rows] = at[right][leading]
+            # Some parts may do without a beginning of their own, if not too many.
+            if reach * _FURTHER > apart or 4 * len(rows) >= 3 * len(nominal):
+                return found
+            reach *= _FURTHER
 
+    def _match(self, first: int, apart: int, count: int, reach: int) -> tuple[Ints, Ints]:
+        """Return where the mark of a record is found, and behind which of `count` places."""
+        mark, offset = self.kind.mark(self.like)
+        # One byte that is rarely 0 leaves few places to look at the others.
+        rare = next((place for place, byte in enumerate(mark) if byte), 0)
+        shape = count, max(reach - len(mark), 0)
+        equal = np.ndarray(shape, dtype=np.uint8, buffer=self.data, offset=first + rare, strides=(apart, 1)) == mark[rare]
+        rows, columns = np.divmod(np.flatnonzero(equal.reshape(-1)), max(shape[1], 1))
+        at = first + apart * rows + columns
+        for place, byte in enumerate(mark):
+            same = self.data[at + place] == byte
+            rows, at = rows[same], at[same]
+        at -= offset
+        return rows[at >= 0], at[at >= 0]
 
-def _match(kind: Kind, data: Array, grid: tuple[int, int, int], reach: int, like: bytes) -> tuple[Ints, Ints]:
-    """Return where the mark of a record is found, and in which row of the grid (first, distance, count) of so many bytes each."""
-    mark, offset = kind.mark(like)
-    first, apart, count = grid
-    # One byte that is rarely 0 leaves few places to look at the others.
-    rare = next((place for place, byte in enumerate(mark) if byte), 0)
-    shape = count, reach - len(mark)
-    equal = np.ndarray(shape, dtype=np.uint8, buffer=data, offset=first + rare, strides=(apart, 1)) == mark[rare]
-    rows, columns = np.divmod(np.flatnonzero(equal.reshape(-1)), shape[1])
-    at = first + apart * rows + columns
-    for place, byte in enumerate(mark):
-        same = data[at + place] == byte
-        rows, at = rows[same], at[same]
-    at -= offset
-    return rows[at >= 0], at[at >= 0]
-
-
-def _look_right(kind: Kind, data: Array, at: Ints, size: int, like: bytes, hops: int) -> Bools:
-    """Return at which of `at` a chain of plausible records begins."""
-    right = np.ones(len(at), dtype=bool)
-    rows = np.arange(len(at))
-    for _ in range(hops):
-        sound = kind.plausible(data, at, like)
-        after = kind.following(data, at[sound], size)
-        right[rows[~sound]] = False
-        right[rows[sound][after < 0]] = False
-        rows, at = rows[sound][after >= 0], after[after >= 0]
-    return right
+    def _look_right(self, at: Ints) -> Bools:
+        """Return at which of `at` a chain of plausible records begins."""
+        right = np.ones(len(at), dtype=bool)
+        rows = np.arange(len(at))
+        for _ in range(self.hops):
+            sound = self.kind.plausible(self.data, at, self.like)
+            after = self.kind.following(self.data, at[sound], self.size)
+            right[rows[~sound]] = False
+            right[rows[sound][after < 0]] = False
+            rows, at = rows[sound][after >= 0], after[after >= 0]
+        return right
 
 
 def _step(kind: Kind, store: bytearray, start: int, size: int, known: frozenset[int]) -> tuple[Ints, int]:

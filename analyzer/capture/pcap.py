@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
 from analyzer.capture import chains
 from analyzer.capture.buffers import gather
-from analyzer.capture.frames import MOST_CAPTURED_BYTES, ForeignError, Frames, Interface, Outline, cut_short
+from analyzer.capture.chains import cut
+from analyzer.capture.frames import MOST_CAPTURED_BYTES, ForeignError, Frames, Interface, Outline, Place, cut_short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,28 +81,36 @@ class Records:
         (near,) = struct.unpack_from(self.order + "I", like)
         captured = fields[:, 2]
         fits: Bools = (captured <= fields[:, 3]) & (captured <= MOST_CAPTURED_BYTES) & (fields[:, 1] < _SECOND // self.tick)
-        return fits & (fields[:, 0] >> 16 == near >> 16) & (at <= len(data) - 16)
+        fits &= (fields[:, 0] >> 16 == near >> 16) & (at <= len(data) - 16)
+        return fits
 
 
-def read(buffer: Buffer, outline: Outline) -> Iterator[Frames]:
+def read(buffer: Buffer, outline: Outline, begin: Place | None = None, stop: int | None = None) -> Iterator[Frames]:
     """Give the frames of the capture in `buffer`; see `frames.read`."""
-    if buffer.size < _HEADER_BYTES:
+    if begin is not None:
+        records, place = cast("Records", begin.kind), 0
+    elif buffer.size < _HEADER_BYTES:
         outline.damage = cut_short(0, 0)
         return
-    records = _read_header(buffer.store, outline)
-    first, begin = 1, _HEADER_BYTES
+    else:
+        records, place = _read_header(buffer.store, outline), _HEADER_BYTES
+    # Only the records that the file begins with are doubtful.
+    first, doubtful = 1, begin is None
     while True:
-        at, end = chains.walk(records, buffer.store, begin, buffer.size)
+        at, end = cut(chains.walk(records, buffer.store, place, buffer.size), buffer.base, stop)
         if len(at):
-            yield _locate(records, buffer.data, at, first)
+            yield _locate(records, buffer, at, first, doubtful=doubtful and first <= _SURE_RECORDS)
             first += len(at)
+        if stop is not None and buffer.base + end >= stop:
+            outline.place = Place(buffer.base + end, records, tuple(outline.interfaces))
+            return
         if not buffer.ended and not _is_bad(records, buffer, end):
             buffer.advance(end)
-            begin = 0
+            place = 0
             continue
         if end < buffer.size:
             outline.damage = _explain(records, buffer, end)
-            if first <= _SURE_RECORDS:
+            if doubtful and first <= _SURE_RECORDS:
                 message = "a pcap file whose first records are none of the usual kind"
                 raise ForeignError(message)
         return
@@ -139,19 +148,21 @@ def _explain(records: Records, buffer: Buffer, at: int) -> str:
     return cut_short(buffer.base, at)
 
 
-def _locate(records: Records, data: Array, at: Ints, first: int) -> Frames:
+def _locate(records: Records, buffer: Buffer, at: Ints, first: int, *, doubtful: bool) -> Frames:
     """Return the frames of the records that begin at `at`."""
+    data = buffer.data
     fields = gather(data, at, 16).view(f"{records.order}u4").reshape(len(at), 4)
     part, length = fields[:, 1], fields[:, 3]
     if int(part.max()) * records.tick >= _SECOND:
         message = "a pcap file with impossible fractions of seconds"
         raise ForeignError(message)
-    if first <= _SURE_RECORDS and (length[:_SURE_RECORDS] > _LONGEST).any():
+    if doubtful and (length[:_SURE_RECORDS] > _LONGEST).any():
         message = "a pcap file whose first records are none of the usual kind"
         raise ForeignError(message)
     return Frames(
         data=data,
         first=first,
+        base=buffer.base,
         start=at + records.header,
         captured=fields[:, 2].astype(np.int64),
         length=length.astype(np.int64),
