@@ -136,6 +136,8 @@ class Crew:
         part: Part | None = None
         try:
             _write(process, [*(path for path in sys.path if Path(path).is_absolute()), str(Path(__file__).parents[2])])
+            # A part is not for a process that is still starting: it would keep all later parts waiting in memory.
+            _expect_ready(process)
             while True:
                 with self._change:
                     part = self._next()
@@ -193,6 +195,12 @@ def _write(process: subprocess.Popen[bytes], item: object) -> None:
     if process.stdin is not None:
         pickle.dump(item, process.stdin, protocol=5)
         process.stdin.flush()
+
+
+def _expect_ready(process: subprocess.Popen[bytes]) -> None:
+    """Wait until a process has started; raises `EOFError` when it ends instead."""
+    if helper.receive(cast("BinaryIO", process.stdout)) != helper.READY:
+        raise EOFError
 
 
 def _collect(process: subprocess.Popen[bytes], part: Part) -> None:

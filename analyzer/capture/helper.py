@@ -8,6 +8,7 @@ Must not know: who asks, which part comes first.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import pickle
 import struct
 import sys
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from analyzer.capture.frames import Outline
 
 
+READY: Final = "ready"
+"""What is said first: all modules are there."""
+_ALIGNED: Final = 8
 _MAGIC: Final = b"pcaplint"
 
 
@@ -37,6 +41,7 @@ def serve() -> None:
     """Read the stretches that standard input names, one after another."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     with contextlib.suppress(EOFError, BrokenPipeError):
+        send(sink, READY)
         while True:
             stretch, foreign = pickle.load(source), ""  # noqa: S301 - from the process that started this one
             try:
@@ -66,16 +71,28 @@ def receive(source: BinaryIO) -> Any:  # noqa: ANN401 - whatever was sent
     length, count = struct.unpack("<II", _take(source, 8))
     sizes = struct.unpack(f"<{count}Q", _take(source, 8 * count))
     head = _take(source, length)
-    return pickle.loads(head, buffers=[_take(source, size) for size in sizes])  # noqa: S301 - from a process started here
+    # Memory of its own, which goes back to the system as a whole: the allocator would keep holes.
+    data = memoryview(mmap.mmap(-1, sum(size + -size % _ALIGNED for size in sizes) or 1))
+    buffers, at = [], 0
+    for size in sizes:
+        buffers.append(data[at : at + size])
+        _fill(source, buffers[-1])
+        at += size + -size % _ALIGNED
+    return pickle.loads(head, buffers=buffers)  # noqa: S301 - from a process started here
 
 
 def _take(source: BinaryIO, size: int) -> bytearray:
     """Return the next `size` bytes."""
     data = bytearray(size)
-    view, filled = memoryview(data), 0
-    while filled < size:
-        found = source.readinto(view[filled:])  # type: ignore[attr-defined] # all raw and buffered files have it
+    _fill(source, memoryview(data))
+    return data
+
+
+def _fill(source: BinaryIO, target: memoryview) -> None:
+    """Read as many bytes as `target` has; raises `EOFError` when there are fewer."""
+    filled = 0
+    while filled < len(target):
+        found = source.readinto(target[filled:])  # type: ignore[attr-defined] # all raw and buffered files have it
         if not found:
             raise EOFError
         filled += found
-    return data
