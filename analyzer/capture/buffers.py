@@ -7,6 +7,7 @@ Must not know: what the bytes mean.
 
 from __future__ import annotations
 
+import mmap
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
@@ -110,7 +111,9 @@ class Buffer:
         self._limit = None if stop is None else stop + _BEYOND_BYTES
         # A small file is not worth a large window, which is filled with zeros first; one byte more shows where it ends.
         self._capacity = window or min(WINDOW_BYTES, max(path.stat().st_size + 1, _LEAST_WINDOW_BYTES))
-        self.store = bytearray(self._capacity + PAD_BYTES)
+        # Memory straight from the system: an allocator that has once been given back so large a piece keeps all it gets below that
+        # size, and columns that grow leave holes in it.
+        self.store = mmap.mmap(-1, self._capacity + PAD_BYTES)
         self.base = begin
         self.size = 0
         self.ended = False
@@ -143,7 +146,7 @@ class Buffer:
         left = self.size - consumed
         if left == self._capacity:
             self._capacity *= 2
-            grown = bytearray(self._capacity + PAD_BYTES)
+            grown = mmap.mmap(-1, self._capacity + PAD_BYTES)
             grown[:left] = self.store[:left]
             self.store = grown
         else:

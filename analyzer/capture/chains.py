@@ -16,6 +16,8 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from analyzer.capture.frames import Store
+
     Array = npt.NDArray[Any]
     Ints = npt.NDArray[np.int64]
     Bools = npt.NDArray[np.bool_]
@@ -38,7 +40,7 @@ class Kind(Protocol):
     def following(self, data: Array, at: Ints, size: int) -> Ints:
         """Return where the record after each of `at` begins; -1 where none whole and sound lies before `size`."""
 
-    def follow(self, store: bytearray, at: int, size: int) -> int:
+    def follow(self, store: Store, at: int, size: int) -> int:
         """Return the same of one record."""
 
     def mark(self, like: bytes) -> tuple[bytes, int]:
@@ -48,7 +50,7 @@ class Kind(Protocol):
         """Return what of `at` might be records, given what another one begins with."""
 
 
-def walk(kind: Kind, store: bytearray, start: int, size: int) -> tuple[Ints, int]:
+def walk(kind: Kind, store: Store, start: int, size: int) -> tuple[Ints, int]:
     """Return where the records from `start` on begin, and where the last ends.
 
     The walk ends before the first record that is not whole and sound before `size`, at which the end then points.
@@ -127,7 +129,7 @@ class Search:
         return right
 
 
-def _step(kind: Kind, store: bytearray, start: int, size: int, known: frozenset[int]) -> tuple[Ints, int]:
+def _step(kind: Kind, store: Store, start: int, size: int, known: frozenset[int]) -> tuple[Ints, int]:
     """Walk record by record, to one that begins in `known` at the latest."""
     found: list[int] = []
     append, follow, at = found.append, kind.follow, start
@@ -140,7 +142,7 @@ def _step(kind: Kind, store: bytearray, start: int, size: int, known: frozenset[
     return np.array(found, dtype=np.int64), at
 
 
-def _walk_parts(kind: Kind, store: bytearray, starts: Ints, size: int) -> tuple[Ints, int]:
+def _walk_parts(kind: Kind, store: Store, starts: Ints, size: int) -> tuple[Ints, int]:
     """Return the records of all parts, which begin at `starts`, and where the last ends."""
     data = np.frombuffer(store, dtype=np.uint8)
     ends = starts.copy()
@@ -166,7 +168,7 @@ def _walk_parts(kind: Kind, store: bytearray, starts: Ints, size: int) -> tuple[
     return _join(kind, store, size, (starts, parts, ends))
 
 
-def _join(kind: Kind, store: bytearray, size: int, walked: tuple[Ints, list[Ints], Ints]) -> tuple[Ints, int]:
+def _join(kind: Kind, store: Store, size: int, walked: tuple[Ints, list[Ints], Ints]) -> tuple[Ints, int]:
     """Return the records of the parts that continue each other from the first on, with the walk between those that do not."""
     starts, parts, ends = walked
     places = {place: part for part, place in enumerate(starts.tolist())}

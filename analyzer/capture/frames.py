@@ -14,6 +14,7 @@ from analyzer.errors import PcaplintError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from mmap import mmap
     from pathlib import Path
 
     import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from analyzer.capture.blocks import Description
     from analyzer.capture.chains import Kind
 
+    Store = bytearray | mmap
     Array = npt.NDArray[Any]
     Ints = npt.NDArray[np.int64]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from analyzer.capture import chains, frames, merging, pieces
+from analyzer.capture import chains, engines, frames, merging, pieces
 from analyzer.capture.buffers import PAD_BYTES, is_compressed
 from analyzer.capture.crew import Crew, Part
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 LEAST_FRAMES: Final = 1_500_000
 """Fewer frames are read before another process has started and is of use."""
+FRAMES_EACH: Final = 1_000_000
+"""A process more for fewer frames is not worth the memory its interpreter takes."""
 SHARES: Final = 24
 """A file is divided into so many parts, or more: whoever is free takes the next."""
 LEAST_BYTES: Final = 1 << 23
@@ -47,6 +49,7 @@ def read(whole: Stretch, known: Dictionaries, processes: int, deadline: float) -
     Raises `ForeignError`, `OSError`, and `crew.OverdueError` when the parts of others are waited for beyond `deadline`.
     """
     places = divide(whole.path) if processes > 1 and is_worth_it(whole.path) else []
+    processes = min(processes, max(int(engines.estimate(whole.path) // FRAMES_EACH), 2))
     if not places:
         yield from pieces.read(whole, known)
         return
@@ -60,8 +63,6 @@ def read(whole: Stretch, known: Dictionaries, processes: int, deadline: float) -
 
 def is_worth_it(path: str | Path) -> bool:
     """Whether the file at `path` has so many frames that other processes are of help, and can be read from the middle."""
-    from analyzer.capture import engines
-
     return engines.estimate(path) >= LEAST_FRAMES and not is_compressed(Path(path))
 
 

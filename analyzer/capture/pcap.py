@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from analyzer.capture.buffers import Buffer
+    from analyzer.capture.frames import Store
 
     Array = npt.NDArray[Any]
     Ints = npt.NDArray[np.int64]
@@ -62,7 +63,7 @@ class Records:
             after[bad] = -1
         return after
 
-    def follow(self, store: bytearray, at: int, size: int) -> int:
+    def follow(self, store: Store, at: int, size: int) -> int:
         """Return where the next record begins, -1 when there is none."""
         if at + self.header > size:
             return -1
@@ -116,7 +117,7 @@ def read(buffer: Buffer, outline: Outline, begin: Place | None = None, stop: int
         return
 
 
-def _read_header(store: bytearray, outline: Outline) -> Records:
+def _read_header(store: Store, outline: Outline) -> Records:
     """Return the kind of records the file header states."""
     for order in "<>":
         magic, major, minor, _, _, _, link = struct.unpack_from(order + "IHHiIII", store)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from analyzer.capture.buffers import Buffer
+    from analyzer.capture.frames import Store
 
     Array = npt.NDArray[Any]
     Ints = npt.NDArray[np.int64]
@@ -73,9 +74,9 @@ class Packets:
     """Where the block's trailer begins."""
 
 
-def recognise(store: bytearray) -> bool:
-    """Whether a file that begins with `store` is pcapng."""
-    return store.startswith(_MAGIC)
+def recognise(store: Store, place: int = 0) -> bool:
+    """Whether a section begins at `place`; a file that begins with one is pcapng."""
+    return store[place : place + len(_MAGIC)] == _MAGIC
 
 
 def read(buffer: Buffer, outline: Outline, begin: Place | None = None, stop: int | None = None) -> Iterator[Frames]:
@@ -84,7 +85,7 @@ def read(buffer: Buffer, outline: Outline, begin: Place | None = None, stop: int
     while True:
         place, damage = 0, ""
         while place < buffer.size and not damage and (stop is None or buffer.base + place < stop):
-            if buffer.store.startswith(_MAGIC, place):
+            if recognise(buffer.store, place):
                 section, after, damage = _open(section, buffer, place, outline)
                 if damage or after < 0:
                     break
@@ -141,7 +142,7 @@ def _walk(section: Section, buffer: Buffer, place: int) -> tuple[Ints, int]:
 def _judge(kind: blocks.Blocks, buffer: Buffer, place: int) -> str:
     """Return what is wrong with the block at `place`, at which a walk ended; empty when there is none, or not all of it yet."""
     left = buffer.size - place
-    if left >= blocks.LEAST_BYTES and not buffer.store.startswith(_MAGIC, place):
+    if left >= blocks.LEAST_BYTES and not recognise(buffer.store, place):
         length = kind.length(buffer.store, place)
         if not blocks.LEAST_BYTES <= length <= blocks.MOST_BYTES:
             return f"a block states a length of {length} bytes"
@@ -150,7 +151,7 @@ def _judge(kind: blocks.Blocks, buffer: Buffer, place: int) -> str:
     return "it ends within a block" if left and buffer.ended else ""
 
 
-def _locate(section: Section, store: bytearray, walked: tuple[Ints, int], outline: Outline) -> tuple[Frames, str, int]:
+def _locate(section: Section, store: Store, walked: tuple[Ints, int], outline: Outline) -> tuple[Frames, str, int]:
     """Return the frames of some blocks, as far as these are sound, what is wrong with the next block if they are not, and where that is.
 
     Without damage, that is where the blocks end.
