@@ -263,9 +263,7 @@ def measure_fixtures(folder: Path, count: int, repeat: int) -> None:
         seconds = [(run([*command, str(one)])[0], run([*command, str(fixtures)])[0]) for _ in range(repeat)]
         each = [(many - single) / max(count - 1, 1) * 1000 for single, many in seconds]
         shown = f"{statistics.median(each):.1f} ms each after the first ({min(each):.1f} to {max(each):.1f})"
-        print(
-            f"  {count} fixtures in one call, --engine {engine}: {shown}, {statistics.median(one for one, _ in seconds):.2f} s for one alone"
-        )
+        print(f"  {count} fixtures in one call, --engine {engine}: {shown}, one alone {statistics.median(one for one, _ in seconds):.2f} s")
 
 
 def main() -> None:
@@ -292,9 +290,8 @@ def main() -> None:
             files = make(folder, f"capture.{args.format}", packets, mixed=args.mix, flood=bool(number))
             path, count = files["all"]
             kind = "SYNs" if number else "packets"
-            print(
-                f"\n{count:,} {kind}, {path.stat().st_size / 1e6:.0f} MB of {args.format}{', mixed' if args.mix else ''}; median of {args.repeat};"
-            )
+            mixed = ", mixed" if args.mix else ""
+            print(f"\n{count:,} {kind}, {path.stat().st_size / 1e6:.0f} MB of {args.format}{mixed}; median of {args.repeat};")
             print(f"  load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
             show(measure(chosen, files, args.repeat), chosen)
         if args.fixtures:

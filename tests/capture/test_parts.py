@@ -19,6 +19,7 @@ from analyzer import analysis, report, tables
 from analyzer.capture import clock, crew, engines, frames, helper, native, parts, pieces
 from analyzer.capture.names import Dictionaries
 from analyzer.notation import build, parse
+from tests.reference.wire import START, block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from analyzer.model import Capture
 
 ROOT = Path(__file__).resolve().parents[2]
-START = 1_700_000_000
 SCRIPT = "> S 1:1(0) <mss 1460>\n< S. 5:5(0) ack 2 <mss 1400>\n> . 2:2(0) ack 6\n> P. 2:302(300) ack 6\n< F. 6:6(0) ack 302"
 
 
@@ -65,11 +65,6 @@ def pcap(count: int, order: str = "<") -> bytes:
         seconds = START + number - (50 if number % 97 == 0 else 0)
         found.append(struct.pack(order + "4I", seconds, 0, len(frame), len(frame) + number % 2) + frame)
     return b"".join(found)
-
-
-def block(order: str, kind: int, body: bytes) -> bytes:
-    size = 12 + len(body) + -len(body) % 4
-    return struct.pack(order + "II", kind, size) + body + bytes(-len(body) % 4) + struct.pack(order + "I", size)
 
 
 def pcapng(count: int, *, sections: int = 1, described_at: int = 0) -> bytes:
