@@ -180,22 +180,29 @@ def run(argv: Sequence[str]) -> tuple[float, float, int, int]:
 
 
 def measure(chosen: Sequence[Program], files: dict[str, tuple[Path, int]], repeat: int) -> dict[str, Runs]:
-    """Run every program `repeat` times, in turn."""
+    """Run every program `repeat` times, in turn; Ctrl-C ends this with what there is."""
     found = {program.name: Runs(files[program.size][1]) for program in chosen}
-    for _ in range(repeat):
-        for program in chosen:
-            runs = found[program.name]
-            if runs.failed:
-                continue
-            with tempfile.TemporaryDirectory() as folder:
-                seconds, processor, memory, status = run(program.command(files[program.size][0], Path(folder)))
-            if status not in OK:
-                runs.failed = f"ended with status {status}"
-                continue
-            runs.seconds.append(seconds)
-            runs.processor.append(processor)
-            runs.memory.append(memory)
+    try:
+        for number in range(repeat * len(chosen)):
+            program = chosen[number % len(chosen)]
+            add_run(found[program.name], program, files[program.size][0])
+    except KeyboardInterrupt:
+        print("  stopped")
     return found
+
+
+def add_run(runs: Runs, program: Program, file: Path) -> None:
+    """Run a program once, unless it has failed before."""
+    if runs.failed:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        seconds, processor, memory, status = run(program.command(file, Path(folder)))
+    if status not in OK:
+        runs.failed = f"ended with status {status}"
+        return
+    runs.seconds.append(seconds)
+    runs.processor.append(processor)
+    runs.memory.append(memory)
 
 
 def show(found: dict[str, Runs], chosen: Sequence[Program]) -> None:
@@ -203,8 +210,8 @@ def show(found: dict[str, Runs], chosen: Sequence[Program]) -> None:
     print(f"  {'':<14}{'packets':>10} {'packets/s: median':>18} {'min':>10} {'max':>10} {'cpu s':>8} {'memory':>8} {'B/packet':>9}")
     for program in chosen:
         runs = found[program.name]
-        if runs.failed:
-            print(f"  {program.name:<14}{runs.packets:>10,} {runs.failed}")
+        if not runs.seconds:
+            print(f"  {program.name:<14}{runs.packets:>10,} {runs.failed or 'was not run'}")
             continue
         slowest, fastest = runs.packets / max(runs.seconds), runs.packets / min(runs.seconds)
         memory = statistics.median(runs.memory)

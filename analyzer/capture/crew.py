@@ -133,7 +133,7 @@ class Crew:
 
     def _drive(self, process: subprocess.Popen[bytes]) -> None:
         """Give parts to one process until none is left or it ends."""
-        part: Part | None = None
+        part, through = None, False
         try:
             _write(process, [*(path for path in sys.path if Path(path).is_absolute()), str(Path(__file__).parents[2])])
             # A part is not for a process that is still starting: it would keep all later parts waiting in memory.
@@ -142,6 +142,7 @@ class Crew:
                 with self._change:
                     part = self._next()
                 if part is None:
+                    through = True
                     return
                 _write(process, part.stretch)
                 _collect(process, part)
@@ -149,12 +150,18 @@ class Crew:
                     part.state = State.READ
                     self._change.notify_all()
         except (OSError, EOFError, pickle.UnpicklingError):
-            self._lose(process, part)
+            # It ended, or printed what it should not.
+            return
+        finally:
+            if not through:
+                self._lose(process, part)
 
     def _lose(self, process: subprocess.Popen[bytes], part: Part | None) -> None:
         """Let go of a process that ended while it had `part`."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_END_SECONDS)
+        process.kill()
+        process.wait()
         with self._change:
             if part is not None and part.state is State.TAKEN:
                 part.pieces.clear()
@@ -179,11 +186,11 @@ class Crew:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    """Start a process; it hears no Ctrl-C, which is for this one to handle."""
+    """Start a process that heeds no environment and no folder of the user's; it hears no Ctrl-C, which is for this one to handle."""
     if getattr(sys, "frozen", False) or not sys.executable:
         message = "this is no Python interpreter that could be started again"
         raise OSError(message)
-    argv = [sys.executable, "-P", *(f"-W{option}" for option in sys.warnoptions), "-c", PROGRAM]
+    argv = [sys.executable, "-I", *(f"-W{option}" for option in sys.warnoptions), "-c", PROGRAM]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     return subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, process_group=0
