@@ -9,6 +9,7 @@
     > . +1:+1(0) ack +1                                     signed: relative to the ISN, the seq of a side's first SYN
     > P. 101:105(4) ack 301 "EHLO" ttl 63 id 7              without a text, the (n) bytes are zeros
     2> S 7:7(0)                                             a segment of connection 2
+    > S 9:9(0) <mss 1460> frag 16                           in two IP fragments, the first with 16 bytes of the segment
     < icmp 3/1 quote 100 from 203.0.113.9                   an ICMP error to the client, quoting its segment with seq 100
 
 Promises: one value per text; every refusal names line and column in one sentence; a relative number never outlives this module.
@@ -80,6 +81,7 @@ _SEGMENT_WORDS: Final[dict[str, tuple[str, Callable[[Line], Any]]]] = {
     "iface": ("interface", lambda line: integer(line, "interface")),
     "offset": ("offset", lambda line: integer(line, "offset")),
     "cut": ("cut", lambda line: integer(line, "cut")),
+    "frag": ("fragment", lambda line: integer(line, "fragment")),
     "bad-checksum": ("checksum", lambda _line: "bad"),
     "partial-checksum": ("checksum", lambda _line: "partial"),
 }
