@@ -120,6 +120,9 @@ AGGREGATE: Final[dict[str, Fact]] = {
     "race_gap": Fact("time", "from the first SYN+ACK to the first with another ISN", "ns"),
     "race_ttl": Fact("int", "how far their TTLs are apart"),
     "race_options": Fact("flag", "they differ in their options"),
+    "client_last_ack": Fact("seq", "what the client acknowledged last, SYN- and RST-bearing segments left out"),
+    "server_last_ack": Fact("seq", "what the server acknowledged last, in the same way"),
+    "mptcp_keys_echoed": Fact("flag", "the third segment repeats the Multipath TCP keys of SYN and SYN+ACK (RFC 8684 3.1)"),
     "times_backwards": Fact("int", "segments with an earlier time than the one before them in the file"),
 } | {
     f"{place}_has_{option}": Fact("flag", f"{of} carries {meaning}") for place, of in _COPIES.items() for option, meaning in OPTIONS.items()
