@@ -41,15 +41,15 @@ Origin = tuple[int, Side, int]
 """Connection, side and sequence number: what an ICMP error finds the segment it quotes by."""
 
 
-def build(script: Script) -> bytes:
-    """Return the script as the bytes of a capture file.
+def build(script: Script, *, pcapng: bool = False) -> bytes:
+    """Return the script as the bytes of a capture file: a pcapng on request or when a line names an interface, else a pcap.
 
     Raises `NotationError` when its payloads add up to more than `MAX_BUILT`.
     """
     if sum(event.length for event in script.events if isinstance(event, Segment)) > MAX_BUILT:
         message = f"the segments add up to more than {MAX_BUILT} payload bytes"
         raise NotationError(message)
-    if any(event.interface is not None for event in script.events):
+    if pcapng or any(event.interface is not None for event in script.events):
         return b"".join(_pcapng(script))
     return b"".join(_pcap(script))
 
