@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyzer import baseline as baseline_
-from analyzer import capture, expectations, flows, opening
+from analyzer import capture, expectations, flows, notation, opening
 from analyzer import rules as rules_
 from analyzer.capture import engines
 from analyzer.capture import paths as paths_
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from analyzer.capture.engines import Engine
     from analyzer.expectations import Excuses
     from analyzer.model import Capture, FailOn, Note, Status
+    from analyzer.notation import Script
     from analyzer.rules import RuleSet
 
 
@@ -81,6 +82,41 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
         fail_on=fail_on,
         about=_about(rules),
     )
+
+
+def play(script: Script, rules: RuleSet) -> Report:
+    """Return the report on `script`, judged as if a file of it had been read; it has no captures."""
+    connections = flows.group([notation.capture(script)])
+    judged = opening.judge(connections, rules)
+    return Report(
+        captures=(),
+        flows=tabulate.flows(connections, judged, rules),
+        findings=tabulate.findings(judged),
+        steps=tabulate.steps(judged),
+        transactions=_no_transactions(),
+        fail_on="never",
+        about=_about(rules),
+    )
+
+
+def prove(rules: RuleSet) -> list[str]:
+    """Run the examples of all rules and return a line for each that does not do what it says.
+
+    Raises `RuleError` for an example that is no script.
+    """
+    shown = [(finding, number, one) for finding in rules.findings.values() for number, one in enumerate(finding.examples, 1)]
+    scripts = [notation.parse(one.segments, where=f"{finding.path}: example {number}") for finding, number, one in shown]
+    if not scripts:
+        return []
+    connections = flows.group([notation.capture(script) for script in scripts])
+    found = opening.judge(connections, rules).findings
+    owner = connections.flows["capture"].to_numpy()[found["flow"].to_numpy()]
+    fired = set(zip(owner.tolist(), found["id"], strict=True))
+    return [
+        f"{finding.path}: example {number}: {finding.id} is {'not found, but must be' if one.fires else 'found, but must not be'}"
+        for place, (finding, number, one) in enumerate(shown)
+        if ((place, finding.id) in fired) != one.fires
+    ]
 
 
 def locate(
