@@ -39,7 +39,7 @@ _STYLE: Final = (
     "text{font:12px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace}.big{font-size:17px}.name{font-weight:bold}"
     ".middle{text-anchor:middle}.over{stroke:#ffffff;stroke-width:3px;paint-order:stroke}"
 )
-_ENTITIES: Final = {"#": "#35;", ";": "#59;", ":": "#58;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "{": "#123;", "}": "#125;"}
+_ENTITIES: Final = {"#": "#35;", ";": "#59;", ":": "#58;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "{": "#123;", "}": "#125;", "\n": " "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def sees(row: Row) -> str:
 def mermaid(rules: RuleSet) -> Iterator[str]:
     """Yield the machine as a Mermaid state diagram (https://mermaid.js.org/syntax/stateDiagram.html), line by line."""
     machine = rules.machine
-    yield f"---\ntitle: {json.dumps(machine.title)}\n---\n"
+    yield f"---\ntitle: {json.dumps(_plain(machine.title))}\n---\n"
     yield "stateDiagram-v2\n"
     for side, name in enumerate(SIDES):
         yield f'    state "{name}" as {name} {{\n'
