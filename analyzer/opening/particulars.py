@@ -53,8 +53,8 @@ LEAST_MACS: Final = 2
 SHORTEST: Final = 20
 """Bytes of a header without options (RFC 9293 3.1)."""
 _FIRST_TTLS: Final = np.array([64, 128, 255])
-_MADE_UP: Final = 3
-"""Segments of a side from which on as many link addresses as segments were made up."""
+_MADE_UP: Final = 4
+"""Segments of a connection from which on as many source addresses as segments were made up."""
 _RESERVED_SHIFT: Final = len(FLAG_LETTERS)
 
 
@@ -282,11 +282,11 @@ class Particulars:
 
     @cached_property
     def real_macs(self) -> Array:
-        """Sides with few segments, or of which two share a source MAC: of the rest no frame's address is a device's."""
-        codes, sides = self.codes("src_mac").astype(np.int64), self.aggregates.sides
+        """Connections of few segments, or of which two share a source MAC: of the rest no frame's address is a device's."""
+        codes, flow = self.codes("src_mac").astype(np.int64), self.steps.columns["flow"].astype(np.int64)
         rows = np.flatnonzero(self.steps.columns["kind"] == SEGMENT)
-        pairs = np.unique(sides[rows] << 32 | codes[rows] + 1)
-        distinct, sent = (np.bincount(values, minlength=2 * self.aggregates.size) for values in (pairs >> 32, sides[rows]))
+        pairs = np.unique(flow[rows] << 32 | codes[rows] + 1)
+        distinct, sent = (np.bincount(values, minlength=self.aggregates.size) for values in (pairs >> 32, flow[rows]))
         found: Array = (sent < _MADE_UP) | (distinct < sent)
         return found
 
@@ -303,7 +303,7 @@ class Particulars:
         known = (step >= 0) & (codes[at] != empty) & (codes[step] != empty)
         changed = codes[at] != codes[step]
         if (changed & known).any():
-            known &= self.real_macs[self.aggregates.sides[at]]
+            known &= self.real_macs[self.steps.columns["flow"][at]]
         return changed, known & self.readable(at)
 
 
