@@ -90,7 +90,7 @@ STEP: Final[dict[str, Fact]] = {
     "hops": Fact("int", "routers it has crossed, by its TTL and the 64, 128 or 255 it began with, whichever lies next above"),
     "hops_change": Fact("int", "how far that is from what its side's first SYN or SYN+ACK tells"),
     "mac_change": Fact(
-        "flag", "its source MAC is not the one of its side's first segment; unknown where all segments of the connection have different ones"
+        "flag", "its source MAC is not the one of its side's first segment; unknown where every segment of the connection has its own"
     ),
 }
 """Facts of one segment, beside those of `machine.SEGMENT`. Whatever depends on options that were not captured is unknown."""
