@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyzer import applications, capture, expectations, flows, opening
+from analyzer import applications, capture, expectations, flows, notation, opening
 from analyzer import baseline as baseline_
 from analyzer import rules as rules_
 from analyzer.applications import tabulate as dialogues
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from analyzer.expectations import Excuses
     from analyzer.flows import Connections
     from analyzer.model import Capture, FailOn, Note, Status
+    from analyzer.notation import Script
     from analyzer.rules import RuleSet
 
 
@@ -69,14 +70,8 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     captures = _read_all(found, jobs, read, divisible=engine != "pyshark")
     connections = flows.group(captures)
     captures = [_lightened(one) for one in captures]
-    judged = opening.judge(connections, rules)
-    spoken = hear(connections, captures, judged, rules, secrets=secrets)
-    ids, owners = tabulate.flow_ids(len(judged.verdict)), connections.flows["capture"].to_numpy()
-    by_port = tabulate.services_by_port(connections.flows["server_port"].to_numpy()).to_numpy()
-    table = tabulate.flows(connections, judged, rules, dialogues.flows(spoken, ids, by_port))
-    findings = _join(tabulate.findings(judged), judged, spoken.findings, ids)
-    table["worst"] = _worst(findings, len(table), ids)
-    shape = dialogues.shape(rules.protocols)
+    report = _examine(connections, captures, rules, secrets=secrets)
+    table, findings = report.flows, report.findings
     names = [one.path for one in captures]
     excuses = expectations.apply(table, findings, names if expect else [])
     table["excused"], findings["excused"] = excuses.flow, excuses.finding
@@ -84,16 +79,54 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     failing = _failing(table, findings, rules, fail_on, len(captures))
     if fail_on != "never":
         failing[list(excuses.failures)] = True
+    return replace(report, captures=_summaries(captures, table, excuses, failing, stale), fail_on=fail_on)
+
+
+def play(script: Script, rules: RuleSet) -> Report:
+    """Return the report on `script`, judged as if a file of it had been read; it has no captures."""
+    captures = [notation.capture(script)]
+    return _examine(flows.group(captures), captures, rules)
+
+
+def prove(rules: RuleSet, folders: Sequence[str | Path] = ()) -> list[str]:
+    """Run the examples of the rules whose files lie in `folders`, of all without any, and return a line for each that is not true.
+
+    Rows that a user adds may well change what an example of a shipped rule shows, so those are not asked then. Raises
+    `RuleError` for an example that is no script.
+    """
+    asked = [one for one in rules.findings.values() if not folders or any(Path(one.path).is_relative_to(folder) for folder in folders)]
+    shown = [(finding, number, one) for finding in asked for number, one in enumerate(finding.examples, 1)]
+    captures = [notation.capture(notation.parse(one.segments, where=f"{finding.path}: example {number}")) for finding, number, one in shown]
+    if not captures:
+        return []
+    found = _examine(flows.group(captures), captures, rules).findings
+    fired = set(zip(found["capture"].tolist(), found["id"], strict=True))
+    return [
+        f"{finding.path}: example {number}: {finding.id} is {'not found, but must be' if one.fires else 'found, but must not be'}"
+        for place, (finding, number, one) in enumerate(shown)
+        if ((place, finding.id) in fired) != one.fires
+    ]
+
+
+def _examine(connections: Connections, captures: Sequence[Capture], rules: RuleSet, *, secrets: bool = False) -> Report:
+    """Return what is found on `connections`, nothing of it excused, and nothing said of the captures."""
+    judged = opening.judge(connections, rules)
+    said = hear(connections, captures, judged, rules, secrets=secrets)
+    ids, owners = tabulate.flow_ids(len(judged.verdict)), connections.flows["capture"].to_numpy()
+    by_port = tabulate.services_by_port(connections.flows["server_port"].to_numpy()).to_numpy()
+    table = tabulate.flows(connections, judged, rules, dialogues.flows(said, ids, by_port))
+    findings = _join(tabulate.findings(judged), judged, said.findings, ids)
+    table["worst"] = _worst(findings, len(table), ids)
     return Report(
-        captures=_summaries(captures, table, excuses, failing, stale),
+        captures=(),
         flows=table,
         findings=findings,
         steps=tabulate.steps(judged),
-        transactions=dialogues.transactions(spoken, ids, owners, rules.protocols),
-        transaction_columns=shape,
-        spoken=dialogues.own(rules.protocols),
+        transactions=dialogues.transactions(said, ids, owners, rules.protocols),
+        fail_on="never",
         secrets=secrets,
-        fail_on=fail_on,
+        transaction_columns=dialogues.shape(rules.protocols),
+        spoken=dialogues.own(rules.protocols),
         about=_about(rules),
     )
 

@@ -181,6 +181,9 @@ def test_options(text: str, hexadecimal: str) -> None:
         ("> S 1:1(0)\n< icmp 8/0 quote 1", 2, 1, "no error message"),
         ("> S 1:1(0)\n< icmp 3/1 quote 1 from ::1", 2, 1, "address family"),
         ("> S 1:1(0) cut 3", 1, 16, "4.."),
+        ("> S 1:1(0) frag 12", 1, 1, "a multiple of eight"),
+        ("> S 1:1(0) frag 24", 1, 1, "leaves some"),
+        ("> S 1:1(0) frag 16 cut 20", 1, 1, "captured whole"),
         ("> S 1:1(0) vlan 4096", 1, 17, "0..4095"),
         ("> S 1:1(0) mac 1>2", 1, 1, "no MAC address"),
         ("0> S 1:1(0)", 1, 1, "connection 0"),
@@ -220,6 +223,22 @@ def test_damaged_scripts_are_a_script_or_one_clear_refusal(data: st.DataObject) 
         assert error.sentence  # noqa: PT017 - either outcome is right
     else:
         assert parse(show(found)) == found
+
+
+FRAGMENTED = """\
+> S 100:100(0) win 64240 <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7> id 9 frag 24
+< S. 300:300(0) ack 101 win 65535 <mss 1460>
+> P. 101:2101(2000) ack 301 win 65535 frag 1480
+< icmp 3/1 quote 100
+"""
+
+
+def test_a_fragmented_segment_takes_two_frames() -> None:
+    found = parse(FRAGMENTED)
+    assert show(found) == FRAGMENTED
+    assert capture(found).segments["frame"].tolist() == [2, 3, 5]
+    assert capture(found).segments["fragment"].tolist() == [True, False, True]
+    assert capture(found).quotes["frame"].tolist() == [6]
 
 
 # -- the round trip
@@ -569,7 +588,16 @@ def test_reading_what_was_built_gives_the_tables_again(tmp_path: Path) -> None:
 
 
 @needs_tshark
-@pytest.mark.parametrize("text", [HANDSHAKE, MIXED, MIXED.replace(" ecn 3", " ecn 3 iface 2")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        HANDSHAKE,
+        MIXED,
+        MIXED.replace(" ecn 3", " ecn 3 iface 2"),
+        FRAGMENTED,
+        "client 2 [2001:db8::1]:9\nserver 2 [2001:db8::2]:80\n" + FRAGMENTED.replace("> ", "2> ").replace("< ", "2< ").replace(" id 9", ""),
+    ],
+)
 def test_reading_one_script_gives_every_column_again(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.pcap"
     path.write_bytes(build(parse(text)))

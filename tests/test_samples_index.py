@@ -12,6 +12,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from analyzer import notation
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "sample_pcaps"
 SCHEMA = json.loads((ROOT / "rules" / "schema" / "expect.schema.json").read_text(encoding="utf-8"))
@@ -67,6 +69,19 @@ def test_schema_accepts_the_least() -> None:
 def test_every_sample_has_an_entry_and_every_entry_a_sample() -> None:
     listed = [entry["file"] for entry in CAPTURES]
     assert sorted(listed) == sorted(path.name for path in FOLDER.iterdir() if path.suffix == ".pcap")
+
+
+@pytest.mark.parametrize("script", sorted(FOLDER.glob("*.txt")), ids=lambda path: path.stem)
+def test_a_scripted_sample_is_what_its_script_makes(script: Path) -> None:
+    text = script.read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    assert notation.build(notation.parse(text, where=script.name)) == script.with_suffix(".pcap").read_bytes()
+
+
+def test_scripted_samples_are_called_so_and_have_their_scripts() -> None:
+    scripted = sorted(path.stem for path in FOLDER.glob("scripted-*.pcap"))
+    assert scripted == sorted(path.stem for path in FOLDER.glob("*.txt"))
+    assert scripted
 
 
 def test_every_entry_says_where_it_is_from_and_what_it_shows() -> None:

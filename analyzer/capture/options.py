@@ -204,6 +204,32 @@ def _read_layout(text: Array, size: int) -> _Layout:
     told = {name: column[0] for name, column in walked.items() if name not in numbers and column[0] != _COLUMNS[name][1]}
     words = mask.view(np.uint64)
     return _Layout(size, words, text.view(np.uint64) & words, told, tuple(numbers.values()))
+def find(option_bytes: bytes, start: npt.NDArray[np.int64], length: npt.NDArray[np.int16], kind: int) -> Array:
+    """Return the first whole option of `kind` of each segment, header included, uint8 of shape (n, 40), zeros behind it.
+
+    `start` (int64) and `length` (int16), shape (n,), say where each segment's options lie in `option_bytes`. A row without
+    one is zeros; `kind` is above 1.
+    """
+    import numpy as np
+
+    found = np.zeros((len(length), MOST_BYTES), dtype=np.uint8)
+    if not len(length):
+        return found
+    data = np.frombuffer(option_bytes + bytes(MOST_BYTES), dtype=np.uint8)
+    size = np.minimum(np.asarray(length, dtype=np.int64), MOST_BYTES)
+    text = data[np.where(size > 0, start, 0)[:, None] + np.arange(MOST_BYTES)]
+    at = np.zeros(len(size), dtype=np.int64)
+    rows = np.flatnonzero(size > 0)
+    while len(rows):
+        here = text[rows, at[rows]]
+        step = np.where(here == NOP, 1, np.where(here == END, 0, _measure(text, rows, at[rows], size[rows])))
+        hit = (here == kind) & (step > 0)
+        places = np.minimum(at[rows[hit]][:, None] + np.arange(MOST_BYTES), MOST_BYTES - 1)
+        found[rows[hit]] = np.where(np.arange(MOST_BYTES) < step[hit][:, None], text[rows[hit][:, None], places], 0)
+        at[rows] += step
+        rows = rows[~hit & (step > 0)]
+        rows = rows[at[rows] < size[rows]]
+    return found
 
 
 def _walk(columns: dict[str, Array], text: Array, size: Array) -> None:

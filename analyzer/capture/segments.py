@@ -288,10 +288,11 @@ class Gathering:
         if len(bad):
             texts = self._dictionaries["address"].texts()
             length = found["header_length"][bad] + found["payload_length"][bad]
-            sums = pseudo_sums(texts, found["src"][bad], found["dst"][bad], length)
             field_ = found["checksum"][bad]
-            partial = (field_ == sums) | (field_ == 0xFFFF - sums)
-            state[bad[partial]] = tables.CHECKSUM_PARTIAL
+            # Of what the card is to cut up, the length is left out: each piece has its own.
+            for counted in (length, np.zeros_like(length)):
+                sums = pseudo_sums(texts, found["src"][bad], found["dst"][bad], counted)
+                state[bad[(field_ == sums) | (field_ == 0xFFFF - sums)]] = tables.CHECKSUM_PARTIAL
         return state
 
     def _read_quotes(self, view: View, number: Ints, time: Ints) -> None:

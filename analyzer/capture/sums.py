@@ -50,7 +50,9 @@ def judge(data: Array, start: Ints, length: Ints, addresses: Ints, checksum: Int
     """
     pseudo = fold(addresses + _TCP + length)
     wrong = (_sum(data, start, length) + pseudo) % _MODULUS != 0
-    partial = wrong & ((checksum == pseudo) | (checksum == 0xFFFF - pseudo))
+    # Of what the card is to cut up, the length is left out of the pseudo-header: each piece has its own.
+    uncut = fold(addresses + _TCP)
+    partial = wrong & ((checksum == pseudo) | (checksum == 0xFFFF - pseudo) | (checksum == uncut) | (checksum == 0xFFFF - uncut))
     return np.where(partial, tables.CHECKSUM_PARTIAL, np.where(wrong, tables.CHECKSUM_BAD, tables.CHECKSUM_GOOD)).astype(np.int8)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from analyzer.cli.app import app, run
 from analyzer.cli.baseline import baseline
+from analyzer.cli.build import build
 from analyzer.cli.check import check
 from analyzer.cli.config import Configured, config
 from analyzer.cli.doctor import doctor
@@ -27,6 +28,7 @@ app.command(cls=Configured)(flows)
 app.command(cls=Configured)(show)
 app.command(cls=Configured)(report)
 app.command(cls=Configured)(extract)
+app.command()(build)
 app.add_typer(rules)
 app.add_typer(expect)
 app.add_typer(baseline)

@@ -88,12 +88,22 @@ def write(pieces: Iterable[str], destination: Path | None, *, exact: bool = Fals
 
 
 def write_bytes(pieces: Iterable[bytes], destination: Path) -> None:
-    """Write bytes to the file `destination`, whole or not at all; raises as `write` does."""
-    _replace(pieces, destination)
+    """Write bytes to the file `destination`, whole or not at all, or to standard output when that is `-`; raises as `write` does."""
+    if str(destination) != "-":
+        _replace(pieces, destination)
+        return
+    if sys.stdout.isatty():
+        message = "--output -: standard output is a terminal, which shows no capture"
+        raise UsageError(message)
+    for piece in pieces:
+        sys.stdout.buffer.write(piece)
+    sys.stdout.flush()
 
 
-def refuse(destination: Path | None, inputs: Sequence[str | Path] = (), option: str = "--output") -> None:
-    """Raise `UsageError` unless `destination` may be written: its folder is there, it is no link, no device and none of the inputs."""
+def refuse(
+    destination: Path | None, inputs: Sequence[str | Path] = (), option: str = "--output", what: str = "one of the captures"
+) -> None:
+    """Raise `UsageError` unless `destination` may be written: its folder is there, it is no link, no device and not `what` is read."""
     if destination is None or str(destination) == "-":
         return
     shown = printable(str(destination))
@@ -112,7 +122,7 @@ def refuse(destination: Path | None, inputs: Sequence[str | Path] = (), option: 
         message = f"{option} {shown}: is {kind}, and is left alone"
         raise UsageError(message)
     if any(_same(found, path) for path in inputs):
-        message = f"{option} {shown}: is one of the captures"
+        message = f"{option} {shown}: is {what}"
         raise UsageError(message)
 
 

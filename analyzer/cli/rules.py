@@ -1,4 +1,4 @@
-"""`pcaplint rules`: list the rules, explain one, check rule files.
+"""`pcaplint rules`: list the rules, explain one, check rule files, draw the machine.
 
 Promises: what is printed is what the rule files say; a refused file gives one line a fault and status 6.
 Must not know: how rules are run.
@@ -14,22 +14,27 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analyzer.cli import options, output
-from analyzer.errors import UsageError
+from analyzer.errors import RuleError, UsageError
 from analyzer.report.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from analyzer.report import Layout
     from analyzer.report.text import Page
     from analyzer.rules import Finding, RuleSet, Verdict
 
-rules = typer.Typer(name="rules", no_args_is_help=True, rich_markup_mode=None, help="List, explain and check rules.")
+rules = typer.Typer(name="rules", no_args_is_help=True, rich_markup_mode=None, help="List, explain, check and draw rules.")
 
 _STYLES = {"error": "red", "warning": "yellow", "note": "cyan"}
 _FORMATS = ("text", "json")
+_PICTURES = ("mermaid", "svg")
 
 ListFormat = Annotated[
     str, typer.Option("--format", "-f", metavar="|".join(_FORMATS), callback=options.one_of(_FORMATS), help="How to write the list.")
+]
+Picture = Annotated[
+    str, typer.Option("--format", "-f", metavar="|".join(_PICTURES), callback=options.one_of(_PICTURES), help="How to draw it.")
 ]
 Id = Annotated[str, typer.Argument(metavar="ID", help="A rule or a verdict.", autocompletion=options.rule_ids, show_default=False)]
 Folders = Annotated[list[Path] | None, typer.Argument(metavar="[DIR]...", help="Folders of rule files.", show_default=False)]
@@ -84,6 +89,8 @@ def _record(finding: Finding) -> dict[str, object]:
         "causes": list(finding.causes),
         "references": list(finding.references),
         "peers": dict(finding.peers),
+        "found_by": f"{finding.check.scope} check" if finding.check else "machine",
+        "examples": [{"fires": one.fires, "note": one.note, "segments": one.segments} for one in finding.examples],
     }
 
 
@@ -97,12 +104,14 @@ def explain(id_: Id, *, extra: options.Rules = None, color: options.Color = "aut
     finding, verdict = ruleset.findings.get(id_), verdicts.get(id_)
     if finding is None and verdict is None:
         raise UsageError(_unknown(id_, {**ruleset.findings, **verdicts}))
-    page = _page(color)
+    pieces = []
     if finding is not None:
-        _explain(page, finding)
+        pieces = [*_explained(finding, color), _drawn(finding, ruleset, _layout(color)), f"{printable(finding.path)}\n"]
     if verdict is not None:
+        page = _page(color)
         _explain_verdict(page, verdict)
-    output.write([page.take()], None)
+        pieces.append(page.take())
+    output.write(pieces, None)
 
 
 def _unknown(id_: str, known: Mapping[str, object]) -> str:
@@ -113,11 +122,16 @@ def _unknown(id_: str, known: Mapping[str, object]) -> str:
     return f"no rule or verdict is called {id_}{hint}"
 
 
-def _page(color: str) -> Page:
+def _layout(color: str) -> Layout:
     from analyzer.report import Layout
+
+    return Layout(width=output.width(), color=output.colored(color, sys.stdout))
+
+
+def _page(color: str) -> Page:
     from analyzer.report.text import Page
 
-    return Page(Layout(width=output.width(), color=output.colored(color, sys.stdout)))
+    return Page(_layout(color))
 
 
 def _paragraphs(page: Page, text: str) -> None:
@@ -127,7 +141,8 @@ def _paragraphs(page: Page, text: str) -> None:
         page.add("")
 
 
-def _explain(page: Page, finding: Finding) -> None:
+def _explained(finding: Finding, color: str) -> Iterator[str]:
+    page = _page(color)
     page.add((finding.id, "bold"), "  ", (finding.severity, _STYLES[finding.severity]))
     page.add(printable(finding.title), wrap=True)
     page.add("")
@@ -149,7 +164,24 @@ def _explain(page: Page, finding: Finding) -> None:
         for line in example.segments.strip().splitlines():
             page.add("  " + printable(line.expandtabs()))
         page.add("")
-    page.add((printable(finding.path), "dim"))
+    if any(example.fires for example in finding.examples):
+        page.add(("The first that is reported, as a ladder", "bold"))
+        page.add("")
+    yield page.take()
+
+
+def _drawn(finding: Finding, rules: RuleSet, layout: Layout) -> str:
+    """Return the connection in which the first example that is to show the finding does, drawn; "" when none does."""
+    example = next((one for one in finding.examples if one.fires), None)
+    if example is None:
+        return ""
+    from analyzer.analysis import play
+    from analyzer.notation import parse
+    from analyzer.report import ladder
+
+    report = play(parse(example.segments, where=finding.path), rules)
+    flows = report.findings.loc[report.findings["id"] == finding.id, "flow_id"]
+    return ladder.draw(report, flows.iloc[0], layout) if len(flows) else ""
 
 
 def _explain_verdict(page: Page, verdict: Verdict) -> None:
@@ -161,8 +193,22 @@ def _explain_verdict(page: Page, verdict: Verdict) -> None:
 
 @rules.command()
 def check(folders: Folders = None) -> None:
-    """Check rule files: the shipped ones, and those in DIR on top of them."""
+    """Check rule files, those in DIR on top of the shipped ones, and run their examples; without DIR the shipped ones."""
     from analyzer.rules import load
 
     ruleset = load(folders or (), check=True)
+    from analyzer.analysis import prove
+
+    if faults := prove(ruleset, folders or ()):
+        raise RuleError("\n".join(faults))
     typer.echo(f"{len(ruleset.findings)} findings, {len(ruleset.verdicts)} verdicts: no fault (digest {ruleset.digest})")
+
+
+@rules.command()
+def draw(*, format_name: Picture = "mermaid", extra: options.Rules = None, destination: options.Output = None) -> None:
+    """Draw the state machine of an opening, as its rows say: what moves the client, what moves the server."""
+    output.refuse(destination)
+    from analyzer.rules import drawing, load
+
+    picture = {"mermaid": drawing.mermaid, "svg": drawing.svg}[format_name]
+    output.write(picture(load(extra or ())), destination, exact=True)

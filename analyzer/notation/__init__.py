@@ -4,19 +4,21 @@
     < S. 300:300(0) ack 101 win 65535 <mss 1460>
     > . 101:101(0) ack 301
 
-Promises: `parse(show(x)) == x` for every `Script`; `capture(x)` is what reading `build(x)` gives. The grammar is in
-`grammar`, the fields and their defaults in `values`. Importing it costs no pandas.
+Promises: `parse(show(x)) == x` for every `Script`; `capture(x)` is what reading `build(x)` gives. `GRAMMAR`
+says how a script is written; the fields and their defaults in `values`. Importing it costs no pandas.
 Must not know: rules, connections, verdicts.
 """
 
 from analyzer.notation.columns import capture
-from analyzer.notation.grammar import parse
-from analyzer.notation.packets import build
+from analyzer.notation.grammar import GRAMMAR, parse
+from analyzer.notation.packets import build, numbers
 from analyzer.notation.rows import script
 from analyzer.notation.text import flag_letters, line, show
-from analyzer.notation.values import Connection, Host, NotationError, Quote, Script, Segment, connection
+from analyzer.notation.values import MAX_TEXT, Connection, Host, NotationError, Quote, Script, Segment, connection
 
 __all__ = [
+    "GRAMMAR",
+    "MAX_TEXT",
     "Connection",
     "Host",
     "NotationError",
@@ -28,6 +30,7 @@ __all__ = [
     "connection",
     "flag_letters",
     "line",
+    "numbers",
     "parse",
     "script",
     "show",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer import tables
-from analyzer.notation.packets import peer, tcp_header
+from analyzer.notation.packets import numbers, peer, tcp_header
 from analyzer.notation.values import MAX_OPTIONS, Quote
 from analyzer.tables import QUOTES, RST, SEGMENTS, Table
 
@@ -63,7 +63,8 @@ def capture(script: Script, *, path: str = "script") -> Capture:
     times = script.times()
     paged = any(event.interface is not None for event in script.events)
     start = 0
-    for frame, (event, time) in enumerate(zip(script.events, times, strict=True), 1):
+    own = numbers(script)
+    for event, time, frame in zip(script.events, times, own, strict=True):
         pair = script.connections[event.connection - 1]
         vlan = pair.end(event.by).vlan if event.vlan is None else event.vlan
         common = {"capture": 0, "frame": frame, "time": time, "vlan": ".".join(map(str, vlan))}
@@ -82,9 +83,9 @@ def capture(script: Script, *, path: str = "script") -> Capture:
         segments=_table(rows, SEGMENTS, addresses),
         quotes=_table(quotes, QUOTES, addresses),
         option_bytes=b"".join(runs),
-        packets=len(script.events),
+        packets=own[-1] if own else 0,
         complete=True,
-        engines={"notation": len(script.events)},
+        engines={"notation": own[-1] if own else 0},
         start_time=times[0] if times else None,
         end_time=max(times, default=None),
         payloads=Spelled(bytes(spoken)),
@@ -114,7 +115,7 @@ def _segment_row(segment: Segment, pair: Connection, frame: int) -> tuple[Row, b
         "ttl": source.ttl if segment.ttl is None else segment.ttl,
         "ip_id": -1 if pair.ipv6 else frame % 2**16 if segment.ip_id is None else segment.ip_id,
         "ip_ecn": segment.ip_ecn,
-        "fragment": False,
+        "fragment": segment.fragment is not None,
         "header_length": stated,
         "header_captured": extent,
         "checksum_state": _CHECKSUM_STATES[segment.checksum] if stated >= _FIXED.size and captured == total else tables.CHECKSUM_UNVERIFIED,

@@ -1,15 +1,4 @@
-"""Text to script.
-
-    # a comment, here or at the end of any line
-    client 192.0.2.1:40000                                  headers, all optional: endpoints, what their packets carry
-    server 198.51.100.1:80 ttl 57 mac 02:00:00:00:00:02     (ttl N, mac M, vlan 10.20), the time it starts;
-    start 1700000000.000000000                              `client 2 …`, `server 2 …` for further connections
-    > S 100:100(0) win 64240 <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7>
-    +0.020 < S. 300:300(0) ack 101 win 65535 <mss 1460>     +SECONDS since the line before, else 1 ms
-    > . +1:+1(0) ack +1                                     signed: relative to the ISN, the seq of a side's first SYN
-    > P. 101:105(4) ack 301 "EHLO" ttl 63 id 7              without a text, the (n) bytes are zeros
-    2> S 7:7(0)                                             a segment of connection 2
-    < icmp 3/1 quote 100 from 203.0.113.9                   an ICMP error to the client, quoting its segment with seq 100
+"""Text to script; `GRAMMAR` says how a script is written.
 
 Promises: one value per text; every refusal names line and column in one sentence; a relative number never outlives this module.
 Must not know: packets, columns.
@@ -56,6 +45,30 @@ _OPTIONS = re.compile(r"<([^>]*)>")
 _WORD = re.compile(r"[a-z-]+(?=[ \t]|$)")
 _ALIASES: Final = {".": "A", "C": "W"}
 
+GRAMMAR: Final = """\
+One line a segment, in the order of the capture:
+
+    # a comment, here or at the end of any line
+    client 192.0.2.1:40000                              headers, all optional and before any segment: the endpoints and what
+    server 198.51.100.1:80 ttl 57 mac 02:00:00:00:00:02 their packets carry (ttl N, mac M, vlan 10.20), the time it starts;
+    start 1700000000.000000000                          `client 2 ...`, `server 2 ...` for further connections; [::1]:80 is IPv6
+    > S 100:100(0) win 64240 <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7>
+    +0.020 < S. 300:300(0) ack 101 win 65535 <mss 1460> +SECONDS since the line before (- goes back), else a millisecond
+    > . +1:+1(0) ack +1                                 with a sign: counted from the ISN, the seq of that side's first SYN
+    > P. 101:105(4) ack 301 "EHLO" ttl 63 id 7          without a text, the (n) bytes are zeros
+    2> S 7:7(0)                                         a segment of connection 2
+    > S 9:9(0) <mss 1460> frag 16                       in two IP fragments, the first with 16 bytes of the segment
+    < icmp 3/1 quote 100 from 203.0.113.9               an ICMP error to the client, quoting its segment with seq 100
+
+> is sent by the client, < by the server. Flags are letters of FSRP.UEWN (. is ACK, N is AE), `none`, or 0x and up to three digits.
+FIRST:END(LENGTH) are the sequence numbers; `ack` is needed with the ACK flag. In any order may follow: win N, <options>, "text" (with
+\\r \\n \\t \\\\ \\" \\xHH), urg N, ttl N, id N, ecn N, vlan IDS, mac SOURCE>TARGET, iface N (a pcapng interface), offset N (the data offset
+field), cut N (bytes captured of the TCP header and payload), frag N, bad-checksum, partial-checksum. Options: mss N, wscale N, sackOK,
+sack A-B ..., TS val N ecr N, nop, eol, tfo [HEX], md5 HEX, opt KIND [HEX], opt-bytes HEX. An ICMP error may have: from ADDRESS, ttl N,
+vlan IDS, iface N, cut N. Lengths and checksums are computed.
+"""
+"""How a script is written, for its authors."""
+
 _HOST_WORDS: Final[dict[str, tuple[str, Callable[[Line], Any]]]] = {
     "ttl": ("ttl", lambda line: integer(line, "ttl")),
     "vlan": ("vlan", tags),
@@ -80,6 +93,7 @@ _SEGMENT_WORDS: Final[dict[str, tuple[str, Callable[[Line], Any]]]] = {
     "iface": ("interface", lambda line: integer(line, "interface")),
     "offset": ("offset", lambda line: integer(line, "offset")),
     "cut": ("cut", lambda line: integer(line, "cut")),
+    "frag": ("fragment", lambda line: integer(line, "fragment")),
     "bad-checksum": ("checksum", lambda _line: "bad"),
     "partial-checksum": ("checksum", lambda _line: "partial"),
 }
@@ -99,7 +113,7 @@ class _Draft:
 
 
 def parse(text: str, *, where: str = "") -> Script:
-    """Return the script that `text` spells; the grammar is in this module's docstring.
+    """Return the script that `text` spells; `GRAMMAR` says how.
 
     Raises `NotationError` with `where` (a file name, say), line, column and one sentence.
     """

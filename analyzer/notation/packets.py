@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from analyzer.notation.values import Connection, NotationError, Quote, Script, Segment, Side
@@ -23,9 +24,11 @@ MAX_BUILT: Final = 2**28
 _TCP: Final = 6
 _ICMP: Final = 1
 _ICMP_6: Final = 58
+_FRAGMENT_6: Final = 44
 _TAG: Final = 0x8100
 _ETHERTYPE: Final = {False: 0x0800, True: 0x86DD}
 _DONT_FRAGMENT: Final = 0x4000
+_MORE_FRAGMENTS: Final = 0x2000
 _IP_SIZE: Final = {False: 20, True: 40}
 """IP header bytes, by whether it is IPv6."""
 _LONGEST: Final = 0xFFFF
@@ -38,23 +41,24 @@ Origin = tuple[int, Side, int]
 """Connection, side and sequence number: what an ICMP error finds the segment it quotes by."""
 
 
-def build(script: Script) -> bytes:
-    """Return the script as the bytes of a capture file.
+def build(script: Script, *, pcapng: bool = False) -> bytes:
+    """Return the script as the bytes of a capture file: a pcapng on request or when a line names an interface, else a pcap.
 
     Raises `NotationError` when its payloads add up to more than `MAX_BUILT`.
     """
     if sum(event.length for event in script.events if isinstance(event, Segment)) > MAX_BUILT:
         message = f"the segments add up to more than {MAX_BUILT} payload bytes"
         raise NotationError(message)
-    if any(event.interface is not None for event in script.events):
+    if pcapng or any(event.interface is not None for event in script.events):
         return b"".join(_pcapng(script))
     return b"".join(_pcap(script))
 
 
 def _pcap(script: Script) -> Iterator[bytes]:
     yield struct.pack("<IHHiIII", _MAGIC_NS, 2, 4, 0, 0, _SNAPLEN, _ETHERNET)
-    for time, (frame, captured) in zip(script.times(), frames(script), strict=True):
-        yield struct.pack("<IIII", *divmod(time, 10**9), captured, len(frame)) + frame[:captured]
+    times = script.times()
+    for place, frame, captured in frames(script):
+        yield struct.pack("<IIII", *divmod(times[place], 10**9), captured, len(frame)) + frame[:captured]
 
 
 def _pcapng(script: Script) -> Iterator[bytes]:
@@ -63,8 +67,10 @@ def _pcapng(script: Script) -> Iterator[bytes]:
     nanoseconds = struct.pack("<HHB3xHH", 9, 1, 9, 0, 0)
     for _ in range(1 + max(event.interface or 0 for event in script.events)):
         yield _block(1, struct.pack("<HHI", _ETHERNET, 0, _SNAPLEN) + nanoseconds)
-    for event, time, (frame, captured) in zip(script.events, script.times(), frames(script), strict=True):
-        head = struct.pack("<IIIII", event.interface or 0, time >> 32, time & 0xFFFFFFFF, captured, len(frame))
+    times = script.times()
+    for place, frame, captured in frames(script):
+        time = times[place]
+        head = struct.pack("<IIIII", script.events[place].interface or 0, time >> 32, time & 0xFFFFFFFF, captured, len(frame))
         yield _block(6, head + frame[:captured] + bytes(-captured % 4))
 
 
@@ -72,19 +78,29 @@ def _block(kind: int, body: bytes) -> bytes:
     return struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
 
 
-def frames(script: Script) -> Iterator[tuple[bytes, int]]:
-    """Yield each event's whole Ethernet frame and how many of its bytes were captured."""
-    firsts: dict[Origin, int] = {}
-    for number, event in enumerate(script.events, 1):
+def numbers(script: Script) -> list[int]:
+    """Return, per event, the frame it is whole in: one that comes in fragments takes two frames."""
+    return list(accumulate(2 if isinstance(event, Segment) and event.fragment else 1 for event in script.events))
+
+
+def frames(script: Script) -> Iterator[tuple[int, bytes, int]]:
+    """Yield, frame by frame, which event it belongs to, the whole Ethernet frame and how many of its bytes were captured."""
+    firsts: dict[Origin, tuple[int, int]] = {}
+    own = numbers(script)
+    for place, (event, number) in enumerate(zip(script.events, own, strict=True)):
         if isinstance(event, Segment):
-            firsts.setdefault((event.connection, event.by, event.seq), number)
-    for number, event in enumerate(script.events, 1):
+            firsts.setdefault((event.connection, event.by, event.seq), (place, number))
+    for place, (event, number) in enumerate(zip(script.events, own, strict=True)):
         pair = script.connections[event.connection - 1]
-        packet = _packet(event, number, pair) if isinstance(event, Segment) else _error(event, number, script, firsts)
         link = _link(event, pair)
+        if isinstance(event, Segment) and event.fragment:
+            for packet in _fragments(event, event.fragment, number, pair):
+                yield place, link + packet, len(link + packet)
+            continue
+        packet = _packet(event, number, pair) if isinstance(event, Segment) else _error(event, number, script, firsts)
         cut = event.cut if isinstance(event, Segment) else None
         frame = link + packet
-        yield frame, len(frame) if cut is None else min(len(frame), len(link) + _IP_SIZE[pair.ipv6] + cut)
+        yield place, frame, len(frame) if cut is None else min(len(frame), len(link) + _IP_SIZE[pair.ipv6] + cut)
 
 
 def peer(side: Side) -> Side:
@@ -114,6 +130,17 @@ def _packet(segment: Segment, number: int, pair: Connection) -> bytes:
     return _quotable(segment, number, pair) + (segment.payload or bytes(segment.length))
 
 
+def _fragments(segment: Segment, first: int, number: int, pair: Connection) -> Iterator[bytes]:
+    """Yield two IP packets that carry the segment between them (RFC 791 3.2, RFC 8200 4.5)."""
+    data = tcp_header(segment, pair) + (segment.payload or bytes(segment.length))
+    carriage = _carriage(segment, number, pair)
+    for begin, part, more in ((0, data[:first], 1), (first, data[first:], 0)):
+        if pair.ipv6:
+            part = struct.pack("!BBHI", _TCP, 0, begin | more, number) + part  # noqa: PLW2901 - the extension header leads it
+        fragment = begin // 8 | more * _MORE_FRAGMENTS
+        yield replace(carriage, fragment=fragment).header(_FRAGMENT_6 if pair.ipv6 else _TCP, len(part)) + part
+
+
 @dataclass(frozen=True, slots=True)
 class _Carriage:
     """What the IP header says."""
@@ -123,6 +150,8 @@ class _Carriage:
     ttl: int
     ip_id: int
     ip_ecn: int = 0
+    fragment: int = _DONT_FRAGMENT
+    """IPv4's flags and fragment offset."""
 
     def header(self, protocol: int, length: int) -> bytes:
         """Return an IP header before `length` bytes (RFC 791 3.1, RFC 8200 3)."""
@@ -130,25 +159,28 @@ class _Carriage:
         if ":" in self.source:
             return struct.pack("!IHBB", 6 << 28 | self.ip_ecn << 20, length if length <= _LONGEST else 0, protocol, self.ttl) + addresses
         total = 20 + length if 20 + length <= _LONGEST else 0
-        head = struct.pack("!BBHHHBB", 0x45, self.ip_ecn, total, self.ip_id, _DONT_FRAGMENT, self.ttl, protocol)
+        head = struct.pack("!BBHHHBB", 0x45, self.ip_ecn, total, self.ip_id, self.fragment, self.ttl, protocol)
         return head + struct.pack("!H", 0xFFFF - _sum(head + addresses)) + addresses
 
 
 def _quotable(segment: Segment, number: int, pair: Connection) -> bytes:
     """Return the segment's IP and TCP headers, as sent in frame `number`."""
     header = tcp_header(segment, pair)
+    return _carriage(segment, number, pair).header(_TCP, len(header) + segment.length) + header
+
+
+def _carriage(segment: Segment, number: int, pair: Connection) -> _Carriage:
     ttl = pair.end(segment.by).ttl if segment.ttl is None else segment.ttl
     ip_id = number % 2**16 if segment.ip_id is None else segment.ip_id
-    carriage = _Carriage(pair.end(segment.by).address, pair.end(peer(segment.by)).address, ttl, ip_id, segment.ip_ecn)
-    return carriage.header(_TCP, len(header) + segment.length) + header
+    return _Carriage(pair.end(segment.by).address, pair.end(peer(segment.by)).address, ttl, ip_id, segment.ip_ecn)
 
 
-def _error(quote: Quote, number: int, script: Script, firsts: dict[Origin, int]) -> bytes:
+def _error(quote: Quote, number: int, script: Script, firsts: dict[Origin, tuple[int, int]]) -> bytes:
     """Return an ICMP error with the headers of the segment it quotes; of a bare SYN when the script has no such segment."""
     pair = script.connections[quote.connection - 1]
     side = peer(quote.by)
-    first = firsts.get((quote.connection, side, quote.seq), 0)
-    event = script.events[first - 1] if first else None
+    place, first = firsts.get((quote.connection, side, quote.seq), (-1, 0))
+    event = script.events[place] if place >= 0 else None
     segment = event if isinstance(event, Segment) else Segment(side, SYN, quote.seq, connection=quote.connection)
     quoted = _quotable(segment, first, pair)
     if quote.cut is not None:

@@ -116,6 +116,8 @@ def _carriage(event: Segment | Quote) -> Iterator[str]:
         yield f"iface {event.interface}"
     if event.cut is not None:
         yield f"cut {event.cut}"
+    if isinstance(event, Segment) and event.fragment is not None:
+        yield f"frag {event.fragment}"
 
 
 def _tags(vlan: tuple[int, ...]) -> str:

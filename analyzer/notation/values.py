@@ -40,6 +40,8 @@ MAX_TOTAL_PAYLOAD: Final = 2**22
 """Payload bytes a script may spell out, over all its lines."""
 MIN_CUT: Final = 4
 """Fewer captured bytes do not show the ports, so nobody could tell whose segment it was."""
+LONGEST_PACKET: Final = 65_515
+"""TCP header and payload that an IPv4 packet holds, and so what its fragments add up to."""
 MIN_QUOTE: Final = 8
 """Bytes of the quoted transport header every ICMP error carries (RFC 792)."""
 TIME_END: Final = 2**32 * 10**9
@@ -51,6 +53,7 @@ LIMITS: Final[dict[str, tuple[int, int]]] = {
     "connection": (1, MAX_CONNECTIONS),
     "cut": (MIN_CUT, MAX_LENGTH + 60),
     "flags": (0, 0xFFF),
+    "fragment": (8, 65_528),
     "interface": (0, 255),
     "ip_ecn": (0, 3),
     "ip_id": (0, 65_535),
@@ -208,6 +211,8 @@ class Segment:
     cut: int | None = None
     """How many bytes of TCP header and payload were captured; None: all."""
     checksum: ChecksumWord = "good"
+    fragment: int | None = None
+    """How many bytes of TCP header and payload the first of two IP fragments carries; None: it is not fragmented."""
 
     def __post_init__(self) -> None:
         """Refuse what no packet can carry."""
@@ -225,6 +230,7 @@ class Segment:
             "interface",
             "offset",
             "cut",
+            "fragment",
         ):
             limit(name, getattr(self, name))
         if self.payload and len(self.payload) != self.length:
@@ -235,6 +241,20 @@ class Segment:
             raise NotationError(message)
         check_tags(self.vlan or ())
         check_macs(*self.macs or ())
+        if self.fragment is not None:
+            self._check_fragment(self.fragment)
+
+    def _check_fragment(self, first: int) -> None:
+        """Refuse fragments that IP cannot make (RFC 791 3.2), or of which nobody could say what was captured."""
+        total = 20 + len(self.options) + self.length
+        if first % 8 or not first < total <= LONGEST_PACKET:
+            message = (
+                f"the first fragment of {total} bytes takes a multiple of eight and leaves some, in a packet of up to {LONGEST_PACKET}"
+            )
+            raise NotationError(message)
+        if self.cut is not None:
+            message = "a segment that comes in fragments is captured whole"
+            raise NotationError(message)
 
 
 @dataclass(frozen=True, slots=True)

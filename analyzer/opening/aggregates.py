@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from analyzer.capture import options
 from analyzer.opening.selection import SEGMENT
 from analyzer.rules.vocabulary import OPTIONS
 from analyzer.tables import ACK, AE, CWR, ECE, FIN, NO_TIME, RST, SYN
@@ -27,6 +28,9 @@ Answer = tuple[Array, Array | None]
 _OPENING: Final = SYN | ACK | RST | FIN
 _PRESENT: Final = {"mss": "mss", "wscale": "window_scale", "ts": "ts_val", "tfo": "tfo_cookie_length"}
 _SAID: Final = {"sack": "sack_permitted", "mptcp": "mptcp", "accecn": "accecn", "md5": "md5", "ao": "ao"}
+_ONE_KEY, _BOTH_KEYS = 12, 20
+"""Lengths of MP_CAPABLE from which it holds one key, and both (RFC 8684 3.1)."""
+_FIRST_KEY, _SECOND_KEY = slice(4, 12), slice(12, 20)
 _STEADY: Final = (900_000_000, 1_300_000_000)
 """Gaps between SYNs that some systems keep at a second for a while before they back off, in ns."""
 
@@ -65,6 +69,9 @@ class Aggregates:
             "race_gap": lambda: self.between("first_synack", "other_synack", self.steps.columns["time"]),
             "race_ttl": lambda: self.between("first_synack", "other_synack", self.steps.columns["ttl"].astype(np.int64)),
             "race_options": self.race_options,
+            "client_last_ack": lambda: self.last_ack(by_client=True),
+            "server_last_ack": lambda: self.last_ack(by_client=False),
+            "mptcp_keys_echoed": self.mptcp_keys_echoed,
             "times_backwards": self.times_backwards,
         }
 
@@ -306,6 +313,22 @@ class Aggregates:
         values = self.option("ts_val")[step]
         return values.astype(np.uint32), (step >= 0) & (values >= 0)
 
+    @cached_property
+    def last_acks(self) -> Answer:
+        """What each side acknowledged last, server's and client's of connection n at 2n and 2n + 1."""
+        table = self.connections.segments
+        rows = np.flatnonzero(table["flags"].to_numpy() & (SYN | RST | ACK) == ACK)
+        side = table["flow"].to_numpy()[rows].astype(np.int64) * 2 + table["by_client"].to_numpy()[rows]
+        found = np.full(2 * self.size, -1, np.int64)
+        found[side] = table["ack"].to_numpy()[rows]
+        return found.astype(np.uint32), found >= 0
+
+    def last_ack(self, *, by_client: bool) -> Answer:
+        """One side of every connection."""
+        values, known = self.last_acks
+        assert known is not None  # noqa: S101 - for the type checker
+        return values[int(by_client) :: 2], known[int(by_client) :: 2]
+
     def times_backwards(self) -> Answer:
         """Over all segments, in the order of the file."""
         table = self.connections.segments
@@ -324,6 +347,30 @@ class Aggregates:
         nothing = -1 if values.dtype.kind == "i" else 0
         found: Array = np.where(picked >= 0, values[picked] if len(values) else nothing, nothing).astype(values.dtype)
         return found
+
+    def mptcp_keys_echoed(self) -> Answer:
+        """MP_CAPABLE of the third segment holds the client's key and the server's; a SYN holds one before version 1 only."""
+        echoed, known = np.zeros(self.size, bool), np.zeros(self.size, bool)
+        flows = np.flatnonzero(self.carries("third", "mptcp")[0] & self.carries("synack", "mptcp")[0])
+        if not len(flows):
+            return echoed, known
+        syn, synack, third = (self.mp_capable(place, flows) for place in ("first_syn", "first_synack", "third"))
+        given = syn[:, 1] >= _ONE_KEY
+        same = (third[:, _SECOND_KEY] == synack[:, _FIRST_KEY]).all(axis=1)
+        same &= ~given | (third[:, _FIRST_KEY] == syn[:, _FIRST_KEY]).all(axis=1)
+        echoed[flows] = same
+        known[flows] = (third[:, 1] >= _BOTH_KEYS) & (synack[:, 1] >= _ONE_KEY)
+        return echoed, known
+
+    def mp_capable(self, place: str, flows: Array) -> Array:
+        """Return the MP_CAPABLE option of the segments at a place, a row of bytes each; zeros where there is none."""
+        step = self.place(place)[flows]
+        rows = self.steps.segments[np.maximum(self.steps.picked[step], 0)]
+        table = self.connections.segments
+        start, length = (table[name].to_numpy()[rows] for name in ("option_start", "option_length"))
+        found = options.find(self.connections.option_bytes, start, np.where(step >= 0, length, 0), options.MPTCP)
+        # The subtype is the upper half of the third byte, and MP_CAPABLE is subtype 0 (RFC 8684 3).
+        return np.where(found[:, 2:3] >> 4 == 0, found, 0)
 
     @cached_property
     def cut_steps(self) -> Array:

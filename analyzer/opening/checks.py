@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyzer.language import arrays, walk
+from analyzer.language import arrays, check, walk
 from analyzer.language.syntax import Name, Number
 from analyzer.opening.log import Event
 from analyzer.opening.particulars import OF_FLAGS
-from analyzer.opening.program import conjuncts
+from analyzer.opening.program import conjuncts, unit
 from analyzer.rules.check import scope_of
 from analyzer.rules.vocabulary import OPTION_FACTS
 
@@ -105,7 +105,7 @@ def _names(node: Node) -> set[str]:
 
 def _said(node: Node, scope: Scope, view: View, size: int) -> Array:
     values, known = arrays.compile_(node, scope)(view)
-    numbers = np.broadcast_to(np.asarray(values).astype(np.int64), size)
+    numbers = np.broadcast_to(np.asarray(values).astype(np.int64), size) // unit(check(node, scope))
     return numbers if known is None else np.where(known, numbers, -1)
 
 

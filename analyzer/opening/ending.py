@@ -7,7 +7,7 @@ Must not know: any verdict by name.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from analyzer.opening.state import State
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-NANOSECONDS: Final = 1_000_000
-"""In a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +140,7 @@ def _said(expression: Expression, part: Group) -> Array:
     """Return the numbers for a message; durations in milliseconds."""
     values, known = expression.many(part)
     numbers = np.broadcast_to(np.asarray(values).astype(np.int64), len(part.flows))
-    numbers = numbers // NANOSECONDS if expression.kind == "time" else numbers
+    numbers = numbers // expression.unit
     return numbers if known is None else np.where(known, numbers, -1)
 
 

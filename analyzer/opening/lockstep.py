@@ -270,7 +270,7 @@ def _apply(step: Step, group: Group, log: Log) -> None:
     assigned = [(record, name, *_settled(expression.many(group))) for record, name, expression in step.set]
     taken = [(name, *_settled(expression.many(group))) for name, expression in step.takes]
     emitted = [(report, group.holds(report.when).copy()) for report in step.reports]
-    numbers = {name: _number(expression.many(group)) for name, expression in step.say} if step.say else {}
+    numbers = {name: _number(expression.many(group)) // expression.unit for name, expression in step.say} if step.say else {}
     cites = tuple(group.cited(record) for record in row.cite)
     evidence = group.steps
     if row.settles is not None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from analyzer.opening.selection import NEAR, SEGMENT, take
 from analyzer.rules.vocabulary import AGGREGATE
-from analyzer.tables import ACK, AE, CWR, ECE, FIN, FLAG_LETTERS, PSH, RST, SYN, URG
+from analyzer.tables import ACK, AE, CHECKSUM_GOOD, CHECKSUM_PARTIAL, CWR, ECE, FIN, FLAG_LETTERS, PSH, RST, SYN, URG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +62,9 @@ _LOOPBACK: Final = np.frombuffer(bytes(15) + b"\1", np.uint8)
 _LOOPBACK_NET: Final = 127
 _MULTICAST_NET: Final = 224
 _ALL_ONES: Final = 255
+_FIRST_TTLS: Final = np.array([64, 128, 255])
+_MADE_UP: Final = 4
+"""Segments of a connection from which on as many source addresses as segments were made up."""
 _RESERVED_SHIFT: Final = len(FLAG_LETTERS)
 
 
@@ -78,6 +81,7 @@ class Particulars:
             "by_client": lambda: (steps.columns["by_client"], None),
             "ack_field": lambda: (steps.columns["ack"], self.is_segment),
             "overlong": lambda: (self.column("payload_length") < 0, self.column("header_length") >= SHORTEST),
+            "checksum_field": lambda: (self.column("checksum"), self.column("checksum") >= 0),
             "checksum": lambda: (self.column("checksum_state"), None),
             "ipv6": lambda: (self.ends("src", self.is_ipv6), None),
             "fragment": lambda: (self.column("fragment"), None),
@@ -92,7 +96,11 @@ class Particulars:
         self.partial: dict[str, Callable[[Array], Answer]] = {
             "offset": self.offset,
             "peer_mss": self.peer_mss,
+            "side_sums_wrong": lambda at: (~self.right_sums[self.aggregates.sides[at]], None),
+            "side_acked": lambda at: (self.acked_sides[self.aggregates.sides[at]], None),
             "ttl_change": self.ttl_change,
+            "hops": lambda at: (_hops(self.steps.columns["ttl"][at]), self.steps.columns["ttl"][at] >= 0),
+            "hops_change": self.hops_change,
             "mac_change": self.mac_change,
             "destination": self.destination,
             "nth": self.nth,
@@ -347,6 +355,43 @@ class Particulars:
         one, other = self.steps.columns["ttl"][at], self.aggregates.own(self.of_syn("ttl"), at)
         return abs(one - other), (one >= 0) & (other >= 0)
 
+    def hops_change(self, at: Array) -> Answer:
+        """Distance from the hops of the side's first SYN-bearing segment."""
+        _, known = self.ttl_change(at)
+        ttl = self.steps.columns["ttl"]
+        step = self.aggregates.own(self.aggregates.isn_step, at)
+        return abs(_hops(ttl[at]) - _hops(ttl[step])), known
+
+    @cached_property
+    def right_sums(self) -> Array:
+        """Which sides sent a checksum that is right, or that a network card was to make right."""
+        state = self.column("checksum_state")
+        right = np.flatnonzero(((state == CHECKSUM_GOOD) | (state == CHECKSUM_PARTIAL)) & (self.steps.columns["kind"] == SEGMENT))
+        found = np.zeros(2 * self.aggregates.size, bool)
+        found[self.aggregates.sides[right]] = True
+        return found
+
+    @cached_property
+    def acked_sides(self) -> Array:
+        """Sides of which the other side acknowledged a number beyond their first segment's."""
+        columns, sides = self.steps.columns, self.aggregates.sides
+        rows = np.flatnonzero((columns["flags"] & ACK != 0) & (columns["kind"] == SEGMENT))
+        first = self.aggregates.own(self.aggregates.first_step, rows, other=True)
+        ahead = (columns["ack"][rows] - columns["seq"][first]).view(np.int32) > 0
+        found = np.zeros(2 * self.aggregates.size, bool)
+        found[sides[rows[ahead & (first >= 0)]] ^ 1] = True
+        return found
+
+    @cached_property
+    def real_macs(self) -> Array:
+        """Connections of few segments, or of which two share a source MAC: of the rest no frame's address is a device's."""
+        codes, flow = self.codes("src_mac").astype(np.int64), self.steps.columns["flow"].astype(np.int64)
+        rows = np.flatnonzero(self.steps.columns["kind"] == SEGMENT)
+        pairs = np.unique(flow[rows] << 32 | codes[rows] + 1)
+        distinct, sent = (np.bincount(values, minlength=self.aggregates.size) for values in (pairs >> 32, flow[rows]))
+        found: Array = (sent < _MADE_UP) | (distinct < sent)
+        return found
+
     def mac_change(self, at: Array) -> Answer:
         """Whether the source MAC differs from that of the side's first step; unknown without MACs."""
         if len(self.connections.segments["src_mac"].cat.categories) < LEAST_MACS:
@@ -358,7 +403,17 @@ class Particulars:
         categories = self.connections.segments["src_mac"].cat.categories
         empty = categories.get_loc("") if "" in categories else -1
         known = (step >= 0) & (codes[at] != empty) & (codes[step] != empty)
-        return codes[at] != codes[step], known & self.readable(at)
+        changed = codes[at] != codes[step]
+        if (changed & known).any():
+            known &= self.real_macs[self.steps.columns["flow"][at]]
+        return changed, known & self.readable(at)
+
+
+def _hops(ttl: Array) -> Array:
+    """Return how many routers have passed a packet on, by the usual first TTLs: 64 (Unix), 128 (Windows) and 255 (routers)."""
+    values = ttl.astype(np.int64)
+    found: Array = _FIRST_TTLS[np.searchsorted(_FIRST_TTLS, values)] - values
+    return found
 
 
 def _pack(text: str) -> bytes:

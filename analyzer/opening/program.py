@@ -22,8 +22,15 @@ if TYPE_CHECKING:
     from analyzer.rules.finding import Finding
     from analyzer.rules.machine import Machine, Observation, Row, Verdict
 
+NANOSECONDS: Final = 1_000_000
+"""In a millisecond."""
 PLACES: Final = len(STATES) * len(STATES)
 """Joint states of client and server; a joint state's code is client * len(STATES) + server."""
+
+
+def unit(kind: str) -> int:
+    """Return how many units of a value of `kind` make one of those a message speaks in."""
+    return NANOSECONDS if kind == "time" else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,11 @@ class Expression:
     many: arrays.Evaluate
     one: scalars.Evaluate
     kind: str
+
+    @property
+    def unit(self) -> int:
+        """How many of its units make one of those a message speaks in: durations are told in milliseconds."""
+        return unit(self.kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,7 +194,7 @@ def _apply(step: Step, flow: Flow, events: dict[tuple[int, str], list[Any]]) -> 
     assigned = [(record, name, expression.one(flow)) for record, name, expression in step.set]
     emitted = [report for report in step.reports if _holds(report.when, flow)]
     if emitted or (row.holds is not None and row.holds not in flow.pending):
-        said = tuple(-1 if (value := expression.one(flow)) is None else int(value) for _, expression in step.say)
+        said = tuple(-1 if (value := expression.one(flow)) is None else int(value) // expression.unit for _, expression in step.say)
         cites = tuple(_cited(flow, record) for record in row.cite)
         evidence = flow.position
         if row.settles is not None:

@@ -255,6 +255,18 @@ def _explain(page: Page, findings: Sequence[Record], words: Words) -> None:
         page.add("")
 
 
+def draw(report: Report, flow: str, layout: Layout) -> str:
+    """Return the segments of the connection called `flow` and its findings, without a word about what they mean.
+
+    Raises `UsageError` when there is no such connection.
+    """
+    page, record = Page(layout), pick(report, flow)
+    steps = _records(report.steps[report.steps["flow_id"] == record["flow_id"]])
+    _fill_relative(steps)
+    _rungs(page, steps, _records(report.findings[report.findings["flow_id"] == record["flow_id"]]))
+    return page.take()
+
+
 def render(report: Report, flow: str, words: Words, layout: Layout) -> str:
     """Return the ladder of the connection called `flow`; at least 78 columns wide.
 

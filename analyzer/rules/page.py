@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from analyzer.notation import GRAMMAR
 from analyzer.rules import vocabulary
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ a group. Where a header was not captured whole, an option that was not found is 
 
 def show(rules: RuleSet) -> str:
     """Return the page."""
-    return "\n".join([_HEAD, *_verdicts(rules), *_findings(rules), *_vocabulary()]) + "\n"
+    return "\n".join([_HEAD, *_verdicts(rules), *_findings(rules), *_vocabulary(), *_notation()]) + "\n"
 
 
 def _cell(text: str) -> str:
@@ -92,6 +93,11 @@ def _vocabulary() -> Iterator[str]:
         yield from (f"## {title}", "")
         yield from (f"* `{name}`: {meaning}" for name, meaning in words.items())
         yield ""
+
+
+def _notation() -> Iterator[str]:
+    yield from ("## Segment notation", "", "What examples are written in, and what `pcaplint build` makes captures of.", "")
+    yield from ("```", GRAMMAR.rstrip(), "```")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,9 @@ STEP: Final[dict[str, Fact]] = {
     "header_length": Fact("int", "header length the data offset states", "bytes"),
     "overlong": Fact("flag", "the header it states is longer than the packet"),
     "checksum": Fact("checksum", "what verifying the TCP checksum gave"),
+    "checksum_field": Fact("int", "TCP checksum field"),
+    "side_sums_wrong": Fact("flag", "of its side no segment has a checksum that was verified and is right, or left to a network card"),
+    "side_acked": Fact("flag", "the other side acknowledged something of its side"),
     "src_port": Fact("int", "source port"),
     "dst_port": Fact("int", "destination port"),
     "ipv6": Fact("flag", "carried by IPv6"),
@@ -84,7 +87,11 @@ STEP: Final[dict[str, Fact]] = {
     "peer_mss": Fact("int", "maximum segment size the other side offered", "bytes"),
     "tsecr_answers": Fact("flag", "TSecr is the TSval of a SYN or SYN+ACK of the other side"),
     "ttl_change": Fact("int", "how far its TTL is from that of its side's first SYN or SYN+ACK"),
-    "mac_change": Fact("flag", "its source MAC is not the one of its side's first segment"),
+    "hops": Fact("int", "routers it has crossed, by its TTL and the 64, 128 or 255 it began with, whichever lies next above"),
+    "hops_change": Fact("int", "how far that is from what its side's first SYN or SYN+ACK tells"),
+    "mac_change": Fact(
+        "flag", "its source MAC is not the one of its side's first segment; unknown where every segment of the connection has its own"
+    ),
 }
 """Facts of one segment, beside those of `machine.SEGMENT`. Whatever depends on options that were not captured is unknown."""
 
@@ -120,6 +127,9 @@ AGGREGATE: Final[dict[str, Fact]] = {
     "race_gap": Fact("time", "from the first SYN+ACK to the first with another ISN", "ns"),
     "race_ttl": Fact("int", "how far their TTLs are apart"),
     "race_options": Fact("flag", "they differ in their options"),
+    "client_last_ack": Fact("seq", "what the client acknowledged last, SYN- and RST-bearing segments left out"),
+    "server_last_ack": Fact("seq", "what the server acknowledged last, in the same way"),
+    "mptcp_keys_echoed": Fact("flag", "the third segment repeats the Multipath TCP keys of SYN and SYN+ACK (RFC 8684 3.1)"),
     "times_backwards": Fact("int", "segments with an earlier time than the one before them in the file"),
 } | {
     f"{place}_has_{option}": Fact("flag", f"{of} carries {meaning}") for place, of in _COPIES.items() for option, meaning in OPTIONS.items()

@@ -149,6 +149,19 @@ def test_any_bytes_are_walked_as_the_rfc_says(texts: list[bytes]) -> None:
         assert options.show(text).startswith("<") == bool(text)
 
 
+@given(st.lists(st.binary(max_size=40) | st.sampled_from([bytes.fromhex("01 1e0c 0181 0102030405060708"), b""]), max_size=8))
+@settings(deadline=None)
+def test_an_option_is_found_where_the_walk_meets_it_first(texts: list[bytes]) -> None:
+    length = np.array([len(text) for text in texts], dtype=np.int16)
+    start = (np.cumsum(length) - length).astype(np.int64)
+    found = options.find(b"".join(texts), start, length, options.MPTCP)
+    assert found.shape == (len(texts), options.MOST_BYTES)
+    for row, text in zip(found, texts, strict=True):
+        first = next((value for kind, value in walk(text)[0] if kind == options.MPTCP), None)
+        whole = b"" if first is None else bytes((options.MPTCP, len(first) + 2)) + first
+        assert row.tobytes() == whole.ljust(options.MOST_BYTES, b"\0")
+
+
 def test_shown_as_tcpdump_does(tmp_path: Path) -> None:
     if not (tcpdump := shutil.which("tcpdump")):
         pytest.skip("tcpdump is not installed")

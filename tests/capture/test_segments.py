@@ -336,9 +336,10 @@ def test_a_checksum_left_to_the_network_card_is_partial(tmp_path: Path, src: str
         segment = tcp(b"payload", src=src, dst=dst, checksum=checksum)
         return ethernet(ipv6(segment, src=src, dst=dst), 0x86DD) if ":" in src else ethernet(ipv4(segment, src=src, dst=dst))
 
-    sum_ = fold(pseudo(src, dst, 27))
-    states = load(tmp_path, [packet(None), packet(sum_), packet(~sum_ & 0xFFFF), packet(sum_ ^ 1), packet(0)]).segments["checksum_state"]
-    assert [tables.CHECKSUM_STATES[state] for state in states] == ["good", "partial", "partial", "bad", "bad"]
+    sum_, uncut = fold(pseudo(src, dst, 27)), fold(pseudo(src, dst, 0))
+    packets = [packet(None), packet(sum_), packet(~sum_ & 0xFFFF), packet(uncut), packet(sum_ ^ 1), packet(0)]
+    states = load(tmp_path, packets).segments["checksum_state"]
+    assert [tables.CHECKSUM_STATES[state] for state in states] == ["good", "partial", "partial", "partial", "bad", "bad"]
 
 
 def test_link_types(tmp_path: Path) -> None:

@@ -43,6 +43,43 @@ def test_a_rule_explains_itself(pcaplint: Run) -> None:
     assert "< S. 300:300(0) ack 102" in out
 
 
+@pytest.mark.parametrize(("id_", "drawn"), [("synack-ack-wrong", "◀─ SYN,ACK seq 0 ack 2"), ("icmp-too-big-on-syn", "ICMP")])
+def test_a_rule_draws_its_first_example(pcaplint: Run, id_: str, drawn: str) -> None:
+    status, out, _ = pcaplint("rules", "explain", id_)
+    ladder = out.partition("as a ladder")[2]
+    assert status == 0
+    assert drawn.lower() in ladder.lower()
+    assert f" {id_}: " in ladder
+
+
+def test_every_rule_explains_itself_with_a_ladder(pcaplint: Run) -> None:
+    """What cannot be drawn is a rule whose first example does not show it, which the examples' own test forbids."""
+    for id_, finding in list(load().findings.items())[::12]:
+        out = pcaplint("rules", "explain", id_)[1]
+        assert f" {finding.severity} {id_}: " in out.partition("as a ladder")[2], id_
+
+
+def test_the_list_as_json_holds_every_example(pcaplint: Run) -> None:
+    document = json.loads(pcaplint("rules", "list", "--format", "json")[1])
+    for record in document["findings"]:
+        assert {example["fires"] for example in record["examples"]} == {True, False}, record["id"]
+        assert all(example["segments"] and example["note"] for example in record["examples"])
+        assert record["found_by"] in {"machine", "segment check", "connection check", "job check"}
+
+
+@pytest.mark.parametrize(("name", "begins"), [("mermaid", "---\ntitle"), ("svg", "<svg ")])
+def test_the_machine_is_drawn(pcaplint: Run, tmp_path: Path, name: str, begins: str) -> None:
+    status, out, err = pcaplint("rules", "draw", "--format", name)
+    assert (status, err) == (0, "")
+    assert out.startswith(begins)
+    assert pcaplint("rules", "draw", "--format", name, "-o", tmp_path / "picture")[:2] == (0, "")
+    assert (tmp_path / "picture").read_text(encoding="utf-8") == out
+
+
+def test_a_picture_of_another_kind_is_refused(pcaplint: Run) -> None:
+    assert pcaplint("rules", "draw", "--format", "png")[0] == 2
+
+
 def test_a_verdict_explains_itself(pcaplint: Run) -> None:
     status, out, _ = pcaplint("rules", "explain", "half-open")
     assert status == 0

@@ -98,7 +98,7 @@ def test_steps_are_those_chosen_one_by_one(data: bytes) -> None:
 
 def test_the_batches_are_worth_it() -> None:
     """Over a fixed batch every row fires and every verdict comes up: what the machines agree on is not nothing."""
-    data = np.random.default_rng(1).integers(0, 256, 90_000, np.uint8).tobytes()
+    data = np.random.default_rng(1).integers(0, 256, 150_000, np.uint8).tobytes()
     judged = opening.judge(grouped(exchanges.decode(data)), loaded())
     rows = loaded().machine.rows
     assert len(judged.verdict) > 1000
