@@ -42,7 +42,8 @@ def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
             break
         if _begins_tls(line):
             client.at = line.start
-            session.begin_tls(agreed=None if session.lost else False)
+            # TLS from the first byte is no breach of what was said before; recognition tells of it.
+            session.begin_tls(agreed=None if session.lost or not session.log.number else False)
         elif (session.lost or session.unsure) and not smtp_commands.is_certain(line.data):
             rest(client, line)
             _pass(session, line)
@@ -96,7 +97,7 @@ def _hello(session: Session, line: Line, command: Command) -> None:
     reply = session.answer(line.first)
     session.exchange(command, (line.first, line.last), reply)
     state = session.state
-    if reply is None:
+    if reply is None or reply.code is None:
         state.greeted, state.offered = state.greeted or None, None if command.verb != "helo" else state.offered
     if reply is None or reply.positive or session.hello is None:
         session.hello = (command.verb, smtp_commands.decode(command.argument.strip(), 255))
@@ -121,7 +122,7 @@ def _mail(session: Session, line: Line, command: Command) -> None:
     message.declared = smtp_commands.declared_size(parameters)
     message.hear(reply, line.last)
     state.close_mail()
-    state.mail_open = None if reply is None else reply.positive
+    state.mail_open = None if reply is None or reply.code is None else reply.positive
     state.mail_refusal = reply.last if reply is not None and reply.refusing else None
 
 

@@ -62,8 +62,8 @@ class Content:
 def read(client: Reader, is_answered: Callable[[Spot | None], bool], *, lax: bool = False) -> Content:
     r"""Read from where `client` stands to behind the end of data.
 
-    `is_answered(spot)` tells whether the server's next reply was captured before `spot`, or at all; `lax` that the client ends its commands with
-    a bare LF, so that \n.\n is its end of data.
+    `is_answered(spot)` tells whether the server's next reply was captured before `spot`, or at all; `lax` that the client ends its
+    commands with a bare LF, so that \n.\n is its end of data.
     """
     content = Content(client.at, client.spot())
     scan = _Scan(client, content, is_answered, lax)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from analyzer.applications import smtp_commands, smtp_messages
+from analyzer.applications import smtp_messages
 from analyzer.applications.smtp_login import Login, Veil, decoded, is_answer
 from analyzer.applications.smtp_messages import Message
 from analyzer.applications.smtp_replies import LineEnds, Replies, Reply, is_tls

@@ -14,7 +14,7 @@ from tests.applications.smtp_talk import EHLO, MAIL, exchange, read
 if TYPE_CHECKING:
     from analyzer.applications.dialogue import Dialogue
 
-SECRET = "pa55-w0rd"
+SECRET = "pa55-w0rd"  # noqa: S105 - planted
 """What must never be seen, as it is or in base64."""
 
 
