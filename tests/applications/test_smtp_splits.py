@@ -31,8 +31,10 @@ DIALOGUES = [
     EHLO + MAIL + "C= one\\n.\\r\\n\\r\\n\nS: 250 ok\nS: 500 what",
     EHLO + f"C: STARTTLS\nC: NOOP\nS: 220 go\n{HELLO}",
     EHLO + f"C: STARTTLS\nS: 454 no\n{HELLO}",
-    "C: EHLO c\nS: 220 mx\nS: 250-mx\nS: 250 PIPE_CONNECT\n"
-    "C: BDAT -1\nC: junk\nS: 501 no\nS: 500 what\nC: FOO\nS: 421 out\nC: NOOP\nS: 250 ok",
+    (
+        "C: EHLO c\nS: 220 mx\nS: 250-mx\nS: 250 PIPE_CONNECT\n"
+        "C: BDAT -1\nC: junk\nS: 501 no\nS: 500 what\nC: FOO\nS: 421 out\nC: NOOP\nS: 250 ok"
+    ),
     "S: 554 no\nC= EHLO c\\n\nS= what\\n\nC: DATA\nS: 503 no\nC: content\nS: 500 no" + QUIT,
     EHLO + MAIL + "C: one",
     *(EHLO + text for text, *_ in LOGINS.values()),
