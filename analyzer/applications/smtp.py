@@ -44,7 +44,7 @@ def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
             client.at = line.start
             # TLS from the first byte is no breach of what was said before; recognition tells of it.
             session.begin_tls(agreed=None if session.lost or not session.log.number else False)
-        elif (session.lost or session.unsure) and not smtp_commands.is_certain(line.data):
+        elif (session.lost or session.unsure or line.end in {"gap", "end"}) and not smtp_commands.is_certain(line.data):
             rest(client, line)
             _pass(session, line)
         else:
@@ -109,8 +109,14 @@ def _hello(session: Session, line: Line, command: Command) -> None:
         session.offered_first = state.offered if session.offered_first is None else session.offered_first
 
 
-def _mail(session: Session, line: Line, command: Command) -> None:
+def _path(line: Line, command: Command) -> tuple[str | None, list[bytes]]:
+    """Return the address and the parameters of MAIL or RCPT; an address whose rest was not captured says so."""
     path, parameters = smtp_commands.split_path(command.argument)
+    return (path + "…" if path is not None and line.end == "gap" else path), parameters
+
+
+def _mail(session: Session, line: Line, command: Command) -> None:
+    path, parameters = _path(line, command)
     reply = session.answer(line.first)
     session.exchange(command, (line.first, line.last), reply, needed=smtp_commands.needs(command, parameters))
     state = session.state
@@ -121,13 +127,14 @@ def _mail(session: Session, line: Line, command: Command) -> None:
     message = session.begin_message(line, path)
     message.declared = smtp_commands.declared_size(parameters)
     message.hear(reply, line.last)
+    message.denied = reply is not None and reply.refusing
     state.close_mail()
     state.mail_open = None if reply is None or reply.code is None else reply.positive
     state.mail_refusal = reply.last if reply is not None and reply.refusing else None
 
 
 def _recipient(session: Session, line: Line, command: Command) -> None:
-    path, parameters = smtp_commands.split_path(command.argument)
+    path, parameters = _path(line, command)
     reply = session.answer(line.first)
     session.exchange(command, (line.first, line.last), reply, needed=smtp_commands.needs(command, parameters))
     state = session.state
@@ -187,7 +194,7 @@ def _content(session: Session) -> None:
     )
     message = session.message or session.begin_message_at(content.start, content.first)
     message.verb = message.verb or "DATA"
-    message.size, message.holed = content.size, message.holed or content.holed
+    message.size, message.holed = size, message.holed or content.holed
     message.complete = content.ended in {"strict", "lax"} and not message.holed and reply is not None
     _deliver(session, message, replies, content.last)
     if content.ended or reply is not None:

@@ -66,6 +66,8 @@ _ASKS_SECRET: Final = re.compile(rb"pass|secret|pin\b|token", re.IGNORECASE)
 _ASKS_NAME: Final = re.compile(rb"user|name|login", re.IGNORECASE)
 _SHORTEST: Final = 3
 """Bytes of a secret that is looked for in other text; a shorter one stands in every other word."""
+_MOST: Final = 300
+"""Secrets that are looked for: the latest."""
 
 
 @dataclass(slots=True)
@@ -165,8 +167,11 @@ class Veil:
         if self.lifted:
             return
         for value in values:
-            if value is not None and len(value) >= _SHORTEST and len(self.secrets) < 1_000:  # noqa: PLR2004 - a dialogue has a few
+            if value is not None and len(value) >= _SHORTEST:
                 self.secrets[value] = None
+        while len(self.secrets) > _MOST:
+            # A server echoes what it was just sent.
+            del self.secrets[next(iter(self.secrets))]
 
     def cover_login(self, login: Login) -> None:
         """Hide what a login sent: as sent, and the secret in it; where that could not be told apart, every part of it."""

@@ -31,6 +31,8 @@ GREETINGS: Final = frozenset({220, 421, 521, 554})
 CLOSING: Final = 421
 _AHEAD: Final = 4
 """Replies looked at to tell whether one was asked for."""
+_LIKELY: Final = 6
+"""Bytes of an argument that may be a secret and not a number or a word."""
 PATIENCE: Final = 5 * 10**9
 """ns after which a reply that was not captured counts as missing though the connection is still open when the capture ends."""
 
@@ -103,7 +105,12 @@ class Session:
     def of(cls, client: Reader, server: Reader, setting: Setting) -> Self:
         """Return the session at its beginning, or where the capture begins."""
         ends = LineEnds()
-        session = cls(client, server, setting, Replies(server, ends), ends, Veil(setting.secrets))
+
+        def speaks_before(spot: Spot) -> bool:
+            follows = client.spot()
+            return follows is not None and precedes(follows, spot)
+
+        session = cls(client, server, setting, Replies(server, ends, speaks_before), ends, Veil(setting.secrets))
         if not setting.whole:
             session.lose()
             session.state.greeted = session.state.logged_in = session.state.offered = None
@@ -290,8 +297,11 @@ class Session:
         if self.data_refused:
             self.content_refused = self.content_refused or line.first
             return False
-        if is_answer(line.data.strip()):
-            self.veil.cover(line.data.strip(), *(decoded(line.data) or b"").split(b"\0"))
+        # A password typed where a command belongs is still one.
+        word, _, argument = line.data.strip().partition(b" ")
+        self.veil.cover(line.data.strip(), argument if len(argument) >= _LIKELY else None)
+        if is_answer(word) and not argument:
+            self.veil.cover(*(decoded(word) or b"").split(b"\0"))
             if self.answers_due:
                 self.answers_due -= 1
                 return self.login is not None and self.login.mechanism in {"LOGIN", "PLAIN", "XOAUTH2", "OAUTHBEARER"}

@@ -84,6 +84,7 @@ def test_what_the_client_could_not_know_is_unknown() -> None:
     assert exchange(dialogue, "rcpt")["mail_open"] is None
     assert exchange(dialogue, "data")["recipients"] is None
     assert exchange(dialogue, "rcpt", 2)["mail_open"] is False
+    assert (dialogue.rows[0]["code"], dialogue.rows[0]["rcpt_codes"]) == (550, (503, 503))
 
 
 def test_chunks() -> None:

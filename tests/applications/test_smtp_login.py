@@ -138,6 +138,14 @@ def test_lines_behind_a_refused_login_are_credentials() -> None:
     assert dialogue.facts["unknown_commands"] == 0
 
 
+@pytest.mark.parametrize("line", [SECRET, f"PASS {SECRET}", f"AUTHPLAIN {PLAIN}", WORD, f"LOGIN bob {SECRET}"])
+def test_a_password_where_a_command_belongs(line: str) -> None:
+    sent = line.split()[-1]
+    dialogue = read(EHLO + f"C: {line}\nS: 500 what is {line}\nC: MAIL FROM:<a@c>\nS: 550 not after {line}" + "\nC: QUIT\nS: 221 bye")
+    assert "(hidden)" in str(dialogue.rows[0]["reply"])
+    assert sent not in told(dialogue)
+
+
 def test_the_state_a_login_leaves() -> None:
     text = (
         EHLO
