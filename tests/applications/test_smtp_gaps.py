@@ -36,7 +36,8 @@ def test_a_gap_inside_the_reply_to_ehlo() -> None:
 
 def test_every_segment_is_cut() -> None:
     dialogue = read(
-        "S= 220 mx\nS? ESMTP\nC: EHLO c\nS= 250-mx\\r\\n250-PIPE\nS? LINING\nC= MAIL FROM:<a@c>\\r\nC? x\nS= 250 o\nS? k\nC= RCPT TO:<b@\nC? mx>\n"
+        "S= 220 mx\nS? ESMTP\nC: EHLO c\nS= 250-mx\\r\\n250-PIPE\nS? LINING\n"
+        "C= MAIL FROM:<a@c>\\r\nC? x\nS= 250 o\nS? k\nC= RCPT TO:<b@\nC? mx>\n"
         "S= 550 n\nS? o\nC= DATA\\r\\n\nS= 354\nS? go\nC= hi\nC? .\nS= 250 Ok: qu\nS? eued\nC= QUI\nC? T\nS= 221\nS? bye"
     )
     *asked, last = dialogue.exchanges
