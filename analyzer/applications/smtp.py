@@ -177,7 +177,7 @@ def _content_follows(session: Session, reply: Reply | None) -> bool:
 
 def _content(session: Session) -> None:
     client = session.client
-    content = smtp_content.read(client, session.is_answered, lax=session.ends.only_lf)
+    content = smtp_content.read(client, session.is_answered, lax=session.ends.only_lf or session.never_strict)
     session.note_content(content)
     if content.first is None or content.last is None:
         return
@@ -320,6 +320,8 @@ def _start_tls(session: Session, line: Line, command: Command) -> None:
 def _pass_injected(session: Session, line: Line, reply: Reply | None) -> int:
     """Move over what the client sent behind STARTTLS before it had the reply, up to TLS; return how many bytes that was."""
     client, start = session.client, session.client.at
+    if reply is None and start < session.clear_until:
+        return 0
     while (spot := client.spot()) is not None and not client.gap and not is_tls(client.peek(3)):
         early = precedes(spot, reply.last) if reply is not None else spot.frame == line.last.frame
         if not early:
@@ -328,6 +330,7 @@ def _pass_injected(session: Session, line: Line, reply: Reply | None) -> int:
         client.line()
     if reply is None and not is_tls(client.peek(3)):
         # Neither a reply nor TLS: these were commands.
+        session.clear_until = client.at
         client.at, session.injected = start, None
     return client.at - start
 

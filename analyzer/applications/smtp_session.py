@@ -74,6 +74,8 @@ class Session:
     starttls: Spot | None = None
     starttls_reply: Reply | None = None
     injected: Spot | None = None
+    clear_until: int = 0
+    """Offset up to which the client's stream is known to hold no TLS."""
     tls: Spot | None = None
     tls_agreed: bool | None = None
     tls_missing: bool | None = False
@@ -98,6 +100,8 @@ class Session:
     unfinished: Spot | None = None
     false_ends: int = 0
     false_end: Spot | None = None
+    never_strict: bool = False
+    """No CR LF . CR LF follows in the client's stream."""
     longest: dict[str, tuple[int, Spot | None]] = field(default_factory=dict)
     """Octets of the longest command, answer to AUTH and text line, and where they were captured."""
 
@@ -328,6 +332,7 @@ class Session:
         """Count what the content of a message shows."""
         self.ends.add(content.bare_lf, content.bare_cr, content.bare)
         self.false_ends += content.false_ends
+        self.never_strict |= content.never_strict
         self.false_end = self.false_end or content.false_end
         self._measure("text", content.longest, content.long)
         if not content.ended:
