@@ -97,16 +97,23 @@ def _hello(session: Session, line: Line, command: Command) -> None:
     reply = session.answer(line.first)
     session.exchange(command, (line.first, line.last), reply)
     state = session.state
-    if reply is None or reply.code is None:
-        state.greeted, state.offered = state.greeted or None, None if command.verb != "helo" else state.offered
     if reply is None or reply.positive or session.hello is None:
         session.hello = (command.verb, smtp_commands.decode(command.argument.strip(), 255))
-    if reply is not None and reply.positive:
+    if reply is None or reply.code is None:
+        state.greeted = state.greeted or None
+        state.offered = state.offered if command.verb == "helo" else None
+    elif reply.positive:
         session.settle()
         state.close_mail()
-        state.hear_offer({} if command.verb == "helo" else None if reply.holed else parse_offer(reply.lines), reply.last)
+        state.hear_offer(_offer(command, reply), reply.last)
         session.early_offered = session.early_offered or state.offers_early()
         session.offered_first = state.offered if session.offered_first is None else session.offered_first
+
+
+def _offer(command: Command, reply: Reply) -> dict[bytes, bytes] | None:
+    if command.verb == "helo":
+        return {}
+    return None if reply.holed else parse_offer(reply.lines)
 
 
 def _path(line: Line, command: Command) -> tuple[str | None, list[bytes]]:
@@ -260,7 +267,9 @@ def _reset(session: Session, line: Line, command: Command) -> None:
 
 def _login(session: Session, line: Line, command: Command) -> None:
     """AUTH (RFC 4954 4): 334 asks for an answer, until another reply settles it."""
-    login, last = smtp_login.begin(command.argument), line.last
+    offered = session.state.offered
+    listed = None if offered is None else offered.get(b"AUTH", b"").upper().split()
+    login, last = smtp_login.begin(command.argument, listed or []), line.last
     reply = session.answer(line.first)
     while login.turns < smtp_login.MAX_TURNS and (prompt := _prompt(session, login, reply)) is not None:
         answer = session.client.line()
@@ -271,14 +280,13 @@ def _login(session: Session, line: Line, command: Command) -> None:
         login.turns, last = login.turns + 1, answer.last
         reply = session.answer(answer.first)
     session.veil.cover_login(login)
-    offered = None if session.state.offered is None else login.mechanism.encode() in session.state.offered.get(b"AUTH", b"").upper().split()
     session.exchange(
         command,
         (line.first, last),
         reply,
         needed=smtp_commands.needs(command, []),
         credentials=login.in_clear,
-        mechanism_offered=offered,
+        mechanism_offered=None if listed is None else login.token.upper() in listed,
         turns=login.turns,
         cancelled=login.cancelled,
     )
