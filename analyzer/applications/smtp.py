@@ -42,8 +42,9 @@ def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
             break
         if _begins_tls(line):
             client.at = line.start
-            session.begin_tls(agreed=None if session.lost else False)
-        elif (session.lost or session.unsure) and not smtp_commands.is_certain(line.data):
+            # TLS from the first byte is no breach of what was said before; recognition tells of it.
+            session.begin_tls(agreed=None if session.lost or not session.log.number else False)
+        elif (session.lost or session.unsure or line.end in {"gap", "end"}) and not smtp_commands.is_certain(line.data):
             rest(client, line)
             _pass(session, line)
         else:
@@ -96,20 +97,33 @@ def _hello(session: Session, line: Line, command: Command) -> None:
     reply = session.answer(line.first)
     session.exchange(command, (line.first, line.last), reply)
     state = session.state
-    if reply is None:
-        state.greeted, state.offered = state.greeted or None, None if command.verb != "helo" else state.offered
     if reply is None or reply.positive or session.hello is None:
         session.hello = (command.verb, smtp_commands.decode(command.argument.strip(), 255))
-    if reply is not None and reply.positive:
+    if reply is None or reply.code is None:
+        state.greeted = state.greeted or None
+        state.offered = state.offered if command.verb == "helo" else None
+    elif reply.positive:
         session.settle()
         state.close_mail()
-        state.hear_offer({} if command.verb == "helo" else None if reply.holed else parse_offer(reply.lines), reply.last)
+        state.hear_offer(_offer(command, reply), reply.last)
         session.early_offered = session.early_offered or state.offers_early()
         session.offered_first = state.offered if session.offered_first is None else session.offered_first
 
 
-def _mail(session: Session, line: Line, command: Command) -> None:
+def _offer(command: Command, reply: Reply) -> dict[bytes, bytes] | None:
+    if command.verb == "helo":
+        return {}
+    return None if reply.holed else parse_offer(reply.lines)
+
+
+def _path(line: Line, command: Command) -> tuple[str | None, list[bytes]]:
+    """Return the address and the parameters of MAIL or RCPT; an address whose rest was not captured says so."""
     path, parameters = smtp_commands.split_path(command.argument)
+    return (path + "…" if path is not None and line.end == "gap" else path), parameters
+
+
+def _mail(session: Session, line: Line, command: Command) -> None:
+    path, parameters = _path(line, command)
     reply = session.answer(line.first)
     session.exchange(command, (line.first, line.last), reply, needed=smtp_commands.needs(command, parameters))
     state = session.state
@@ -120,13 +134,14 @@ def _mail(session: Session, line: Line, command: Command) -> None:
     message = session.begin_message(line, path)
     message.declared = smtp_commands.declared_size(parameters)
     message.hear(reply, line.last)
+    message.denied = reply is not None and reply.refusing
     state.close_mail()
-    state.mail_open = None if reply is None else reply.positive
+    state.mail_open = None if reply is None or reply.code is None else reply.positive
     state.mail_refusal = reply.last if reply is not None and reply.refusing else None
 
 
 def _recipient(session: Session, line: Line, command: Command) -> None:
-    path, parameters = smtp_commands.split_path(command.argument)
+    path, parameters = _path(line, command)
     reply = session.answer(line.first)
     session.exchange(command, (line.first, line.last), reply, needed=smtp_commands.needs(command, parameters))
     state = session.state
@@ -169,7 +184,7 @@ def _content_follows(session: Session, reply: Reply | None) -> bool:
 
 def _content(session: Session) -> None:
     client = session.client
-    content = smtp_content.read(client, session.is_answered, lax=session.ends.only_lf)
+    content = smtp_content.read(client, session.is_answered, lax=session.ends.only_lf or session.never_strict)
     session.note_content(content)
     if content.first is None or content.last is None:
         return
@@ -186,7 +201,7 @@ def _content(session: Session) -> None:
     )
     message = session.message or session.begin_message_at(content.start, content.first)
     message.verb = message.verb or "DATA"
-    message.size, message.holed = content.size, message.holed or content.holed
+    message.size, message.holed = size, message.holed or content.holed
     message.complete = content.ended in {"strict", "lax"} and not message.holed and reply is not None
     _deliver(session, message, replies, content.last)
     if content.ended or reply is not None:
@@ -252,7 +267,9 @@ def _reset(session: Session, line: Line, command: Command) -> None:
 
 def _login(session: Session, line: Line, command: Command) -> None:
     """AUTH (RFC 4954 4): 334 asks for an answer, until another reply settles it."""
-    login, last = smtp_login.begin(command.argument), line.last
+    offered = session.state.offered
+    listed = None if offered is None else offered.get(b"AUTH", b"").upper().split()
+    login, last = smtp_login.begin(command.argument, listed or []), line.last
     reply = session.answer(line.first)
     while login.turns < smtp_login.MAX_TURNS and (prompt := _prompt(session, login, reply)) is not None:
         answer = session.client.line()
@@ -263,14 +280,13 @@ def _login(session: Session, line: Line, command: Command) -> None:
         login.turns, last = login.turns + 1, answer.last
         reply = session.answer(answer.first)
     session.veil.cover_login(login)
-    offered = None if session.state.offered is None else login.mechanism.encode() in session.state.offered.get(b"AUTH", b"").upper().split()
     session.exchange(
         command,
         (line.first, last),
         reply,
         needed=smtp_commands.needs(command, []),
         credentials=login.in_clear,
-        mechanism_offered=offered,
+        mechanism_offered=None if listed is None else login.token.upper() in listed,
         turns=login.turns,
         cancelled=login.cancelled,
     )
@@ -312,6 +328,8 @@ def _start_tls(session: Session, line: Line, command: Command) -> None:
 def _pass_injected(session: Session, line: Line, reply: Reply | None) -> int:
     """Move over what the client sent behind STARTTLS before it had the reply, up to TLS; return how many bytes that was."""
     client, start = session.client, session.client.at
+    if reply is None and start < session.clear_until:
+        return 0
     while (spot := client.spot()) is not None and not client.gap and not is_tls(client.peek(3)):
         early = precedes(spot, reply.last) if reply is not None else spot.frame == line.last.frame
         if not early:
@@ -320,6 +338,7 @@ def _pass_injected(session: Session, line: Line, reply: Reply | None) -> int:
         client.line()
     if reply is None and not is_tls(client.peek(3)):
         # Neither a reply nor TLS: these were commands.
+        session.clear_until = client.at
         client.at, session.injected = start, None
     return client.at - start
 

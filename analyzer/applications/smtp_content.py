@@ -46,6 +46,8 @@ class Content:
     """Octets of the message: without the dots that hide dots, and without the line of the end."""
     ended: str = ""
     """strict, lax, gap (the end was not captured); empty when there was none."""
+    never_strict: bool = False
+    """No strict end follows in the whole stream."""
     holed: bool = False
     """Bytes of it were not captured."""
     bare_lf: int = 0
@@ -62,8 +64,8 @@ class Content:
 def read(client: Reader, is_answered: Callable[[Spot | None], bool], *, lax: bool = False) -> Content:
     r"""Read from where `client` stands to behind the end of data.
 
-    `is_answered(spot)` tells whether the server's next reply was captured before `spot`, or at all; `lax` that the client ends its commands with
-    a bare LF, so that \n.\n is its end of data.
+    `is_answered(spot)` tells whether the server's next reply was captured before `spot`, or at all; `lax` that the client ends its
+    commands with a bare LF, so that \n.\n is its end of data.
     """
     content = Content(client.at, client.spot())
     scan = _Scan(client, content, is_answered, lax)
@@ -72,7 +74,9 @@ def read(client: Reader, is_answered: Callable[[Spot | None], bool], *, lax: boo
     if not content.ended and content.false_ends and not content.holed and is_answered(None):
         # The server heard an end where there is no strict one: the first that may pass for it.
         client.at = content.start
-        return read(client, is_answered, lax=True)
+        found = read(client, is_answered, lax=True)
+        found.never_strict = True
+        return found
     content.stop = client.at
     content.last = client.spot(content.stop - 1) if content.stop > content.start else content.first
     return content

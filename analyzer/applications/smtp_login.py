@@ -35,6 +35,7 @@ PROVING: Final = frozenset(
     }
 )
 """Mechanisms that prove the secret without sending it; also all that begin with SCRAM-."""
+OTHER: Final = "(other)"
 CANCEL: Final = b"*"
 MAX_TURNS: Final = 16
 _TURNS: Final = {
@@ -66,6 +67,8 @@ _ASKS_SECRET: Final = re.compile(rb"pass|secret|pin\b|token", re.IGNORECASE)
 _ASKS_NAME: Final = re.compile(rb"user|name|login", re.IGNORECASE)
 _SHORTEST: Final = 3
 """Bytes of a secret that is looked for in other text; a shorter one stands in every other word."""
+_MOST: Final = 300
+"""Secrets that are looked for: the latest."""
 
 
 @dataclass(slots=True)
@@ -73,7 +76,9 @@ class Login:
     """One AUTH command and the answers that belong to it."""
 
     mechanism: str
-    """In capitals; empty when none was named."""
+    """In capitals; `OTHER` when it is none that anybody knows: it may be anything, a password too."""
+    token: bytes = b""
+    """What stands where the mechanism does."""
     name: bytes | None = None
     secret: bytes | None = None
     """The password or token, decoded where it can be."""
@@ -130,10 +135,12 @@ class Login:
         self.secret = secret[1] if secret else plain if plain is not None else data
 
 
-def begin(argument: bytes) -> Login:
-    """Return the login that the argument of AUTH begins."""
-    mechanism, _, initial = argument.strip(b" \t\r").partition(b" ")
-    login = Login(mechanism.upper().decode("ascii", "replace")[:40])
+def begin(argument: bytes, offered: list[bytes]) -> Login:
+    """Return the login that the argument of AUTH begins, where the server offers those mechanisms, in capitals."""
+    token, _, initial = argument.strip(b" \t\r").partition(b" ")
+    mechanism = token.upper().decode("ascii", "replace")
+    known = mechanism in CLEAR or mechanism in PROVING or mechanism.startswith("SCRAM-SHA-") or token.upper() in offered
+    login = Login(mechanism[:40] if known else OTHER, token)
     if initial.strip():
         login.add(initial.strip(), None)
     return login
@@ -165,12 +172,15 @@ class Veil:
         if self.lifted:
             return
         for value in values:
-            if value is not None and len(value) >= _SHORTEST and len(self.secrets) < 1_000:  # noqa: PLR2004 - a dialogue has a few
+            if value is not None and len(value) >= _SHORTEST:
                 self.secrets[value] = None
+        while len(self.secrets) > _MOST:
+            # A server echoes what it was just sent.
+            del self.secrets[next(iter(self.secrets))]
 
     def cover_login(self, login: Login) -> None:
         """Hide what a login sent: as sent, and the secret in it; where that could not be told apart, every part of it."""
-        secrets = [login.secret]
+        secrets = [login.secret, login.token if login.mechanism == OTHER else None]
         if login.in_clear and login.name is None:
             secrets += [part for sent in login.sent for part in _BETWEEN.split(decoded(sent) or sent)]
         self.cover(*login.sent, *secrets)

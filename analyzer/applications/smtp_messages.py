@@ -64,6 +64,8 @@ class Message:
     size: int | None = None
     chunks: int = 0
     holed: bool = False
+    denied: bool = False
+    """MAIL was refused: what is said of the rest is no news."""
     settled: Reply | None = None
     """The reply that says what became of it."""
     asked: Spot | None = None
@@ -93,7 +95,8 @@ class Message:
             return
         self.response_bytes += reply.stop - reply.start
         self.last = max(self.last or reply.last, reply.last)
-        self.settled, self.asked = reply, asked
+        if not self.denied:
+            self.settled, self.asked = reply, asked
 
     @property
     def queue_id(self) -> str | None:

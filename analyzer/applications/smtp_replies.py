@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from analyzer.applications.streams import Line, Reader, Spot
 
 MAX_LINES: Final = 256
@@ -80,7 +82,8 @@ class LineEnds:
 
     def count(self, line: Line) -> None:
         """Count what `line` shows."""
-        stray = line.data.count(b"\r")
+        # What stands behind a last CR may not have been captured.
+        stray = line.data.count(b"\r") - (line.end in {"gap", "end"} and line.data.endswith(b"\r"))
         if line.end != "lf" and not stray:
             return
         self.add(int(line.end == "lf"), stray, line.last)
@@ -112,6 +115,8 @@ class Replies:
 
     reader: Reader
     ends: LineEnds
+    is_interrupted: Callable[[Spot], bool]
+    """Whether the client spoke on before a given spot."""
     malformed: int = 0
     fault: str = "none"
     """The first fault of form, and where it was captured."""
@@ -183,11 +188,11 @@ class Replies:
                 fault = fault if holed or fault != "none" else "unfinished"
                 break
             found, further, wrong = _parse(following)
+            if holed and (found not in {None, code} or self.is_interrupted(following.first)):
+                # The end of this reply and perhaps whole ones after it were lost: this line begins another.
+                self._pushed = following
+                break
             if found not in {None, code}:
-                if holed:
-                    # The end of this reply and perhaps whole ones after it were lost: this line begins another.
-                    self._pushed = following
-                    break
                 code, wrong = found, "mixed-codes"
             # A line without a code in the middle of a reply is a part of it: only one with a code ends it.
             more, line = further or found is None, following

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from analyzer.applications import smtp_commands, smtp_messages
+from analyzer.applications import smtp_messages
 from analyzer.applications.smtp_login import Login, Veil, decoded, is_answer
 from analyzer.applications.smtp_messages import Message
 from analyzer.applications.smtp_replies import LineEnds, Replies, Reply, is_tls
@@ -31,6 +31,8 @@ GREETINGS: Final = frozenset({220, 421, 521, 554})
 CLOSING: Final = 421
 _AHEAD: Final = 4
 """Replies looked at to tell whether one was asked for."""
+_LIKELY: Final = 6
+"""Bytes of an argument that may be a secret and not a number or a word."""
 PATIENCE: Final = 5 * 10**9
 """ns after which a reply that was not captured counts as missing though the connection is still open when the capture ends."""
 
@@ -72,6 +74,8 @@ class Session:
     starttls: Spot | None = None
     starttls_reply: Reply | None = None
     injected: Spot | None = None
+    clear_until: int = 0
+    """Offset up to which the client's stream is known to hold no TLS."""
     tls: Spot | None = None
     tls_agreed: bool | None = None
     tls_missing: bool | None = False
@@ -96,6 +100,8 @@ class Session:
     unfinished: Spot | None = None
     false_ends: int = 0
     false_end: Spot | None = None
+    never_strict: bool = False
+    """No CR LF . CR LF follows in the client's stream."""
     longest: dict[str, tuple[int, Spot | None]] = field(default_factory=dict)
     """Octets of the longest command, answer to AUTH and text line, and where they were captured."""
 
@@ -103,7 +109,12 @@ class Session:
     def of(cls, client: Reader, server: Reader, setting: Setting) -> Self:
         """Return the session at its beginning, or where the capture begins."""
         ends = LineEnds()
-        session = cls(client, server, setting, Replies(server, ends), ends, Veil(setting.secrets))
+
+        def speaks_before(spot: Spot) -> bool:
+            follows = client.spot()
+            return follows is not None and precedes(follows, spot)
+
+        session = cls(client, server, setting, Replies(server, ends, speaks_before), ends, Veil(setting.secrets))
         if not setting.whole:
             session.lose()
             session.state.greeted = session.state.logged_in = session.state.offered = None
@@ -290,8 +301,11 @@ class Session:
         if self.data_refused:
             self.content_refused = self.content_refused or line.first
             return False
-        if is_answer(line.data.strip()):
-            self.veil.cover(line.data.strip(), *(decoded(line.data) or b"").split(b"\0"))
+        # A password typed where a command belongs is still one.
+        word, _, argument = line.data.strip().partition(b" ")
+        self.veil.cover(line.data.strip(), argument if len(argument) >= _LIKELY else None)
+        if is_answer(word) and not argument:
+            self.veil.cover(*(decoded(word) or b"").split(b"\0"))
             if self.answers_due:
                 self.answers_due -= 1
                 return self.login is not None and self.login.mechanism in {"LOGIN", "PLAIN", "XOAUTH2", "OAUTHBEARER"}
@@ -318,6 +332,7 @@ class Session:
         """Count what the content of a message shows."""
         self.ends.add(content.bare_lf, content.bare_cr, content.bare)
         self.false_ends += content.false_ends
+        self.never_strict |= content.never_strict
         self.false_end = self.false_end or content.false_end
         self._measure("text", content.longest, content.long)
         if not content.ended:

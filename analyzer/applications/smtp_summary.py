@@ -28,7 +28,7 @@ _REFUSED: Final = 400
 
 def conclude(session: Session) -> Dialogue:
     """Return the dialogue of a session that was read to its end."""
-    agreed = session.tls is not None and session.tls_agreed is not False
+    agreed = session.tls is not None and session.tls_agreed is not False and not _is_tls_only(session)
     return Dialogue(
         "smtp",
         summary=summarise(session),
@@ -44,8 +44,8 @@ def conclude(session: Session) -> Dialogue:
 
 def _common(session: Session) -> dict[str, Fact]:
     greeting, code = session.greeting, session.greeting.code if session.greeting else None
-    early: bool | None = True if session.early is not None else None
-    if early is None and greeting is not None and not session.setting.one_sided:
+    early: bool | None = True if session.early is not None and not _is_tls_only(session) else None
+    if early is None and session.early is None and greeting is not None and not session.setting.one_sided:
         early = False
     return {
         "greeting_code": code,
@@ -58,6 +58,11 @@ def _common(session: Session) -> dict[str, Fact]:
         "tls_missing": session.tls_missing,
         "clear_after_refusal": session.clear_again is not None,
     }
+
+
+def _is_tls_only(session: Session) -> bool:
+    """Return whether the client said nothing in the clear before its TLS, and all it said was captured."""
+    return session.tls is not None and not session.log.number and not session.lost
 
 
 def _since_opening(session: Session) -> int | None:
@@ -108,7 +113,7 @@ def _own(session: Session) -> dict[str, Fact]:
 def _places(session: Session) -> dict[str, int | None]:
     spots = {
         "greeting": session.greeting.first if session.greeting else None,
-        "early": session.early,
+        "early": session.early if not _is_tls_only(session) else None,
         "starttls": session.starttls,
         "injected": session.injected,
         "tls_unagreed": session.tls if session.tls_agreed is False else None,
@@ -166,6 +171,8 @@ def _login_part(session: Session) -> list[str]:
 
 
 def _tls_part(session: Session) -> list[str]:
+    if _is_tls_only(session):
+        return ["TLS from the client alone"]
     if session.tls is not None and session.tls_agreed is False:
         return ["TLS not agreed on"]
     if session.tls is not None:

@@ -189,9 +189,10 @@ class Reader:
 
     def line(self, limit: int = LONGEST_LINE) -> Line | None:
         """Return the next line and move behind it; None at a gap (see `gap`) and at the end."""
-        first = self.spot()
-        if first is None or self.gap:
+        pieces, place = self._pieces, self._seek()
+        if place >= len(pieces.start) or pieces.start[place] > self.at:
             return None
+        first = Spot(pieces.frame[place], pieces.time[place])
         size, found = 512, -1
         data = self.peek(size)
         while (found := data.find(b"\n")) < 0 and len(data) == size and size < limit:
@@ -206,7 +207,8 @@ class Reader:
             text, stop = data[:limit], start + min(len(data), limit)
             end = "long" if len(data) >= limit else "gap" if stop < self.size else "end"
         self.at = stop
-        return Line(text, end, start, stop, first, self.spot(stop - 1) or first)
+        last = first if stop <= pieces.stop[place] else self.spot(stop - 1) or first
+        return Line(text, end, start, stop, first, last)
 
     def skip_past(self, mark: bytes) -> bool:
         """Move behind the next occurrence of `mark` and return True; without one before a gap or the end, move there and return False."""

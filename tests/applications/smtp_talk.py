@@ -1,4 +1,4 @@
-"""Dialogues spelled out for tests, a line each, and read.
+r"""Dialogues spelled out for tests, a line each, and read.
 
 S: 220 mx ESMTP        the server's line, CR LF added; lines of one side in a row are one segment
 C: EHLO c

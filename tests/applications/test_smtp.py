@@ -84,12 +84,14 @@ def test_what_the_client_could_not_know_is_unknown() -> None:
     assert exchange(dialogue, "rcpt")["mail_open"] is None
     assert exchange(dialogue, "data")["recipients"] is None
     assert exchange(dialogue, "rcpt", 2)["mail_open"] is False
+    assert (dialogue.rows[0]["code"], dialogue.rows[0]["rcpt_codes"]) == (550, (503, 503))
 
 
 def test_chunks() -> None:
     dialogue = read(
         EHLO
-        + "C: MAIL FROM:<a@c>\nC: RCPT TO:<b@mx>\nC: BDAT 4\nC= a\\r\\nb\nC= BDAT 3 LAST\\r\\n\\r\\n.\nS: 250 ok\nS: 250 ok\nS: 250 4 octets\nS: 250 OK id=1pgobK-001mwq-ED"
+        + "C: MAIL FROM:<a@c>\nC: RCPT TO:<b@mx>\nC: BDAT 4\nC= a\\r\\nb\nC= BDAT 3 LAST\\r\\n\\r\\n.\n"
+        + "S: 250 ok\nS: 250 ok\nS: 250 4 octets\nS: 250 OK id=1pgobK-001mwq-ED"
         + QUIT
     )
     assert commands(dialogue)[1:] == [("mail", 250), ("rcpt", 250), ("bdat", 250), ("bdat", 250), ("quit", 221)]
@@ -177,6 +179,20 @@ def test_early_talker() -> None:
     assert read("C: EHLO c\nS: 220 mx ESMTP\nS: 250-mx\nS: 250 PIPE_CONNECT").facts["early_excused"]
 
 
+def test_tls_from_the_first_byte_is_neither_early_nor_a_breach() -> None:
+    dialogue = read(f"C= {HELLO}\nS: 220 mx ESMTP")
+    assert dialogue.facts["early"] is None
+    assert dialogue.facts["tls_unagreed"] is False
+    assert (dialogue.tls, dialogue.exchanges) == ("", [])
+
+
+def test_a_server_that_does_not_greet() -> None:
+    dialogue = read("C: EHLO c\nS: 250-mx\nS: 250 SIZE" + QUIT)
+    assert dialogue.facts["early"]
+    assert dialogue.facts["greeting_code"] is None
+    assert commands(dialogue) == [("ehlo", 250), ("quit", 221)]
+
+
 def test_the_greeting_is_complete_with_its_last_line() -> None:
     assert read("S: 220-mx\nC: EHLO c\nS: 220 ESMTP\nS: 250 mx").facts["early"]
 
@@ -184,7 +200,7 @@ def test_the_greeting_is_complete_with_its_last_line() -> None:
 @pytest.mark.parametrize(
     ("code", "refusal", "expected"), [(220, False, True), (554, True, True), (521, True, True), (421, True, True), (250, False, False)]
 )
-def test_greetings(code: int, refusal: bool, expected: bool) -> None:
+def test_greetings(code: int, refusal: bool, expected: bool) -> None:  # noqa: FBT001 - parametrized
     facts = read(f"S: {code} mx" + QUIT).facts
     assert (facts["greeting_code"], facts["greeting_refusal"], facts["greeting_expected"]) == (code, refusal, expected)
 
@@ -245,7 +261,8 @@ def test_a_line_longer_than_any_buffer() -> None:
 def test_transactions_given_up() -> None:
     dialogue = read(
         EHLO
-        + "C: MAIL FROM:<a@c>\nS: 250 ok\nC: RSET\nS: 250 ok\nC: MAIL FROM:<b@c>\nS: 250 ok\nC: EHLO c\nS: 250 mx\nC: MAIL FROM:<d@c>\nS: 250 ok"
+        + "C: MAIL FROM:<a@c>\nS: 250 ok\nC: RSET\nS: 250 ok\n"
+        + "C: MAIL FROM:<b@c>\nS: 250 ok\nC: EHLO c\nS: 250 mx\nC: MAIL FROM:<d@c>\nS: 250 ok"
         + QUIT
     )
     assert [(row["mail_from"], row["complete"]) for row in dialogue.rows] == [("a@c", False), ("b@c", False), ("d@c", False)]

@@ -34,10 +34,24 @@ def test_a_gap_inside_the_reply_to_ehlo() -> None:
     assert dialogue.facts["malformed_replies"] == 0
 
 
+def test_every_segment_is_cut() -> None:
+    dialogue = read(
+        "S= 220 mx\nS? ESMTP\nC: EHLO c\nS= 250-mx\\r\\n250-PIPE\nS? LINING\n"
+        "C= MAIL FROM:<a@c>\\r\nC? x\nS= 250 o\nS? k\nC= RCPT TO:<b@\nC? mx>\n"
+        "S= 550 n\nS? o\nC= DATA\\r\\n\nS= 354\nS? go\nC= hi\nC? .\nS= 250 Ok: qu\nS? eued\nC= QUI\nC? T\nS= 221\nS? bye"
+    )
+    *asked, last = dialogue.exchanges
+    assert commands(dialogue)[:-1] == [("ehlo", 250), ("mail", 250), ("rcpt", 550), ("data", 354), ("content", 250)]
+    assert not any(one.facts["pipelined"] for one in asked)
+    assert (last.facts["request_seen"], last.facts["reply_code"]) == (None, 221)
+    assert (dialogue.facts["bare_cr"], dialogue.facts["malformed_replies"]) == (0, 0)
+    assert dialogue.rows[0]["rcpt_to"] == ("b@…",)
+
+
 def test_a_gap_in_the_content() -> None:
     dialogue = read(EHLO + MAIL + "C: hi\nC? there\nC: you\nC: .\nS: 250 Ok: queued as 4CEF420E4E5" + QUIT)
     (row,) = dialogue.rows
-    assert (row["code"], row["complete"], row["message_size"]) == (250, False, 16)
+    assert (row["code"], row["complete"], row["message_size"]) == (250, False, None)
     assert commands(dialogue)[-2:] == [("content", 250), ("quit", 221)]
     assert exchange(dialogue, "content")["content_size"] is None
 

@@ -14,7 +14,7 @@ from tests.applications.smtp_talk import EHLO, MAIL, exchange, read
 if TYPE_CHECKING:
     from analyzer.applications.dialogue import Dialogue
 
-SECRET = "pa55-w0rd"
+SECRET = "pa55-w0rd"  # noqa: S105 - planted
 """What must never be seen, as it is or in base64."""
 
 
@@ -78,7 +78,7 @@ LOGINS = {
         235,
     ),
     "digest-md5": (f"C: AUTH DIGEST-MD5\nS: 334 cj0x\nC: {DIGEST}\nS: 334 cj0y\nC: \nS: 235 ok", "DIGEST-MD5", "bob", False, 2, 235),
-    "one nobody knows": (f"C: AUTH X-OWN {WORD}\nS: 504 no", "X-OWN", None, True, 0, 504),
+    "one nobody knows": (f"C: AUTH X-OWN {WORD}\nS: 504 no", "(other)", None, True, 0, 504),
     "refused before the answers": (
         f"C: AUTH LOGIN\nS: 538 not here\nC: {NAME}\nC: {WORD}\nS: 500 {NAME}?\nS: 500 {WORD}?",
         "LOGIN",
@@ -109,7 +109,9 @@ def test_logins(form: str) -> None:
 @pytest.mark.parametrize("form", LOGINS)
 def test_no_secret_gets_out(form: str) -> None:
     text = LOGINS[form][0]
-    sent = {word for line in re.findall(r"C: (.*)", text) for word in line.split() if word not in {"AUTH", LOGINS[form][1], NAME, "="}}
+    sent = {
+        word for line in re.findall(r"C: (.*)", text) for word in line.split() if word not in {"AUTH", "X-OWN", LOGINS[form][1], NAME, "="}
+    }
     if any(SECRET in word or SECRET.encode() in (decoded(word.encode()) or b"") for word in sent):
         sent |= {SECRET, WORD}
     dialogue = read(EHLO + text + MAIL + f"C: hi\nC: .\nS: 550 {' '.join(sorted(sent))}")
@@ -136,6 +138,17 @@ def test_lines_behind_a_refused_login_are_credentials() -> None:
     dialogue = read(EHLO + f"C: AUTH LOGIN\nC: {NAME}\nC: {WORD}\nC: QUIT\nS: 503 no\nS: 500 no\nS: 500 no\nS: 221 bye")
     assert [one.facts["credentials"] for one in dialogue.exchanges] == [False, False, True, True, False]
     assert dialogue.facts["unknown_commands"] == 0
+
+
+@pytest.mark.parametrize(
+    "line", [SECRET, f"PASS {SECRET}", f"AUTHPLAIN {PLAIN}", WORD, f"LOGIN bob {SECRET}", f"AUTH {WORD}", f"AUTH {SECRET}"]
+)
+def test_a_password_where_a_command_belongs(line: str) -> None:
+    sent = line.rsplit(maxsplit=1)[-1]
+    dialogue = read(EHLO + f"C: {line}\nS: 500 what is {line}\nC: MAIL FROM:<a@c>\nS: 550 not after {line}" + "\nC: QUIT\nS: 221 bye")
+    assert "(hidden)" in str(dialogue.rows[0]["reply"])
+    assert sent not in told(dialogue)
+    assert sent.upper() not in told(dialogue)
 
 
 def test_the_state_a_login_leaves() -> None:
