@@ -255,6 +255,8 @@ class _Control:
 
     def _greet(self, reply: Reply, code: int) -> None:
         self.banner = self.banner or reply.text.strip()
+        if "greeting" not in self.places and NO_TIME not in {self.setting.opened_at, reply.first.time}:
+            self.facts["greeting_after"] = reply.first.time - self.setting.opened_at
         self.places.setdefault("greeting", reply.first.frame)
         self.facts["greeting_code"] = code
         self.facts["greeting_expected"] = code in self.table.greetings and self.facts.get("greeting_expected") is not False
@@ -311,7 +313,7 @@ class _Control:
         places["reply"], places["reply_end"] = reply.first.frame, reply.last.frame
         row.update(
             code=code,
-            reply=self.veil.reply(reply.text.strip()),
+            reply=self.veil.reply(reply.text.strip(), code),
             response_bytes=reply.stop - reply.start,
             last_frame=reply.last.frame,
             complete=reply.whole,

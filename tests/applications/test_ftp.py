@@ -74,6 +74,12 @@ def test_120_comes_before_220() -> None:
     assert requests(dialogue) == [("NOOP", 200)]
 
 
+def test_the_greeting_s_delay_is_that_of_its_first_reply() -> None:
+    script = "S: 120 in 5 minutes\nS: 220 now\n"
+    assert talk(script, opened_at=START + SECOND // 100).facts["greeting_after"] == 3 * SECOND // 100
+    assert "greeting_after" not in talk(script).facts
+
+
 def test_a_client_that_does_not_wait_for_the_greeting_is_early() -> None:
     dialogue = talk("C: USER anonymous\nC: PASS a@b\nC: SYST\nS: 220 py.fake ready\nS: 331 x\nS: 230 y\nS: 215 z\n")
     assert dialogue.facts["early"] is True
