@@ -73,8 +73,9 @@ class Veil:
             return HIDDEN
         if b"=" in data:
             data = _TOKEN.sub(rb"\1(hidden)", data)
+        folded = data.lower()
         for secret in self._secrets:
-            if len(secret) <= len(data) and secret in data.lower():
+            if secret in folded:
                 data = _mask(data, secret)
         return text(_without_userinfo(data))
 

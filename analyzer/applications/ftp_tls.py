@@ -21,7 +21,7 @@ _RECORD: Final = 5
 
 def begins(data: bytes) -> bool:
     """Return whether `data` begins as a record of TLS does."""
-    return _HEAD.match(data) is not None
+    return data[1:2] == b"\x03" and _HEAD.match(data) is not None
 
 
 def skip(reader: Reader) -> bool:

@@ -68,7 +68,7 @@ def differs(row: Row) -> str:
         found = set(ours.findings["id"][ours.findings["flow_id"] == flow["flow_id"]])
         return "" if said["reply_code"] == "220" and not odd & found else "greeting"
     alike = [compare(said, command, flow) for _, command in commands.iterrows() if command["command"] == said["command"]]
-    return ", ".join(min(alike, key=len)) if alike else "command"
+    return ", ".join(min(((len(one), one) for one in alike), default=(1, ["command"]))[1])
 
 
 def compare(said: dict[str, str], command: Any, flow: Any) -> list[str]:  # noqa: ANN401 - rows
