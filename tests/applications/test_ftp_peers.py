@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
+import subprocess
 import tomllib
 from functools import cache
 from ipaddress import ip_address
@@ -19,6 +21,7 @@ import analyzer
 
 HERE = Path(__file__).resolve().parent
 CAPTURES = HERE.parents[1].parent / "shared" / "captures"
+SAMPLES = HERE.parents[1] / "sample_pcaps"
 TABLE = CAPTURES / "expect" / "zeek_app.tsv"
 PORTS: Final = {"21", "2811"}
 FIELDS: Final = r"user|command|arg|reply_code|data_channel\.passive|data_channel\.orig_h|data_channel\.resp_h|data_channel\.resp_p"
@@ -147,3 +150,33 @@ def test_data_connections_are_as_many_as_suricata_finds(capture: str, data: int)
         pytest.skip("the public suites' captures are not here")
     linked = report(capture).transactions["data_flow_id"]
     assert linked[linked != ""].nunique() == data
+
+
+def tshark(capture: Path) -> list[dict[str, str]]:
+    """Return what tshark's dissector says of each FTP segment; in the samples each holds one line."""
+    program = shutil.which("tshark")
+    if program is None:
+        pytest.skip("tshark is not here")
+    named = ("request.command", "request.arg", "response.code", "passive.port", "epsv.port", "active.port")
+    fields = ["frame.number", *(f"ftp.{name}" for name in named)]
+    wanted = [part for name in fields for part in ("-e", name)]
+    command = [program, "-n", "-r", str(capture), "-Y", "ftp", "-T", "fields", *wanted]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [dict(zip(fields, line.split("\t"), strict=True)) for line in lines]
+
+
+@pytest.mark.xdist_group("ftp-peers")
+@pytest.mark.parametrize("name", sorted(path.name for path in SAMPLES.glob("ftp-*.pcap")))
+def test_tshark_sees_the_same_commands_replies_and_ports(name: str) -> None:
+    seen = tshark(SAMPLES / name)
+    rows = [row for _, row in analyzer.analyze([SAMPLES / name]).transactions.iterrows()]
+    commands = [(int(one["frame.number"]), one["ftp.request.command"]) for one in seen if one["ftp.request.command"]]
+    assert [(row["first_frame"], row["command"]) for row in rows] == commands
+    arguments = [one["ftp.request.arg"] for one in seen if one["ftp.request.command"] != "PASS" and one["ftp.request.command"]]
+    assert [row["argument"] for row in rows if row["command"] != "PASS"] == arguments
+    codes = [int(one["ftp.response.code"]) for one in seen if one["ftp.response.code"]]
+    ours = [code for row in rows for code in (row["preliminary_code"], row["code"]) if code >= 0]
+    assert [220, *ours] == codes
+    ports = [one[field] for one in seen for field in ("ftp.passive.port", "ftp.epsv.port", "ftp.active.port") if one[field]]
+    told = [row["data_address"].rpartition(":")[2] for row in rows if row["command"] in {"PORT", "PASV", "EPSV"}]
+    assert told == ports
