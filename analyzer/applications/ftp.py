@@ -72,6 +72,8 @@ class _Control:
         """The frame of the reply that agreed to TLS, until TLS begins or does not."""
         self.slipped: int | None = None
         """The first frame of clear bytes between AUTH and its reply."""
+        self.complete = setting.whole and not setting.one_sided
+        """Whether everything that was said has been captured."""
         self.encrypted = False
         """Whether the client's next bytes are TLS."""
         self.cleared = False
@@ -124,7 +126,7 @@ class _Control:
         while (line := client.line()) is None and client.gap:
             client.jump()
             self.line_torn = True
-            self.session.lose()
+            self._lose()
         if line is None:
             return
         if ftp_tls.begins(line.data):
@@ -141,7 +143,7 @@ class _Control:
             server.jump()
             # A greeting that begins in a gap is not known to be missing.
             self.reply_torn = self.lost = self.greeted = True
-            self.session.lose()
+            self._lose()
         if reply is None:
             self.agreed = None
             if self.encrypted:
@@ -154,6 +156,11 @@ class _Control:
             self.patience >>= reply.end_odd
             self.reply = reply
 
+    def _lose(self) -> None:
+        """Take note that bytes were not captured: what was not seen may have been in them."""
+        self.complete = False
+        self.session.lose()
+
     # The client
 
     def _take_line(self, line: Line) -> None:
@@ -161,7 +168,7 @@ class _Control:
         torn, self.line_torn = self.line_torn, not line.whole
         if torn and command.known.name == "other":
             return
-        if not self.greeted and "early" not in self.facts and not self.setting.one_sided and not self.server.gap:
+        if not self.greeted and "early" not in self.facts and self.complete and not self.server.gap:
             self.facts["early"] = True
             self.places["early"] = line.first.frame
         self._note_clear(line)
@@ -350,8 +357,9 @@ class _Control:
         for asked in self.pending:
             self._leave(asked)
         session, facts = self.session, self.facts
-        if self.setting.whole and not self.setting.one_sided:
+        if "greeting_code" in facts and not self.setting.one_sided:
             facts.setdefault("early", False)
+        if self.complete:
             facts["early_excused"] = False
             for name in ("tls_missing", "clear_after_refusal", "service_closing", "auth_injection", "tls_cleared", "stray_line"):
                 facts.setdefault(name, False)

@@ -224,6 +224,14 @@ def test_a_lost_greeting_is_no_bad_greeting() -> None:
     assert requests(dialogue) == [("USER jo", 331), ("PASS (hidden)", 230)]
 
 
+def test_what_may_have_been_lost_is_not_said_to_be_absent() -> None:
+    dialogue = ftp.read(*gapped(messages(LOGIN + "C: SYST\nS: 215 x\n"), 6), setting())
+    assert not {"service_closing", "tls_missing", "stray_line"} & dialogue.facts.keys()
+    assert dialogue.facts["early"] is False, "the greeting is there, and the client's line behind it"
+    nothing = ftp.read(Reader.of("client", [], size=90), Reader.of("server", [], size=90), setting())
+    assert {name for name, value in nothing.facts.items() if value is False} == set()
+
+
 def test_after_a_lost_reply_the_next_one_answers_the_last_command() -> None:
     dialogue = ftp.read(*gapped(messages(LOGIN + "C: SYST\nS: 215 x\n"), 2), setting())
     assert requests(dialogue) == [("USER jo", None), ("PASS (hidden)", 230), ("SYST", 215)]
