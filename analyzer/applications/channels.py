@@ -49,7 +49,7 @@ class Flows:
     client_bytes: npt.NDArray[np.integer[Any]]
     server_bytes: npt.NDArray[np.integer[Any]]
     reset: npt.NDArray[np.bool_]
-    """Whether a RST ended it."""
+    """Whether a RST ended it where the other side had not sent its FIN."""
     encrypted: npt.NDArray[np.bool_]
     """Whether its first bytes are TLS."""
 

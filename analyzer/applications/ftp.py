@@ -11,20 +11,19 @@ Must not know: files, rules, verdicts.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import ftp_commands, ftp_replies
+from analyzer.applications import ftp_commands, ftp_replies, ftp_rows, ftp_summary, ftp_tls
 from analyzer.applications.dialogue import Dialogue, Exchange
 from analyzer.applications.ftp_data import link
-from analyzer.applications.ftp_secrets import Veil, text
+from analyzer.applications.ftp_secrets import Veil
 from analyzer.applications.ftp_session import Asked, Session
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
-    from analyzer.applications.dialogue import Cell, Fact, Setting
+    from analyzer.applications.dialogue import Fact, Setting
     from analyzer.applications.ftp_replies import Reply
     from analyzer.applications.streams import Line, Reader, Spot
 
@@ -38,14 +37,6 @@ _PATIENCE: Final = 1_000_000_000
 """Ns that a reply may still have been under way when the capture ended."""
 _REACH: Final = 16
 """Commands behind the oldest one that a reply may belong to."""
-_TLS: Final = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]", re.DOTALL)
-"""How a record of TLS begins: content type and version."""
-_ALERT: Final = 21
-_RECORD: Final = 5
-_SOFTWARE: Final = re.compile(
-    rb"(?i)[\w-]*ftpd(?:lib)?(?:[ /][\w.]+)?|FileZilla Server(?: [\w.]+)?|Microsoft FTP Service|Serv-U[\w ./-]{0,20}|Pure-FTPd"
-)
-_WORDS_OF_BANNER: Final = 60
 
 
 def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
@@ -81,6 +72,8 @@ class _Control:
         """The frame of the reply that agreed to TLS, until TLS begins or does not."""
         self.slipped: int | None = None
         """The first frame of clear bytes between AUTH and its reply."""
+        self.complete = setting.whole and not setting.one_sided
+        """Whether everything that was said has been captured."""
         self.encrypted = False
         """Whether the client's next bytes are TLS."""
         self.cleared = False
@@ -133,10 +126,10 @@ class _Control:
         while (line := client.line()) is None and client.gap:
             client.jump()
             self.line_torn = True
-            self.session.lose()
+            self._lose()
         if line is None:
             return
-        if _TLS.match(line.data):
+        if ftp_tls.begins(line.data):
             client.at = line.start
             self.encrypted = True
             return
@@ -150,18 +143,23 @@ class _Control:
             server.jump()
             # A greeting that begins in a gap is not known to be missing.
             self.reply_torn = self.lost = self.greeted = True
-            self.session.lose()
+            self._lose()
         if reply is None:
             self.agreed = None
             if self.encrypted:
                 self._begin_tls()
-        elif reply.code is None and _TLS.match(reply.text):
+        elif reply.code is None and ftp_tls.begins(reply.text):
             server.at = reply.start
             self._begin_tls()
         else:
             self.reply_order = max(self.reply_order, reply.order)
             self.patience >>= reply.end_odd
             self.reply = reply
+
+    def _lose(self) -> None:
+        """Take note that bytes were not captured: what was not seen may have been in them."""
+        self.complete = False
+        self.session.lose()
 
     # The client
 
@@ -170,7 +168,7 @@ class _Control:
         torn, self.line_torn = self.line_torn, not line.whole
         if torn and command.known.name == "other":
             return
-        if not self.greeted and "early" not in self.facts and not self.setting.one_sided and not self.server.gap:
+        if not self.greeted and "early" not in self.facts and self.complete and not self.server.gap:
             self.facts["early"] = True
             self.places["early"] = line.first.frame
         self._note_clear(line)
@@ -184,7 +182,9 @@ class _Control:
         if command.telnet:
             facts["telnet"], facts["telnet_inside"] = True, command.inside
         exchange = Exchange(facts, {"request": line.first.frame, "request_end": line.last.frame})
-        asked = Asked(command, exchange, self._row(line, command), self.line_order, line.last)
+        asked = Asked(
+            command, exchange, ftp_rows.of_command(line, command, self.number, self.session, self.veil), self.line_order, line.last
+        )
         self._keep(asked)
         self.session.ask(asked)
         self.pending.append(asked)
@@ -201,29 +201,6 @@ class _Control:
             self.facts["tls_missing"] = True
             self.places["tls_missing"] = line.first.frame
             self.agreed = None
-
-    def _row(self, line: Line, command: ftp_commands.Command) -> dict[str, Cell]:
-        trusted = self.session.trusted
-        verb = self.veil.verb(command, trusted=trusted)
-        argument = self.veil.argument(command)
-        return {
-            "kind": "command",
-            "number": self.number,
-            "time": line.first.time,
-            "first_frame": line.first.frame,
-            "last_frame": line.last.frame,
-            "request": f"{verb} {argument}" if argument else verb,
-            "code": None,
-            "reply": None,
-            "latency_ms": None,
-            "request_bytes": line.stop - line.start,
-            "response_bytes": 0,
-            "complete": False,
-            "command": verb,
-            "argument": argument,
-            "user": self.session.user,
-            "cwd": self.session.cwd,
-        }
 
     def _keep(self, asked: Asked) -> None:
         if self.number > MOST:
@@ -255,6 +232,8 @@ class _Control:
 
     def _greet(self, reply: Reply, code: int) -> None:
         self.banner = self.banner or reply.text.strip()
+        if "greeting" not in self.places and NO_TIME not in {self.setting.opened_at, reply.first.time}:
+            self.facts["greeting_after"] = reply.first.time - self.setting.opened_at
         self.places.setdefault("greeting", reply.first.frame)
         self.facts["greeting_code"] = code
         self.facts["greeting_expected"] = code in self.table.greetings and self.facts.get("greeting_expected") is not False
@@ -311,7 +290,7 @@ class _Control:
         places["reply"], places["reply_end"] = reply.first.frame, reply.last.frame
         row.update(
             code=code,
-            reply=self.veil.reply(reply.text.strip()),
+            reply=self.veil.reply(reply.text.strip(), code),
             response_bytes=reply.stop - reply.start,
             last_frame=reply.last.frame,
             complete=reply.whole,
@@ -346,16 +325,7 @@ class _Control:
         """Return an exchange for a reply to nothing that was captured."""
         self.number += 1
         exchange = Exchange({"number": self.number, "request_seen": False, "command": "none"})
-        row: dict[str, Cell] = {
-            "kind": "command",
-            "number": self.number,
-            "time": reply.first.time,
-            "first_frame": reply.first.frame,
-            "request": "",
-            "request_bytes": 0,
-            "user": self.session.user,
-            "cwd": self.session.cwd,
-        }
+        row = ftp_rows.of_reply(reply, self.number, self.session)
         asked = Asked(ftp_commands.Command("", self.table.other, b""), exchange, row, 0, reply.first)
         self._keep(asked)
         return asked
@@ -373,7 +343,7 @@ class _Control:
         self.slipped = self.agreed = None
         self.encrypted = False
         self.pending.clear()
-        ended = [_skip_records(reader) for reader in (self.client, self.server)]
+        ended = [ftp_tls.skip(reader) for reader in (self.client, self.server)]
         self.cleared = all(ended)
         self.finished = not self.cleared
         if self.cleared:
@@ -387,8 +357,9 @@ class _Control:
         for asked in self.pending:
             self._leave(asked)
         session, facts = self.session, self.facts
-        if self.setting.whole and not self.setting.one_sided:
+        if "greeting_code" in facts and not self.setting.one_sided:
             facts.setdefault("early", False)
+        if self.complete:
             facts["early_excused"] = False
             for name in ("tls_missing", "clear_after_refusal", "service_closing", "auth_injection", "tls_cleared", "stray_line"):
                 facts.setdefault(name, False)
@@ -397,7 +368,7 @@ class _Control:
         facts["auth"] = session.auth
         facts["anonymous"] = session.anonymous
         facts["login_failures"] = None if encrypted else session.failures
-        self.dialogue.summary = _summary(self.banner, session, self.dialogue)
+        self.dialogue.summary = ftp_summary.write(self.banner, session, self.dialogue)
         return self.dialogue
 
     def _leave(self, asked: Asked) -> None:
@@ -418,38 +389,3 @@ class _Control:
 
 def _between(before: Spot, after: Spot) -> int | None:
     return None if NO_TIME in {before.time, after.time} else after.time - before.time
-
-
-def _skip_records(reader: Reader) -> bool:
-    """Move behind the records of TLS; return whether they ended with an alert and clear bytes follow."""
-    kind = 0
-    while _TLS.match(head := reader.peek(_RECORD)) and len(head) == _RECORD:
-        kind = head[0]
-        reader.skip(_RECORD + int.from_bytes(head[3:5], "big"))
-    return kind == _ALERT and not reader.ended and not reader.gap and not _TLS.match(reader.peek(_RECORD))
-
-
-def _summary(banner: bytes, session: Session, dialogue: Dialogue) -> str:
-    software = _SOFTWARE.search(banner)
-    parts = [text(software[0] if software else banner[:_WORDS_OF_BANNER]) or "FTP"]
-    if session.anonymous:
-        parts.append("anonymous")
-    elif session.user:
-        parts.append(f"user {session.user}")
-    if session.login == "refused":
-        parts.append("login refused")
-    elif session.login == "none" and not dialogue.tls:
-        parts.append("no login")
-    parts += [_count(session.files, "file"), _count(session.listings, "listing")]
-    ways = {"passive" if mode in {"pasv", "epsv"} else "active" for mode in session.modes}
-    parts.append(" and ".join(sorted(ways)))
-    parts.append({"auth-tls": "then TLS"}.get(dialogue.tls, ""))
-    if session.auth == "refused":
-        parts.append("TLS refused")
-    if dialogue.facts.get("service_closing"):
-        parts.append("closed by 421")
-    return ", ".join(part for part in parts if part)
-
-
-def _count(number: int, what: str) -> str:
-    return "" if not number else f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -46,6 +46,9 @@ def _tell(found: Found, flows: Flows) -> None:
     facts["data_seen"] = row >= 0
     if row < 0:
         return
+    listener = (flows.client_ip if found.wrong_opener else flows.server_ip)[row]
+    for one in found.channel.exchanges:
+        one.facts["data_translated"] = found.channel.ip not in {"", listener}
     verdict = flows.verdict[row]
     carried = int(flows.client_bytes[row]) + int(flows.server_bytes[row])
     places["data"] = first = int(flows.first_frame[row])

@@ -8,8 +8,7 @@ Must not know: commands, rules.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from analyzer.applications.streams import Line, Reader, Spot
@@ -21,8 +20,7 @@ PATIENCE: Final = 200
 """Lines that the right end of a reply may come behind what could be a wrong one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A server's reply; or a line that is none, and then its code is None."""
 
     code: int | None

@@ -26,6 +26,9 @@ _SITES: Final = frozenset({b"CHMOD", b"UMASK", b"HELP", b"IDLE", b"UTIME", b"SYM
 _USERINFO: Final = re.compile(rb"(://[^/@\s:]*):[^/@\s]*@")
 _VERB: Final = re.compile(r"[A-Z]{1,4}")
 """What a command looks like: up to four letters (RFC 959 5.3); a longer word may be a password typed in the wrong place."""
+_PROTECTED: Final = frozenset({631, 632, 633})
+"""Replies that hold another one, encrypted or signed."""
+_TOKEN: Final = re.compile(rb"(ADAT=)\S+")
 _REMEMBERED: Final = 16
 _SHORT: Final = 4
 """A secret with fewer bytes is looked for as a word of its own: it would be found in the middle of any text."""
@@ -62,12 +65,17 @@ class Veil:
             return HIDDEN
         return ""
 
-    def reply(self, data: bytes) -> str:
-        """Return the text of a reply without what it repeats of the secrets before it."""
+    def reply(self, data: bytes, code: int) -> str:
+        """Return the text of a reply without what it repeats of the secrets before it, and without security data (RFC 2228 7, 8)."""
         if self._keep:
             return text(data)
+        if code in _PROTECTED:
+            return HIDDEN
+        if b"=" in data:
+            data = _TOKEN.sub(rb"\1(hidden)", data)
+        folded = data.lower()
         for secret in self._secrets:
-            if len(secret) <= len(data) and secret in data.lower():
+            if secret in folded:
                 data = _mask(data, secret)
         return text(_without_userinfo(data))
 

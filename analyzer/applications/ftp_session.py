@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _PROTECTIONS: Final = {b"C": "clear", b"S": "safe", b"E": "confidential", b"P": "private"}
 _LONGEST_PATH: Final = 1_000
 _FIRST_FINAL, _FIRST_MORE, _FIRST_REFUSAL = 200, 300, 400
+_TRANSFERRED: Final = frozenset({226, 250})
 _NOT_A_LOGIN: Final = frozenset({421, 500, 501, 502, 503, 504})
 """Refusals that say nothing of the user or the password."""
 
@@ -115,6 +116,7 @@ class Session:
                 asked.channel.until = reply.last.frame
             if code < _FIRST_REFUSAL:
                 _use(self, asked)
+            if code in _TRANSFERRED:
                 self.files += asked.command.known.data != "list"
                 self.listings += asked.command.known.data == "list"
 
@@ -223,6 +225,7 @@ def _ask_port(session: Session, asked: Asked) -> None:
     other = bool(session.client_ip) and address.ip != session.client_ip
     facts["named_port"] = address.port
     facts["other_host"] = other
+    facts["data_translated"] = False
     facts["other_host_private"] = other and ftp_addresses.is_private(address.ip) and not ftp_addresses.is_private(session.client_ip)
     _propose(session, asked, "server", address, asked.frame)
 

@@ -96,9 +96,9 @@ def lay(connections: Connections, streams: Streams, opening: Opening, protocols:
 
 
 def reset(streams: Streams) -> Array:
-    """Return, per connection, whether a side ended it with a RST."""
-    code = CLOSINGS.index("rst")
-    found: Array = (streams.closing[0::2] == code) | (streams.closing[1::2] == code)
+    """Return, per connection, whether a side ended it with a RST where the other side had not sent its FIN."""
+    rst, fin = (streams.closing == CLOSINGS.index(code) for code in ("rst", "fin"))
+    found: Array = (rst[0::2] & ~fin[1::2]) | (rst[1::2] & ~fin[0::2])
     return found
 
 

@@ -74,6 +74,12 @@ def test_120_comes_before_220() -> None:
     assert requests(dialogue) == [("NOOP", 200)]
 
 
+def test_the_greeting_s_delay_is_that_of_its_first_reply() -> None:
+    script = "S: 120 in 5 minutes\nS: 220 now\n"
+    assert talk(script, opened_at=START + SECOND // 100).facts["greeting_after"] == 3 * SECOND // 100
+    assert "greeting_after" not in talk(script).facts
+
+
 def test_a_client_that_does_not_wait_for_the_greeting_is_early() -> None:
     dialogue = talk("C: USER anonymous\nC: PASS a@b\nC: SYST\nS: 220 py.fake ready\nS: 331 x\nS: 230 y\nS: 215 z\n")
     assert dialogue.facts["early"] is True
@@ -216,6 +222,14 @@ def test_a_lost_greeting_is_no_bad_greeting() -> None:
     dialogue = ftp.read(*gapped(messages(LOGIN), 0), setting())
     assert not {"greeting_code", "greeting_expected", "early"} & {name for name, value in dialogue.facts.items() if value is not False}
     assert requests(dialogue) == [("USER jo", 331), ("PASS (hidden)", 230)]
+
+
+def test_what_may_have_been_lost_is_not_said_to_be_absent() -> None:
+    dialogue = ftp.read(*gapped(messages(LOGIN + "C: SYST\nS: 215 x\n"), 6), setting())
+    assert not {"service_closing", "tls_missing", "stray_line"} & dialogue.facts.keys()
+    assert dialogue.facts["early"] is False, "the greeting is there, and the client's line behind it"
+    nothing = ftp.read(Reader.of("client", [], size=90), Reader.of("server", [], size=90), setting())
+    assert {name for name, value in nothing.facts.items() if value is False} == set()
 
 
 def test_after_a_lost_reply_the_next_one_answers_the_last_command() -> None:

@@ -37,6 +37,8 @@ def everything(script: str, *, secrets: bool = False) -> str:
         f"C: USER jo\nS: 331 p\nC: PASS x\nS: 230 in\nC: RETR ftp://jo:{PLANTED}@host/a\nS: 550 ftp://jo:{PLANTED}@host/a: no",
         f"C: USER jo\nS: 331 p\nC: PASS x\nS: 230 in\nC: {PLANTED}\nS: 500 what",
         f"C: AUTH GSSAPI\nS: 334 go\nC: ADAT {PLANTED}\nS: 235 done",
+        f"C: AUTH GSSAPI\nS: 334 go\nC: ADAT x\nS: 335 ADAT={PLANTED}",
+        f"C: ENC x\nS: 632 {PLANTED}",
         f"C: \\xff\\xf4PASS {PLANTED}\nS: 530 no",
         f"C: PA\\xff\\xf1SS {PLANTED}\nS: 530 no",
     ],

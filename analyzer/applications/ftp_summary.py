@@ -1,0 +1,49 @@
+"""An FTP dialogue in one line: the server's software, who logged in, what was transferred and how.
+
+Promises: nothing in it is a password.
+Must not know: how dialogues are read.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from analyzer.applications.ftp_secrets import text
+
+if TYPE_CHECKING:
+    from analyzer.applications.dialogue import Dialogue
+    from analyzer.applications.ftp_session import Session
+
+_SOFTWARE: Final = re.compile(
+    rb"(?i)[\w-]*ftpd(?:lib)?(?:[ /][\w.]+)?|FileZilla Server(?: [\w.]+)?|Microsoft FTP Service|Serv-U[\w ./-]{0,20}"
+)
+_WORDS: Final = 60
+"""Bytes of a banner that are shown when no software is found in it."""
+
+
+def write(banner: bytes, session: Session, dialogue: Dialogue) -> str:
+    """Return the line."""
+    software = _SOFTWARE.search(banner)
+    parts = [text(software[0] if software else banner[:_WORDS]) or "FTP"]
+    if session.anonymous:
+        parts.append("anonymous")
+    elif session.user:
+        parts.append(f"user {session.user}")
+    if session.login == "refused":
+        parts.append("login refused")
+    elif session.login == "none" and not dialogue.tls:
+        parts.append("no login")
+    parts += [_count(session.files, "file"), _count(session.listings, "listing")]
+    ways = {"passive" if mode in {"pasv", "epsv"} else "active" for mode in session.modes}
+    parts.append(" and ".join(sorted(ways)))
+    parts.append({"auth-tls": "then TLS"}.get(dialogue.tls, ""))
+    if session.auth == "refused":
+        parts.append("TLS refused")
+    if dialogue.facts.get("service_closing"):
+        parts.append("closed by 421")
+    return ", ".join(part for part in parts if part)
+
+
+def _count(number: int, what: str) -> str:
+    return "" if not number else f"{number} {what}" if number == 1 else f"{number} {what}s"
