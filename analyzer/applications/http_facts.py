@@ -6,6 +6,7 @@ Must not know: rules, reports.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from analyzer.applications import http_switch, http_sync
@@ -68,7 +69,7 @@ _KEY_FIELDS: Final = frozenset(
 _EXPOSED: Final = frozenset({"basic", "bearer", "other"})
 """Schemes that send the secret itself; Digest, NTLM and Negotiate send a proof of it, and do not make credentials."""
 _PUSHED_CODES: Final = frozenset({400, 408})
-_HOST_INVALID: Final = b' \t/@?#,\\<>"'
+_HOST_INVALID: Final = re.compile(rb'[ \t/@?#,\\<>"]')
 
 
 def elapsed(one: Spot, other: Spot) -> int | None:
@@ -126,7 +127,7 @@ def _add_request(facts: Facts, places: Places, request: Request) -> None:
     if head.whole:
         facts["hosts"] = len(hosts) if hosts else 0
         facts["host_differs"] = hosts is not None and facts["target_form"] == "absolute" and _authority(line.target) != _host(hosts[0])
-        facts["host_invalid"] = hosts is not None and any(byte in _HOST_INVALID for value in hosts for byte in value)
+        facts["host_invalid"] = hosts is not None and any(map(_HOST_INVALID.search, hosts))
     else:
         facts["hosts"] = facts["host_differs"] = facts["host_invalid"] = None
     facts["auth"] = _scheme(fields, b"authorization")

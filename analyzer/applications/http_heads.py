@@ -101,11 +101,10 @@ class StatusLine:
 
 def read(reader: Reader) -> Head | None:
     """Return the head that begins at the next byte and move behind it; None when that byte was not captured."""
-    first = reader.spot()
-    if first is None or reader.gap:
-        return None
     size = _FIRST_LOOK
-    data = reader.peek(size)
+    data, first = reader.peek(size), reader.spot()
+    if not data or first is None:
+        return None
     while (blank := _BLANK.search(data)) is None and len(data) == size and size < LONGEST:
         size *= 8
         data = reader.peek(size)

@@ -33,6 +33,19 @@ _EMPTY: Final[dict[str, Cell]] = dict.fromkeys(
     )
 )  # fmt: skip
 
+_REQUEST_TEXTS: Final = (
+    ("host", b"host"),
+    ("user_agent", b"user-agent"),
+    ("expect", b"expect"),
+    ("forwarded", b"forwarded"),
+    ("forwarded", b"x-forwarded-for"),
+    ("connection", b"connection"),
+    ("via", b"via"),
+    ("upgrade", b"upgrade"),
+)
+"""Columns that hold a field as it stands; the first field that is there counts."""
+_REPLY_TEXTS: Final = (("server", b"server"), ("connection", b"connection"), ("upgrade", b"upgrade"))
+
 
 class Writer:
     """Writes rows, and remembers what must not be repeated from the requests it has seen."""
@@ -77,8 +90,6 @@ class Writer:
         row["request_bytes"] = max(body.stop, head.stop) - head.start
         row["request_length"], row["request_body_bytes"] = body.stated, body.size
         fields = head.fields
-        row["host"] = self._text(head, b"host")
-        row["user_agent"] = self._text(head, b"user-agent")
         if b"referer" in fields:
             row["referrer"] = self._link(head, b"referer")
         if b"origin" in fields:
@@ -87,18 +98,15 @@ class Writer:
             row["request_type"] = _media_type(head)
         if b"transfer-encoding" in fields:
             row["request_encoding"] = head.text(b"transfer-encoding")
-        if b"expect" in fields:
-            row["expect"] = self._text(head, b"expect")
         if b"authorization" in fields:
             row["auth_scheme"], row["auth_user"] = self._authorization(head, b"authorization")
         if b"proxy-authorization" in fields:
             row["proxy_auth_scheme"], row["proxy_auth_user"] = self._authorization(head, b"proxy-authorization")
         if b"cookie" in fields:
             row["cookies"] = self._cookies(head.fields[b"cookie"], b";")
-        row["forwarded"] = self._text(head, b"forwarded") or self._text(head, b"x-forwarded-for")
-        row["connection"] = self._text(head, b"connection")
-        row["via"] = self._text(head, b"via")
-        row["upgrade"] = self._text(head, b"upgrade")
+        for column, name in _REQUEST_TEXTS:
+            if name in fields:
+                row[column] = row[column] or self._text(head, name)
 
     def _add_reply(self, row: dict[str, Cell], reply: Reply) -> None:
         head, line, body = reply.head, reply.line, reply.body
@@ -108,7 +116,6 @@ class Writer:
             row["reply"] = f"{line.code} {phrase}".strip()[:_TEXT]
         row["response_length"], row["response_body_bytes"] = body.stated, body.size
         fields = head.fields
-        row["server"] = self._text(head, b"server")
         if b"content-type" in fields:
             row["response_type"] = _media_type(head)
         if b"content-encoding" in fields:
@@ -122,20 +129,19 @@ class Writer:
             row["auth_challenge"] = (head.words(b"www-authenticate") + head.words(b"proxy-authenticate"))[0].partition(" ")[0]
         if b"set-cookie" in fields:
             row["set_cookies"] = self._cookies(fields[b"set-cookie"], None)
-        row["connection"] = self._text(head, b"connection") or row["connection"]
-        row["via"] = row["via"] or self._text(head, b"via")
-        row["upgrade"] = self._text(head, b"upgrade") or row["upgrade"]
+        for column, name in _REPLY_TEXTS:
+            if name in fields:
+                row[column] = self._text(head, name)
+        if b"via" in fields:
+            row["via"] = row["via"] or self._text(head, b"via")
 
-    def _text(self, head: Head, name: bytes) -> str | None:
+    def _text(self, head: Head, name: bytes) -> str:
         """Return a field that holds no secret by its meaning."""
-        if name not in head.fields:
-            return None
         text = head.text(name) or ""
         return self._told(text if self._shown else redaction.uri(text))
 
-    def _link(self, head: Head, name: bytes) -> str | None:
-        text = head.text(name)
-        return text if text is None else self._told(self._uri(text))
+    def _link(self, head: Head, name: bytes) -> str:
+        return self._told(self._uri(head.text(name) or ""))
 
     def _told(self, text: str) -> str:
         """Hide what a request's secrets are repeated in."""
