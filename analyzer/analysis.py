@@ -259,5 +259,7 @@ def _worst(findings: pd.DataFrame, count: int, ids: np.ndarray[Any, Any]) -> pd.
 
     rank = np.zeros(count, np.int8)
     owner = pd.Index(ids).get_indexer(pd.Index(findings["flow_id"].astype(object)))
-    np.maximum.at(rank, owner, findings["severity"].map({severity: place + 1 for place, severity in enumerate(SEVERITIES)}).to_numpy(np.int8))
+    np.maximum.at(
+        rank, owner, findings["severity"].map({severity: place + 1 for place, severity in enumerate(SEVERITIES)}).to_numpy(np.int8)
+    )
     return pd.Series(np.array(["", *SEVERITIES], object)[rank], dtype="str")

@@ -78,7 +78,13 @@ class _Hearing:
 
 
 def read(
-    connections: Connections, captures: Sequence[Capture], opening: Opening, isns: tuple[Array, Array], rules: RuleSet, *, secrets: bool = False
+    connections: Connections,
+    captures: Sequence[Capture],
+    opening: Opening,
+    isns: tuple[Array, Array],
+    rules: RuleSet,
+    *,
+    secrets: bool = False,
 ) -> Dialogues:
     """Return what was said on `connections`, whose payloads `captures` give access to.
 

@@ -112,7 +112,9 @@ def assemble(segments: pd.DataFrame, client_isn: Array, server_isn: Array) -> St
     count = 2 * len(client_isn)
     isn = np.empty(count, np.int64)
     isn[0::2], isn[1::2] = client_isn, server_isn
-    columns = {name: segments[name].to_numpy() for name in ("flow", "by_client", "seq", "ack", "flags", "header_captured", "payload_length")}
+    columns = {
+        name: segments[name].to_numpy() for name in ("flow", "by_client", "seq", "ack", "flags", "header_captured", "payload_length")
+    }
     told = columns["header_captured"] >= _FLAGS_READABLE
     group = columns["flow"].astype(np.int64) * 2 + ~columns["by_client"]
     loaded = np.flatnonzero(told & (columns["payload_length"] > 0) & (columns["flags"] & RST == 0))
@@ -225,7 +227,12 @@ def _ends(
 
 
 def untangle(
-    start: Sequence[int], stop: Sequence[int], address: Sequence[int], frame: Sequence[int], time: Sequence[int], fetch: Callable[[int, int], bytes]
+    start: Sequence[int],
+    stop: Sequence[int],
+    address: Sequence[int],
+    frame: Sequence[int],
+    time: Sequence[int],
+    fetch: Callable[[int, int], bytes],
 ) -> tuple[list[int], list[int], list[int], list[int], list[int], Spot | None]:
     """Return the pieces in order, each byte as it was captured first, and the first segment that contradicts an earlier copy.
 
@@ -265,5 +272,3 @@ def missing(streams: Streams, group: int) -> int:
     reached = np.maximum.accumulate(stop)
     before = np.concatenate(([0], reached[:-1]))
     return int(streams.size[group] - np.maximum(stop - np.maximum(start, before), 0).sum())
-
-

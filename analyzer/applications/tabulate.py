@@ -35,7 +35,10 @@ _SUMMARY: Final = 240
 def flows(found: Dialogues, flow_ids: Array, by_port: Array) -> dict[str, Any]:
     """Return the columns of table `FLOWS` that dialogues fill, by name; `by_port` is column service_by_port."""
     count = len(flow_ids)
-    texts = {name: np.full(count, "", object) for name in ("service", "service_client", "service_server", "service_after", "dialogue", "control_flow_id")}
+    texts = {
+        name: np.full(count, "", object)
+        for name in ("service", "service_client", "service_server", "service_after", "dialogue", "control_flow_id")
+    }
     numbers = {"tls_frame": np.full(count, -1, np.int64), "transactions": np.zeros(count, np.int64)}
     unsure = np.zeros(count, bool)
     for flow, heard in found.heard.items():
