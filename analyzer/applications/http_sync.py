@@ -1,7 +1,7 @@
-"""Where the next HTTP/1.x message begins, when the message before it does not say: after a gap, in the middle of a capture, behind
-content whose length is not known.
+"""Where the next HTTP/1.x message begins, when the message before it does not say.
 
-A start is looked for in the bytes alone, wherever segments were cut: a line that can only be a request line or a status line.
+That is after a gap, in the middle of a capture, behind content whose length is not known. A start is looked for in the bytes alone,
+wherever segments were cut: a line that can only be a request line or a status line.
 
 Promises: reads each byte at most twice; linear.
 Must not know: what messages mean.
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from analyzer.applications.streams import Reader
 
 METHODS: Final = frozenset(
-    "ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT CONNECT COPY DELETE GET HEAD LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL "
-    "MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH POST PRI PROPFIND PROPPATCH PUT QUERY REBIND REPORT SEARCH TRACE UNBIND "
-    "UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL".split()
-)
+    {
+        "ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "DELETE", "GET", "HEAD", "LABEL", "LINK", "LOCK",
+        "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS", "ORDERPATCH", "PATCH", "POST",
+        "PRI", "PROPFIND", "PROPPATCH", "PUT", "QUERY", "REBIND", "REPORT", "SEARCH", "TRACE", "UNBIND", "UNCHECKOUT", "UNLINK",
+        "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL",
+    }
+)  # fmt: skip
 """The HTTP Method Registry of IANA (RFC 9110 16.1) without `*`; the enumeration `method` of rules/protocols/http.toml."""
 IDEMPOTENT: Final = METHODS - {"CONNECT", "LOCK", "PATCH", "POST", "PRI"}
 """The registry's column Idempotent."""

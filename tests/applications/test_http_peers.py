@@ -1,7 +1,6 @@
-"""Zeek's own expectations of HTTP captures: each row of its http.log, and of its weird.log about HTTP, agreed on, or explained by name in
-zeek_http.toml.
+"""Zeek's own expectations of HTTP captures: each row agreed on, or explained by name in zeek_http.toml.
 
-Skipped where the captures are not at hand.
+Rows are those of http.log, and of weird.log as far as they are about HTTP. Skipped where the captures are not at hand.
 """
 
 from __future__ import annotations
