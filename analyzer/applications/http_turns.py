@@ -76,6 +76,7 @@ class Turn:
     reply_empty: int | None = None
     inner: str = ""
     """What is spoken in the tunnel, or after the upgrade."""
+    inner_summary: str = ""
 
     def compare(self, previous: Turn | None) -> None:
         """Say how the request stands to the turn before it: sent without waiting, behind what, after a close was agreed on."""

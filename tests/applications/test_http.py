@@ -238,7 +238,7 @@ def test_a_tunnel_is_handed_on() -> None:
 
     def nested(client: Reader, server: Reader, _setting: Setting) -> Dialogue:
         seen.append((client.peek(4), server.peek(4)))
-        return Dialogue("smtp")
+        return Dialogue("smtp", summary="mx, 1 message")
 
     parts = [
         ("client", connect),
@@ -249,7 +249,7 @@ def test_a_tunnel_is_handed_on() -> None:
     dialogue = talk(*parts, nested=nested)  # type: ignore[arg-type]
     assert seen == [(b"EHLO", b"220 ")]
     assert (dialogue.after, dialogue.rows[0]["tunnel"], facts(dialogue)["tunnel_opened"]) == ("smtp", "smtp", True)
-    assert dialogue.summary == "1 request (CONNECT mx.example:25 200), then smtp"
+    assert dialogue.summary == "1 request (CONNECT mx.example:25 200), then smtp: mx, 1 message"
 
 
 def test_tls_in_a_tunnel() -> None:
