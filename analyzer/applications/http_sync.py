@@ -35,6 +35,7 @@ _OVERLAP: Final = 8_192
 """Longer than what the patterns match."""
 _KNOWN: Final = re.compile(b"(?:" + b"|".join(sorted((method.encode() for method in METHODS), reverse=True)) + rb")[ \t]")
 _LINE: Final = re.compile(rb"[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}[ \t][^\r\n]*HTTP/", re.IGNORECASE)
+_EMPTY: Final = re.compile(rb"(?:\r?\n)+")
 _LOOK: Final = 8_192
 
 
@@ -63,11 +64,6 @@ def begins_request(data: bytes) -> bool:
 def pass_empty_lines(reader: Reader) -> int:
     """Move over line ends in front of a message (RFC 9112 2.2) and return how many bytes that were."""
     start = reader.at
-    while True:
-        mark = reader.peek(2)
-        if mark == b"\r\n":
-            reader.skip(2)
-        elif mark[:1] == b"\n":
-            reader.skip(1)
-        else:
-            return reader.at - start
+    while match := _EMPTY.match(reader.peek(_LOOK)):
+        reader.skip(match.end())
+    return reader.at - start
