@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import http_sync, http_turns
+from analyzer.applications import http_heads, http_sync, http_turns
 from analyzer.applications.http_report import Report, elapsed
 from analyzer.applications.http_switch import follow, may_have_switched
 from analyzer.applications.http_turns import Turn
@@ -103,11 +103,11 @@ class _Talk:
         """Move to the next reply, of whatever form, and return where it was captured; None when there is none."""
         server = self.server
         if self.server_sure:
-            data = server.peek(len(_STATUS))
+            data = server.peek(http_heads.FIRST_LOOK)
             if data[:1] in _LINE_ENDS and (start := server.at) < start + http_sync.pass_empty_lines(server):
                 turn.reply_empty = start
-                data = server.peek(len(_STATUS))
-            if data and (_STATUS.startswith(data) or self._may_be_simple(turn)):
+                data = server.peek(http_heads.FIRST_LOOK)
+            if data and (_STATUS.startswith(data[: len(_STATUS)]) or self._may_be_simple(turn)):
                 return server.spot()
         if server.ended:
             return None
@@ -203,7 +203,7 @@ class _Talk:
     def _read_reply(self, turn: Turn) -> Reply | None:
         """Read one reply into the turn."""
         server = self.server
-        if _STATUS.startswith(server.peek(len(_STATUS))):
+        if _STATUS.startswith(server.peek(http_heads.FIRST_LOOK)[: len(_STATUS)]):
             reply = http_turns.read_reply(server, turn.request)
         else:
             reply = http_turns.read_simple_reply(server)

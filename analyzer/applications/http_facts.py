@@ -6,9 +6,10 @@ Must not know: rules, reports.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import http_switch, http_sync
+from analyzer.applications import http_switch, http_sync, redaction
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
@@ -52,23 +53,23 @@ _NO_REQUEST: Final[Facts] = dict.fromkeys(
 )  # fmt: skip
 _NO_REPLY: Final[Facts] = dict.fromkeys(
     (
-        "status_line", "reply_version", "reply_framing", "reply_length", "reply_body", "reply_fields", "set_cookies", "unframed", "upgraded_to",
-        "upgrade_unasked", "upgrade_other", "accept_wrong", "tunnel_opened", "pushed_reply", "reply_excess",
+        "status_line", "reply_version", "reply_framing", "reply_length", "reply_body", "reply_fields", "set_cookies", "unframed",
+        "upgraded_to", "upgrade_unasked", "upgrade_other", "accept_wrong", "tunnel_opened", "pushed_reply", "reply_excess",
     )
 )  # fmt: skip
 _SCHEMES: Final = frozenset({"basic", "bearer", "digest", "ntlm", "negotiate"})
 _KEY_FIELDS: Final = frozenset(
     {
         b"x-api-key", b"x-auth-token", b"x-access-token", b"x-api-token", b"x-auth-key", b"api-key", b"apikey", b"x-apikey", b"x-token",
-        b"x-amz-security-token", b"x-goog-api-key", b"x-vault-token", b"private-token", b"x-gitlab-token", b"job-token", b"x-csrf-token",
+        b"x-amz-security-token", b"x-goog-api-key", b"x-vault-token", b"private-token", b"x-gitlab-token", b"job-token",
         b"x-functions-key", b"ocp-apim-subscription-key", b"x-session-token", b"x-plex-token", b"x-consul-token", b"x-shopify-access-token",
     }
 )  # fmt: skip
-"""Fields in common use whose value is a key; `X-Forwarded-Access-Token` and the like are recognised by name."""
+"""Fields in common use whose value is a key or a token."""
 _EXPOSED: Final = frozenset({"basic", "bearer", "other"})
 """Schemes that send the secret itself; Digest, NTLM and Negotiate send a proof of it, and do not make credentials."""
 _PUSHED_CODES: Final = frozenset({400, 408})
-_HOST_INVALID: Final = b' \t/@?#,\\<>"'
+_HOST_INVALID: Final = re.compile(rb'[ \t/@?#,\\<>"]')
 
 
 def elapsed(one: Spot, other: Spot) -> int | None:
@@ -126,14 +127,14 @@ def _add_request(facts: Facts, places: Places, request: Request) -> None:
     if head.whole:
         facts["hosts"] = len(hosts) if hosts else 0
         facts["host_differs"] = hosts is not None and facts["target_form"] == "absolute" and _authority(line.target) != _host(hosts[0])
-        facts["host_invalid"] = hosts is not None and any(byte in _HOST_INVALID for value in hosts for byte in value)
+        facts["host_invalid"] = hosts is not None and any(map(_HOST_INVALID.search, hosts))
     else:
         facts["hosts"] = facts["host_differs"] = facts["host_invalid"] = None
     facts["auth"] = _scheme(fields, b"authorization")
     facts["proxy_auth"] = _scheme(fields, b"proxy-authorization")
     facts["cookies"] = sum(value.count(b";") + 1 for value in fields.get(b"cookie", ()))
     facts["form_secret"] = bool(request.secrets)
-    facts["target_secret"] = request.shown is not line.target
+    facts["target_secret"] = request.shown is not line.target and redaction.carries_credentials(line.target)
     facts["key_field"] = not _KEY_FIELDS.isdisjoint(fields)
     facts["expects_continue"] = b"expect" in fields and "100-continue" in head.words(b"expect")
     facts["continue_wait"] = request.waited

@@ -21,7 +21,8 @@ LONGEST: Final = 262_144
 CAP: Final = 1_024
 """Characters of a text from a head that are kept."""
 
-_FIRST_LOOK: Final = 2_048
+FIRST_LOOK: Final = 2_048
+"""Bytes that most heads fit in."""
 _LONGEST_METHOD: Final = 64
 _TCHAR: Final = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
 _BLANK: Final = re.compile(rb"\n\r?\n")
@@ -101,11 +102,10 @@ class StatusLine:
 
 def read(reader: Reader) -> Head | None:
     """Return the head that begins at the next byte and move behind it; None when that byte was not captured."""
-    first = reader.spot()
-    if first is None or reader.gap:
+    size = FIRST_LOOK
+    data, first = reader.peek(size), reader.spot()
+    if not data or first is None:
         return None
-    size = _FIRST_LOOK
-    data = reader.peek(size)
     while (blank := _BLANK.search(data)) is None and len(data) == size and size < LONGEST:
         size *= 8
         data = reader.peek(size)

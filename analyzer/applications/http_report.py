@@ -47,7 +47,7 @@ class Report:
         self._excess = {"client": 0, "server": 0}
         self._pushed: int | None = None
         """Frame of a reply that ended an idle connection."""
-        self._server_name = ""
+        self._server_name = self._inner_summary = ""
 
     def add(self, turn: Turn) -> None:
         """Add a turn, of which nothing changes any more."""
@@ -60,6 +60,7 @@ class Report:
         row = self._writer.row(turn)
         self.dialogue.exchanges.append(Exchange(facts, places))
         self.dialogue.rows.append(row)
+        self._inner_summary = turn.inner_summary
         if not self._server_name and row["server"]:
             self._server_name = str(row["server"])
 
@@ -120,7 +121,8 @@ class Report:
         else:
             told += ["…"] * (self._requests > _TOLD)
             text = f"{self._requests} request{'s' * (self._requests != 1)} ({', '.join(told)})"
-        parts = [text, self._server_name, f"then {self.dialogue.after}" if self.dialogue.after else ""]
+        after = f"then {self.dialogue.after}" if self.dialogue.after else ""
+        parts = [text, self._server_name, f"{after}: {self._inner_summary}" if after and self._inner_summary else after]
         return ", ".join(part for part in parts if part)
 
     def _asked(self) -> Iterator[tuple[dict[str, Cell], Exchange]]:

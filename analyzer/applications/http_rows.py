@@ -77,28 +77,12 @@ class Writer:
         row["request_bytes"] = max(body.stop, head.stop) - head.start
         row["request_length"], row["request_body_bytes"] = body.stated, body.size
         fields = head.fields
-        row["host"] = self._text(head, b"host")
-        row["user_agent"] = self._text(head, b"user-agent")
-        if b"referer" in fields:
-            row["referrer"] = self._link(head, b"referer")
-        if b"origin" in fields:
-            row["origin"] = self._link(head, b"origin")
-        if b"content-type" in fields:
-            row["request_type"] = _media_type(head)
-        if b"transfer-encoding" in fields:
-            row["request_encoding"] = head.text(b"transfer-encoding")
-        if b"expect" in fields:
-            row["expect"] = self._text(head, b"expect")
-        if b"authorization" in fields:
-            row["auth_scheme"], row["auth_user"] = self._authorization(head, b"authorization")
-        if b"proxy-authorization" in fields:
-            row["proxy_auth_scheme"], row["proxy_auth_user"] = self._authorization(head, b"proxy-authorization")
-        if b"cookie" in fields:
-            row["cookies"] = self._cookies(head.fields[b"cookie"], b";")
-        row["forwarded"] = self._text(head, b"forwarded") or self._text(head, b"x-forwarded-for")
-        row["connection"] = self._text(head, b"connection")
-        row["via"] = self._text(head, b"via")
-        row["upgrade"] = self._text(head, b"upgrade")
+        for column, name, write in _REQUEST_FIELDS:
+            if name in fields and row[column] is None:
+                row[column] = write(self, head, name)
+        for column, name in _AUTHORIZATIONS:
+            if name in fields:
+                row[f"{column}_scheme"], row[f"{column}_user"] = self._authorization(head, name)
 
     def _add_reply(self, row: dict[str, Cell], reply: Reply) -> None:
         head, line, body = reply.head, reply.line, reply.body
@@ -107,35 +91,23 @@ class Writer:
         if line.code is not None:
             row["reply"] = f"{line.code} {phrase}".strip()[:_TEXT]
         row["response_length"], row["response_body_bytes"] = body.stated, body.size
-        fields = head.fields
-        row["server"] = self._text(head, b"server")
-        if b"content-type" in fields:
-            row["response_type"] = _media_type(head)
-        if b"content-encoding" in fields:
-            row["content_encoding"] = head.text(b"content-encoding")
-        if b"transfer-encoding" in fields:
-            row["response_encoding"] = head.text(b"transfer-encoding")
+        if body.framing == "chunked":
             row["trailers"] = body.trailers
-        if b"location" in fields:
-            row["location"] = self._link(head, b"location")
-        if b"www-authenticate" in fields or b"proxy-authenticate" in fields:
-            row["auth_challenge"] = (head.words(b"www-authenticate") + head.words(b"proxy-authenticate"))[0].partition(" ")[0]
-        if b"set-cookie" in fields:
-            row["set_cookies"] = self._cookies(fields[b"set-cookie"], None)
-        row["connection"] = self._text(head, b"connection") or row["connection"]
-        row["via"] = row["via"] or self._text(head, b"via")
-        row["upgrade"] = self._text(head, b"upgrade") or row["upgrade"]
+        fields = head.fields
+        for column, name, write in _REPLY_FIELDS:
+            if name in fields:
+                row[column] = write(self, head, name)
+        if b"via" in fields and row["via"] is None:
+            row["via"] = self.text(head, b"via")
 
-    def _text(self, head: Head, name: bytes) -> str | None:
+    def text(self, head: Head, name: bytes) -> str:
         """Return a field that holds no secret by its meaning."""
-        if name not in head.fields:
-            return None
         text = head.text(name) or ""
         return self._told(text if self._shown else redaction.uri(text))
 
-    def _link(self, head: Head, name: bytes) -> str | None:
-        text = head.text(name)
-        return text if text is None else self._told(self._uri(text))
+    def link(self, head: Head, name: bytes) -> str:
+        """Return a field that is a URI."""
+        return self._told(self._uri(head.text(name) or ""))
 
     def _told(self, text: str) -> str:
         """Hide what a request's secrets are repeated in."""
@@ -156,9 +128,24 @@ class Writer:
         self._remember((secret, (head.text(name) or "").partition(" ")[2].strip()))
         return scheme or None, user or (redaction.HIDDEN if secret else None)
 
-    def _cookies(self, values: list[bytes], separator: bytes | None) -> tuple[str, ...]:
-        """Return the names of cookies (RFC 6265 4.1, 4.2), with their values when secrets are shown."""
-        pairs = [part for value in values for part in (value.split(separator) if separator else [value.partition(b";")[0]])]
+    def media_type(self, head: Head, name: bytes) -> str:
+        """Return a media type without its parameters (RFC 9110 8.3.1)."""
+        return self.text(head, name).partition(";")[0].strip().lower()
+
+    def challenge(self, head: Head, name: bytes) -> str | None:
+        """Return the first scheme that is asked for (RFC 9110 11.6.1)."""
+        return next((word.partition(" ")[0][:_TEXT] for word in head.words(name)), None)
+
+    def cookies_sent(self, head: Head, name: bytes) -> tuple[str, ...]:
+        """Return the names in Cookie (RFC 6265 4.2)."""
+        return self._cookies([part for value in head.fields[name] for part in value.split(b";")])
+
+    def cookies_set(self, head: Head, name: bytes) -> tuple[str, ...]:
+        """Return the names in Set-Cookie (RFC 6265 4.1)."""
+        return self._cookies([value.partition(b";")[0] for value in head.fields[name]])
+
+    def _cookies(self, pairs: list[bytes]) -> tuple[str, ...]:
+        """Return the names of cookies, with their values when secrets are shown."""
         found = list[str]()
         for pair in pairs[:_MOST_NAMES]:
             name, equals, value = (part.strip() for part in pair[:CAP].decode("utf-8", "surrogateescape").partition("="))
@@ -179,10 +166,37 @@ def _version(number: int | None) -> str | None:
     return None if number is None else f"{number // 10}.{number % 10}"
 
 
-def _media_type(head: Head) -> str | None:
-    text = head.text(b"content-type")
-    return None if text is None else text.partition(";")[0].strip().lower()
-
-
 def _complete(message: Request | Reply | None) -> bool:
     return message is not None and message.head.whole and message.body.whole and not message.body.missing
+
+
+_REQUEST_FIELDS: Final = (
+    ("host", b"host", Writer.text),
+    ("user_agent", b"user-agent", Writer.text),
+    ("referrer", b"referer", Writer.link),
+    ("origin", b"origin", Writer.link),
+    ("request_type", b"content-type", Writer.media_type),
+    ("request_encoding", b"transfer-encoding", Writer.text),
+    ("expect", b"expect", Writer.text),
+    ("cookies", b"cookie", Writer.cookies_sent),
+    ("forwarded", b"forwarded", Writer.text),
+    ("forwarded", b"x-forwarded-for", Writer.text),
+    ("via", b"via", Writer.text),
+    ("connection", b"connection", Writer.text),
+    ("upgrade", b"upgrade", Writer.text),
+)
+"""Column, field, and what writes the one into the other; the first field that is there counts."""
+_AUTHORIZATIONS: Final = (("auth", b"authorization"), ("proxy_auth", b"proxy-authorization"))
+_REPLY_FIELDS: Final = (
+    ("server", b"server", Writer.text),
+    ("response_type", b"content-type", Writer.media_type),
+    ("content_encoding", b"content-encoding", Writer.text),
+    ("response_encoding", b"transfer-encoding", Writer.text),
+    ("location", b"location", Writer.link),
+    ("auth_challenge", b"www-authenticate", Writer.challenge),
+    ("auth_challenge", b"proxy-authenticate", Writer.challenge),
+    ("set_cookies", b"set-cookie", Writer.cookies_set),
+    ("connection", b"connection", Writer.text),
+    ("upgrade", b"upgrade", Writer.text),
+)
+"""The same of replies; the last one counts, over the request's too."""

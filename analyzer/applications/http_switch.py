@@ -33,9 +33,11 @@ def follow(turn: Turn, client: Reader, server: Reader, setting: Setting, dialogu
         dialogue.facts["tls_missing"] = True
     inner = setting.nested(client, server, setting) if setting.nested is not None else None
     turn.inner = inner.service if inner is not None else "tls" if tls else asked if asked in _KNOWN.values() else ""
+    turn.inner_summary = inner.summary if inner is not None else ""
     dialogue.after = turn.inner or ("" if asked == "none" else asked)
-    if inner is not None and not dialogue.tls:
-        dialogue.tls, dialogue.tls_spot = inner.tls, inner.tls_spot
+    if inner is not None and inner.tls and not dialogue.tls:
+        # From its first byte on, the tunnel was encrypted by what opened it.
+        dialogue.tls, dialogue.tls_spot = how if inner.tls == "implicit" else inner.tls, inner.tls_spot
     return True
 
 

@@ -1,7 +1,7 @@
-"""Where the next HTTP/1.x message begins, when the message before it does not say: after a gap, in the middle of a capture, behind
-content whose length is not known.
+"""Where the next HTTP/1.x message begins, when the message before it does not say.
 
-A start is looked for in the bytes alone, wherever segments were cut: a line that can only be a request line or a status line.
+That is after a gap, in the middle of a capture, behind content whose length is not known. A start is looked for in the bytes alone,
+wherever segments were cut: a line that can only be a request line or a status line.
 
 Promises: reads each byte at most twice; linear.
 Must not know: what messages mean.
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from analyzer.applications.streams import Reader
 
 METHODS: Final = frozenset(
-    "ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT CONNECT COPY DELETE GET HEAD LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL "
-    "MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH POST PRI PROPFIND PROPPATCH PUT QUERY REBIND REPORT SEARCH TRACE UNBIND "
-    "UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL".split()
-)
+    {
+        "ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "DELETE", "GET", "HEAD", "LABEL", "LINK", "LOCK",
+        "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS", "ORDERPATCH", "PATCH", "POST",
+        "PRI", "PROPFIND", "PROPPATCH", "PUT", "QUERY", "REBIND", "REPORT", "SEARCH", "TRACE", "UNBIND", "UNCHECKOUT", "UNLINK",
+        "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL",
+    }
+)  # fmt: skip
 """The HTTP Method Registry of IANA (RFC 9110 16.1) without `*`; the enumeration `method` of rules/protocols/http.toml."""
 IDEMPOTENT: Final = METHODS - {"CONNECT", "LOCK", "PATCH", "POST", "PRI"}
 """The registry's column Idempotent."""
@@ -32,6 +35,7 @@ _OVERLAP: Final = 8_192
 """Longer than what the patterns match."""
 _KNOWN: Final = re.compile(b"(?:" + b"|".join(sorted((method.encode() for method in METHODS), reverse=True)) + rb")[ \t]")
 _LINE: Final = re.compile(rb"[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}[ \t][^\r\n]*HTTP/", re.IGNORECASE)
+_EMPTY: Final = re.compile(rb"(?:\r?\n)+")
 _LOOK: Final = 8_192
 
 
@@ -60,11 +64,6 @@ def begins_request(data: bytes) -> bool:
 def pass_empty_lines(reader: Reader) -> int:
     """Move over line ends in front of a message (RFC 9112 2.2) and return how many bytes that were."""
     start = reader.at
-    while True:
-        mark = reader.peek(2)
-        if mark == b"\r\n":
-            reader.skip(2)
-        elif mark[:1] == b"\n":
-            reader.skip(1)
-        else:
-            return reader.at - start
+    while match := _EMPTY.match(reader.peek(_LOOK)):
+        reader.skip(match.end())
+    return reader.at - start

@@ -16,7 +16,6 @@ from analyzer.applications.http_heads import Head, RequestLine, StatusLine
 if TYPE_CHECKING:
     from analyzer.applications.streams import Reader, Spot
 
-_LOOK: Final = 2_048
 _FORM_LOOK: Final = 4_096
 """Bytes of a form that are looked at for the names of its parameters."""
 _TLS_RECORDS: Final = (b"\x15\x03", b"\x16\x03")
@@ -76,6 +75,7 @@ class Turn:
     reply_empty: int | None = None
     inner: str = ""
     """What is spoken in the tunnel, or after the upgrade."""
+    inner_summary: str = ""
 
     def compare(self, previous: Turn | None) -> None:
         """Say how the request stands to the turn before it: sent without waiting, behind what, after a close was agreed on."""
@@ -95,7 +95,7 @@ class Turn:
 
 def read_request(reader: Reader) -> Request | None:
     """Return the request that begins here, and move behind its head: the content is `finish_request`'s."""
-    data = reader.peek(_LOOK)
+    data = reader.peek(http_heads.FIRST_LOOK)
     stop = data.find(b"\n")
     if stop < 0 or b" HTTP/" in data[:stop] or http_heads.request_line(data[:stop].rstrip(b"\r")).form != "simple":
         head = http_heads.read(reader)

@@ -32,10 +32,16 @@ _WHOLE: Final = (
 _NAME: Final = re.compile(f"(?:{_WORDS})|^(?:{_WHOLE})$")
 """Names of parameters whose value is a secret, held against the name in small letters without its punctuation."""
 _TAIL: Final = re.compile(r"(?:key|otp|pw)$")
+_USABLE: Final = re.compile(
+    r"pass(?:w|phrase|code|$)|^pw$|pwd|secret|token|(?:api|access|private|auth)key|sess(?:ion|id)|credential|jwt|bearer|assertion|otp$"
+)
+_HARMLESS: Final = re.compile(r"csrf|xsrf|nonce|captcha|authenticity|verification")
 _PUNCTUATION: Final = re.compile(r"[^a-z0-9]")
 _PARAMETER: Final = re.compile(r"(?<![^?&;#/\s])([^?&;#=/\s]++)=([^&;#\s]*+)")
 _PATH_PARAMETER: Final = re.compile(r"(?<![^?&;#/\s])([^?&;#=/\s]++)=([^;\s]*+)")
 """As in a path, where a value reaches to the next parameter: better too far than not far enough."""
+_ANY_PARAMETER: Final = re.compile(r"(?<![^?&;#/=\s])([^?&;#=/\s]++)=(?=[^&;#\s])")
+"""The name of a parameter with a value, of one inside the value of another too."""
 _QUERY: Final = re.compile(r"[?#]")
 _USERINFO: Final = re.compile(r"(//)([^/?#@\s]*(?:@[^/?#@\s]*)*)@")
 _DISPOSITION: Final = re.compile(r'\bname="([^"\r\n]{1,200})"')
@@ -73,7 +79,7 @@ def values(text: str) -> tuple[str, ...]:
 
 
 def form(data: bytes, kind: str = "application/x-www-form-urlencoded") -> tuple[str, ...]:
-    """Return the names of the secret parameters in a form of this media type, as far as `data` goes.
+    """Return the names of the parameters with credentials in a form of this media type, as far as `data` goes.
 
     Read are URL-encoded forms, multipart/form-data (RFC 7578) and, for names alone, JSON; any other type has none.
     """
@@ -86,13 +92,27 @@ def form(data: bytes, kind: str = "application/x-www-form-urlencoded") -> tuple[
         names = _MEMBER.findall(text)
     else:
         return ()
-    return tuple(name for name in names if is_secret(name))
+    return tuple(name for name in names if is_credential(name))
+
+
+def carries_credentials(text: str) -> bool:
+    """Return whether a URI holds what whoever reads it can use: a password, a token, a key."""
+    plain = _decode(text)
+    if _JWT.search(plain) or any(":" in match[2] for match in _USERINFO.finditer(plain)):
+        return True
+    return any(is_credential(match[1]) for match in _ANY_PARAMETER.finditer(plain))
 
 
 def is_secret(name: str) -> bool:
     """Return whether a parameter of this name holds a secret, going by the name."""
     plain = _PUNCTUATION.sub("", unquote_plus(name).lower())
     return bool(_NAME.search(plain) or _TAIL.search(plain))
+
+
+def is_credential(name: str) -> bool:
+    """Return whether a parameter of this name holds what whoever reads it can use; fewer do than are hidden."""
+    plain = _PUNCTUATION.sub("", unquote_plus(name).lower())
+    return bool(_USABLE.search(plain)) and not _HARMLESS.search(plain)
 
 
 def authorization(value: str) -> tuple[str, str, str]:
@@ -121,7 +141,7 @@ _USERNAME: Final = re.compile(r'\busername\s*=\s*"((?:[^"\\]|\\.)*)"')
 
 def _basic(text: str) -> tuple[str, str]:
     try:
-        decoded = b64decode(text.split()[0] + "==", validate=False).decode("utf-8", "surrogateescape")
+        decoded = b64decode(text.split(maxsplit=1)[0] + "==", validate=False).decode("utf-8", "surrogateescape")
     except ValueError:
         return "", text
     user, colon, secret = decoded.partition(":")

@@ -80,7 +80,7 @@ class Pieces:
 class Reader:
     """Reads one direction from its beginning; `at` is the offset of the next byte."""
 
-    __slots__ = ("_buffer", "_buffered", "_bounded", "_fetch", "_pieces", "_place", "_solid", "at", "side")
+    __slots__ = ("_bounded", "_buffer", "_buffered", "_fetch", "_pieces", "_place", "_solid", "at", "side")
 
     def __init__(self, side: Side, pieces: Pieces, fetch: Callable[[int, int], bytes]) -> None:
         """Read `pieces`; `fetch(address, length)` returns captured bytes."""
@@ -143,7 +143,7 @@ class Reader:
         return self.left <= 0
 
     def spot(self, offset: int | None = None) -> Spot | None:
-        """Return where the byte at `offset` (the next one) was captured, or the next captured byte behind a gap; None when there is none."""
+        """Return where the byte at `offset` (the next one), or the next captured one behind a gap, was captured; None without one."""
         pieces = self._pieces
         place = self._seek() if offset is None else bisect_right(pieces.stop, offset)
         if place >= len(pieces.start):

@@ -37,7 +37,7 @@ def readers(parts: Iterable[Part], *, closing: tuple[Closing, Closing] = ("fin",
     return client, Reader.of("server", held["server"], size=at["server"], closing=closing[1])
 
 
-def talk(*parts: Part, closing: tuple[Closing, Closing] = ("fin", "fin"), **setting: Any) -> Dialogue:
+def talk(*parts: Part, closing: tuple[Closing, Closing] = ("fin", "fin"), **setting: Any) -> Dialogue:  # noqa: ANN401 - what Setting takes
     """Return what is read out of a talk."""
     return http.read(*readers(parts, closing=closing), Setting(**setting))
 

@@ -31,7 +31,7 @@ def test_a_request_and_its_reply() -> None:
 
 def test_the_summary_names_the_first_three_and_the_server() -> None:
     ok = b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nContent-Length: 0\r\n\r\n"
-    dialogue = talk(*[part for _ in range(4) for part in (("client", GET), ("server", ok))])  # type: ignore[misc]
+    dialogue = talk(*[part for _ in range(4) for part in (("client", GET), ("server", ok))])
     assert dialogue.summary == "4 requests (GET / 200, GET / 200, GET / 200, …), nginx/1.22.1"
 
 
@@ -238,7 +238,7 @@ def test_a_tunnel_is_handed_on() -> None:
 
     def nested(client: Reader, server: Reader, _setting: Setting) -> Dialogue:
         seen.append((client.peek(4), server.peek(4)))
-        return Dialogue("smtp")
+        return Dialogue("smtp", summary="mx, 1 message")
 
     parts = [
         ("client", connect),
@@ -249,7 +249,7 @@ def test_a_tunnel_is_handed_on() -> None:
     dialogue = talk(*parts, nested=nested)  # type: ignore[arg-type]
     assert seen == [(b"EHLO", b"220 ")]
     assert (dialogue.after, dialogue.rows[0]["tunnel"], facts(dialogue)["tunnel_opened"]) == ("smtp", "smtp", True)
-    assert dialogue.summary == "1 request (CONNECT mx.example:25 200), then smtp"
+    assert dialogue.summary == "1 request (CONNECT mx.example:25 200), then smtp: mx, 1 message"
 
 
 def test_tls_in_a_tunnel() -> None:
@@ -267,7 +267,9 @@ def test_a_refused_tunnel_is_none() -> None:
 
 
 def test_an_upgrade_ends_http() -> None:
-    asks = b"GET /chat HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    asks = (
+        b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
     # Key and answer are the example of RFC 6455 1.3.
     gives = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
     dialogue = talk(("client", asks), ("server", gives + b"\x81\x02hi"), ("client", b"GET / HTTP/1.1\r\n\r\n"))

@@ -6,8 +6,10 @@ import pytest
 
 from tests.applications.http_talks import GET, OK, facts, talk
 
-FAULTS = ("length_malformed", "length_differs", "length_repeated", "length_forbidden", "encoding_and_length", "encoding_old")
-FAULTS += ("encoding_unknown", "encoding_not_chunked", "chunk", "chunk_lf")
+FAULTS = (
+    "length_malformed", "length_differs", "length_repeated", "length_forbidden", "encoding_and_length", "encoding_old", "encoding_unknown",
+    "encoding_not_chunked", "chunk", "chunk_lf",
+)  # fmt: skip
 
 
 def reply(fields: bytes, content: bytes = b"", *, version: bytes = b"1.1") -> dict[str, object]:

@@ -33,15 +33,16 @@ COMMON = {
     "response_bytes",
     "complete",
 }
-SECRET = "s3cr3t-V4lue"
+SECRET = "s3cr3t-V4lue"  # noqa: S105 - nobody's
 RICH = (
-    b"POST http://jo:pw@a.example/x?token=t HTTP/1.1\r\nHost: b.example\r\nUser-Agent: u\r\nReferer: http://r.example/\r\nOrigin: http://o.example\r\n"
-    b"Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\nAuthorization: Basic am86cHc=\r\n"
-    b'Proxy-Authorization: Digest username="jo"\r\nCookie: a=b; c=d\r\nForwarded: for=x\r\nVia: 1.1 p\r\nConnection: close\r\nX-Api-Key: k\r\n\r\n'
+    b"POST http://jo:pw@a.example/x?token=t HTTP/1.1\r\nHost: b.example\r\nUser-Agent: u\r\nReferer: http://r.example/\r\n"
+    b"Origin: http://o.example\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n"
+    b'Expect: 100-continue\r\nAuthorization: Basic am86cHc=\r\nProxy-Authorization: Digest username="jo"\r\nCookie: a=b; c=d\r\n'
+    b"Forwarded: for=x\r\nVia: 1.1 p\r\nConnection: close\r\nX-Api-Key: k\r\n\r\n"
 )
 RICH_REPLY = (
-    b"HTTP/1.1 302 Found\r\nServer: s\r\nLocation: /y?token=t\r\nSet-Cookie: e=f; Secure\r\nWWW-Authenticate: Basic realm=x\r\nContent-Type: text/html\r\n"
-    b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: x\r\n\r\n"
+    b"HTTP/1.1 302 Found\r\nServer: s\r\nLocation: /y?token=t\r\nSet-Cookie: e=f; Secure\r\nWWW-Authenticate: Basic realm=x\r\n"
+    b"Content-Type: text/html\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: x\r\n\r\n"
 )
 
 
@@ -91,8 +92,8 @@ def test_every_fact_of_a_dialogue_is_declared_and_told() -> None:
 
 
 def test_words_are_those_of_the_enumeration() -> None:
-    for name, values in (_emitted("exchange_facts") | _emitted("facts")).items():
-        kind = (declared().exchange | declared().dialogue)[name].kind
+    for name, values in ({**_emitted("exchange_facts"), **_emitted("facts")}).items():
+        kind = {**declared().exchange, **declared().dialogue}[name].kind
         if kind in declared().enums:
             assert values <= {None, *declared().enums[kind]}, name
         elif kind == "flag":
