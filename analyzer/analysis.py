@@ -64,7 +64,8 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     connections = flows.group(captures)
     captures = [_lightened(one) for one in captures]
     judged = opening.judge(connections, rules)
-    table, findings = tabulate.flows(connections, judged, rules), tabulate.findings(judged)
+    table, findings, steps = tabulate.flows(connections, judged, rules), tabulate.findings(judged), tabulate.steps(judged)
+    del connections, judged
     names = [one.path for one in captures]
     excuses = expectations.apply(table, findings, names if expect else [])
     table["excused"], findings["excused"] = excuses.flow, excuses.finding
@@ -76,7 +77,7 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
         captures=_summaries(captures, table, excuses, failing, stale),
         flows=table,
         findings=findings,
-        steps=tabulate.steps(judged),
+        steps=steps,
         transactions=_no_transactions(),
         fail_on=fail_on,
         about=_about(rules),
