@@ -71,6 +71,7 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     connections = flows.group(captures)
     captures = [_lightened(one) for one in captures]
     report = _examine(connections, captures, rules, secrets=secrets)
+    del connections
     table, findings = report.flows, report.findings
     names = [one.path for one in captures]
     excuses = expectations.apply(table, findings, names if expect else [])

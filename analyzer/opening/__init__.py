@@ -64,9 +64,12 @@ def judge(connections: Connections, rules: RuleSet, *, few: int = lockstep.FEW) 
     known = aggregates.Aggregates(steps, connections, connection_facts(connections))
     log, blocks, facts = lockstep.run(compiled, steps, known, few=few)
     found: Conclusions = ending.conclude(compiled, steps, facts, blocks, log)
+    # What is done with goes at once: of a million connections it would be hundreds of megabytes.
+    del blocks
     single = checks.entries(rules, "segment", len(compiled.emissions))
     details = particulars.Particulars(steps, connections, facts, known)
     unknown = checks.run_segments(single, compiled, details, log)
+    del details, facts
     group_wide = checks.entries(rules, "job", len(compiled.emissions) + len(single))
     jobs.run(group_wide, compiled, known, found, log)
     emissions = (*compiled.emissions, *(entry.id for entry in (*single, *group_wide)))

@@ -38,7 +38,7 @@ def _words(codes: Array, words: list[str]) -> pd.Series:
 
 def flow_ids(size: int) -> Array:
     """Return f1, f2, … for `size` connections."""
-    return np.char.add("f", np.arange(1, size + 1).astype(str)).astype(object)
+    return np.array(list(map("f%d".__mod__, range(1, size + 1))), dtype=object)
 
 
 def flows(connections: Connections, judged: Judged, rules: RuleSet, spoken: Mapping[str, Any]) -> pd.DataFrame:
