@@ -171,10 +171,13 @@ def run(argv: Sequence[str]) -> tuple[float, float, int, int]:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    status = process.wait()
-    seconds = time.perf_counter() - begun
-    ended.set()
-    watcher.join()
+    try:
+        status = process.wait()
+    finally:
+        seconds = time.perf_counter() - begun
+        process.kill()
+        ended.set()
+        watcher.join()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak, status
 
