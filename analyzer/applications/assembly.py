@@ -61,13 +61,17 @@ class Streams:
     closing: Array
     """Per group: index in `CLOSINGS`."""
     closing_frame: Array
-    """Per group: frame of its first FIN or RST, -1 when there is none."""
+    """Per group: frame of its first FIN, else of its first RST, -1 when there is none."""
+    closing_time: Array
+    """Per group: the time of that frame; meaningless when there is none."""
     late: Array
     """Per group: new bytes sent after its own FIN."""
     late_frame: Array
     """Per group: the first frame of them, -1 when there is none."""
     anchored: Array
     """Per group: whether it is laid out from its ISN."""
+    first_ack: Array
+    """Per group: how many of the other side's bytes its first piece acknowledges, 0 where that is not known."""
 
     @property
     def first(self) -> Array:
@@ -134,7 +138,8 @@ def assemble(segments: pd.DataFrame, client_isn: Array, server_isn: Array) -> St
     size = np.zeros(count, np.int64)
     np.maximum.at(size, of, stop)
     tangled = _tangled(start, stop, of, bounds)
-    closing, closing_frame, late, late_frame = _ends(segments, columns, group, told, rows, of, count)
+    ends = _ends(segments, columns, group, told, rows, of, count)
+    size = _acknowledged(columns, told, group, isn, size, ends.closing)
     return Streams(
         bounds=bounds,
         start=start,
@@ -142,14 +147,16 @@ def assemble(segments: pd.DataFrame, client_isn: Array, server_isn: Array) -> St
         address=address,
         frame=segments["frame"].to_numpy()[rows].astype(np.int64),
         time=segments["time"].to_numpy()[rows],
-        size=_acknowledged(columns, told, group, isn, size, closing),
+        size=size,
         held=np.bincount(of, np.maximum(held - start, 0), minlength=count).astype(np.int64),
         tangled=tangled,
-        closing=closing,
-        closing_frame=closing_frame,
-        late=late,
-        late_frame=late_frame,
+        closing=ends.closing,
+        closing_frame=ends.frame,
+        closing_time=ends.time,
+        late=ends.late,
+        late_frame=ends.late_frame,
         anchored=isn >= 0,
+        first_ack=_first_acks(columns, rows, bounds, isn, size),
     )
 
 
@@ -200,17 +207,38 @@ def _acknowledged(columns: dict[str, Array], told: Array, group: Array, isn: Arr
     return np.where(believed, reached, size)
 
 
-def _ends(
-    segments: pd.DataFrame, columns: dict[str, Array], group: Array, told: Array, rows: Array, of: Array, count: int
-) -> tuple[Array, Array, Array, Array]:
-    """Return, per group, how and in which frame it ended, and how many new bytes it sent afterwards and in which frame."""
-    frame = segments["frame"].to_numpy()
+def _first_acks(columns: dict[str, Array], rows: Array, bounds: Array, isn: Array, size: Array) -> Array:
+    """Return, per group, how much of the other side's stream its first piece acknowledges."""
+    found = np.zeros(len(isn), np.int64)
+    spoken = np.flatnonzero((bounds[1:] > bounds[:-1]) & (isn >= 0).reshape(-1, 2)[:, ::-1].ravel())
+    first, other = rows[bounds[spoken]], spoken ^ 1
+    offset = (columns["ack"][first] - (isn[other] + 1).astype(np.uint32)).view(np.int32).astype(np.int64)
+    told = columns["flags"][first] & ACK != 0
+    found[spoken] = np.where(told, np.clip(offset, 0, size[other]), 0)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """Per group: how, where and when it ended, how many new bytes it sent afterwards and in which frame."""
+
+    closing: Array
+    frame: Array
+    time: Array
+    late: Array
+    late_frame: Array
+
+
+def _ends(segments: pd.DataFrame, columns: dict[str, Array], group: Array, told: Array, rows: Array, of: Array, count: int) -> _Ends:
+    """Return how each group ended."""
+    frame, time = segments["frame"].to_numpy(), segments["time"].to_numpy()
     closing = np.zeros(count, np.int8)
     closing_frame, late_frame = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
+    closing_time = np.zeros(count, np.int64)
     late = np.zeros(count, np.int64)
     for code, flag in ((CLOSINGS.index("rst"), RST), (CLOSINGS.index("fin"), FIN)):
         hits = np.flatnonzero(told & (columns["flags"] & flag != 0))[::-1]
-        closing[group[hits]], closing_frame[group[hits]] = code, frame[hits]
+        closing[group[hits]], closing_frame[group[hits]], closing_time[group[hits]] = code, frame[hits], time[hits]
     fins = np.flatnonzero(told & (columns["flags"] & (FIN | SYN | RST) == FIN))[::-1]
     if len(fins) and len(rows):
         last, at = np.full(count, -1, np.int64), np.zeros(count, np.uint32)
@@ -221,7 +249,7 @@ def _ends(
         hits = np.flatnonzero(after & (beyond > 0))[::-1]
         np.add.at(late, of[hits], np.minimum(beyond[hits], columns["payload_length"][rows[hits]]))
         late_frame[of[hits]] = frame[rows[hits]]
-    return closing, closing_frame, late, late_frame
+    return _Ends(closing, closing_frame, closing_time, late, late_frame)
 
 
 def untangle(
@@ -256,14 +284,31 @@ def untangle(
 
 
 def missing(streams: Streams, group: int) -> int:
-    """Return how many bytes of a direction were not captured; of a tangled one an estimate from its pieces."""
-    begin, end = int(streams.bounds[group]), int(streams.bounds[group + 1])
+    """Return how many bytes of a direction were not captured."""
     if not streams.tangled[group]:
         return int(streams.size[group] - streams.held[group])
-    order = np.argsort(streams.start[begin:end], kind="stable")
-    start, stop = streams.start[begin:end][order], streams.stop[begin:end][order]
-    reached = np.maximum.accumulate(stop)
-    before = np.concatenate(([0], reached[:-1]))
+    start, stop, before, _ = _ordered(streams, group)
     return int(streams.size[group] - np.maximum(stop - np.maximum(start, before), 0).sum())
+
+
+def behind_gap(streams: Streams, group: int) -> int:
+    """Return the frame of what follows the first bytes of a direction that were not captured.
+
+    Where nothing follows them, the frame of the last payload before; -1 where nothing is missing or nothing was captured.
+    """
+    start, stop, before, frame = _ordered(streams, group)
+    behind = np.flatnonzero(start > before)
+    if len(behind):
+        return int(frame[behind[0]])
+    return int(frame[np.argmax(stop)]) if len(stop) and stop.max() < streams.size[group] else -1
+
+
+def _ordered(streams: Streams, group: int) -> tuple[Array, Array, Array, Array]:
+    """Return a direction's captured pieces by offset: start, stop, how far those before reach, frame."""
+    part = slice(int(streams.bounds[group]), int(streams.bounds[group + 1]))
+    order = np.argsort(streams.start[part], kind="stable")
+    order = order[(streams.address[part] >= 0)[order]]
+    start, stop, frame = (column[part][order] for column in (streams.start, streams.stop, streams.frame))
+    return start, stop, np.maximum.accumulate(np.concatenate(([0], stop)))[: len(stop)], frame
 
 
