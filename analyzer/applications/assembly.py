@@ -117,7 +117,9 @@ def assemble(segments: pd.DataFrame, client_isn: Array, server_isn: Array) -> St
     count = 2 * len(client_isn)
     isn = np.empty(count, np.int64)
     isn[0::2], isn[1::2] = client_isn, server_isn
-    columns = {name: segments[name].to_numpy() for name in ("flow", "by_client", "seq", "ack", "flags", "header_captured", "payload_length")}
+    columns = {
+        name: segments[name].to_numpy() for name in ("flow", "by_client", "seq", "ack", "flags", "header_captured", "payload_length")
+    }
     told = columns["header_captured"] >= _FLAGS_READABLE
     group = columns["flow"].astype(np.int64) * 2 + ~columns["by_client"]
     loaded = np.flatnonzero(told & (columns["payload_length"] > 0) & (columns["flags"] & RST == 0))
@@ -294,7 +296,11 @@ def _fins(columns: dict[str, Array], group: Array, told: Array, laid: _Laid, isn
         place = np.searchsorted(laid.of * order + laid.rows, groups * order + fins, side="right") - 1
         held = place >= laid.bounds[groups]
         place = place[held]
-        ahead = (seq[held] - (columns["seq"][laid.rows[place]] + (columns["flags"][laid.rows[place]] & SYN != 0))).astype(np.uint32).view(np.int32)
+        ahead = (
+            (seq[held] - (columns["seq"][laid.rows[place]] + (columns["flags"][laid.rows[place]] & SYN != 0)))
+            .astype(np.uint32)
+            .view(np.int32)
+        )
         at[groups[held]] = laid.start[place] + ahead
         stale = groups[held][at[groups[held]] < _reached(laid.stop, laid.of, count)[place]]
         found[stale] = at[stale] = -1
@@ -303,7 +309,12 @@ def _fins(columns: dict[str, Array], group: Array, told: Array, laid: _Laid, isn
 
 
 def untangle(
-    start: Sequence[int], stop: Sequence[int], address: Sequence[int], frame: Sequence[int], time: Sequence[int], fetch: Callable[[int, int], bytes]
+    start: Sequence[int],
+    stop: Sequence[int],
+    address: Sequence[int],
+    frame: Sequence[int],
+    time: Sequence[int],
+    fetch: Callable[[int, int], bytes],
 ) -> tuple[list[int], list[int], list[int], list[int], list[int], Spot | None]:
     """Return the pieces in order, each byte as it was captured first, and the first segment that contradicts an earlier copy.
 
@@ -401,5 +412,3 @@ def _ordered(streams: Streams, group: int) -> tuple[Array, Array, Array, Array]:
     order = order[(streams.address[part] >= 0)[order]]
     start, stop, frame = (column[part][order] for column in (streams.start, streams.stop, streams.frame))
     return start, stop, np.maximum.accumulate(np.concatenate(([0], stop)))[: len(stop)], frame
-
-

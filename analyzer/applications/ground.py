@@ -117,7 +117,9 @@ def _spoke_first(client: Array, server: Array, streams: Streams) -> Array:
     """Return who spoke first: whose payload was captured first, but who acknowledges payload of the other side spoke after it."""
     answers = [streams.first_ack[side::2] > 0 for side in (0, 1)]
     both = (client >= 0) & (server >= 0)
-    found: Array = np.select([both & answers[0] & ~answers[1], both & answers[1] & ~answers[0]], [2, 1], _first(client, server)).astype(np.int8)
+    found: Array = np.select([both & answers[0] & ~answers[1], both & answers[1] & ~answers[0]], [2, 1], _first(client, server)).astype(
+        np.int8
+    )
     return found
 
 

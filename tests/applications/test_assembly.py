@@ -252,7 +252,9 @@ def test_the_fin_tells_of_bytes_that_were_not_captured() -> None:
     assert assembly.behind_gap(wire.streams(), 0) == 1
 
 
-@pytest.mark.parametrize(("closing", "acknowledged", "gap"), [(ACK, 9, 6), (ACK, 4, 0), (FIN | ACK, 4, 0)], ids=["a tail", "a FIN", "a FIN seen"])
+@pytest.mark.parametrize(
+    ("closing", "acknowledged", "gap"), [(ACK, 9, 6), (ACK, 4, 0), (FIN | ACK, 4, 0)], ids=["a tail", "a FIN", "a FIN seen"]
+)
 def test_acknowledged_bytes_were_sent(closing: int, acknowledged: int, gap: int) -> None:
     """One more than was captured is the FIN's number."""
     wire = Wire()
@@ -310,7 +312,9 @@ def deliveries(draw: Any) -> tuple[bytes, int, list[tuple[int, bytes]]]:  # noqa
     spans = st.tuples(st.integers(0, len(data) - 1), st.integers(1, 12))
     pieces += [(begin, min(begin + size, len(data))) for begin, size in draw(st.lists(spans, max_size=6))]
     places = draw(st.lists(st.integers(0, 5), min_size=len(pieces), max_size=len(pieces)))
-    ordered = [piece for _, piece in sorted(zip((begin + place for (begin, _), place in zip(pieces, places, strict=True)), pieces, strict=True))]
+    ordered = [
+        piece for _, piece in sorted(zip((begin + place for (begin, _), place in zip(pieces, places, strict=True)), pieces, strict=True))
+    ]
     return data, isn, [(begin, data[begin:end]) for begin, end in ordered]
 
 
@@ -398,7 +402,10 @@ SHAPES: dict[str, Callable[[int], tuple[list[int], list[int]]]] = {
     "backwards": lambda count: (list(range(count - 1, -1, -1)), [1] * count),
     "every other first": lambda count: ([*range(0, count, 2), *range(1, count, 2)], [1] * count),
     "all the same": lambda count: ([0] * count, [count] * count),
-    "small ones, then large ones over all": lambda count: ([*range(0, count, 2), *[0] * (count // 2)], [1] * (count // 2) + [count] * (count // 2)),
+    "small ones, then large ones over all": lambda count: (
+        [*range(0, count, 2), *[0] * (count // 2)],
+        [1] * (count // 2) + [count] * (count // 2),
+    ),
     "large ones, each within the last": lambda count: (list(range(count)), [2 * (count - place) for place in range(count)]),
 }
 

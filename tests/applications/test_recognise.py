@@ -33,7 +33,9 @@ def reader(side: Side, data: bytes, cuts: tuple[int, ...] = ()) -> Reader:
     """Return a reader of `data` in segments that end at `cuts`."""
     ends = sorted({cut for cut in cuts if 0 < cut < len(data)} | {len(data)})
     begins = [0, *ends[:-1]]
-    return Reader.of(side, [(begin, data[begin:end], number, number) for number, (begin, end) in enumerate(zip(begins, ends, strict=True), 1)])
+    return Reader.of(
+        side, [(begin, data[begin:end], number, number) for number, (begin, end) in enumerate(zip(begins, ends, strict=True), 1)]
+    )
 
 
 def hear(client: bytes, server: bytes, by_port: str = "none") -> Heard:
@@ -114,7 +116,9 @@ ONE = [
 
 
 @pytest.mark.parametrize(("client", "server", "service", "from_client", "from_server"), ONE)
-def test_one_direction_alone(client: bytes, server: bytes, service: str, from_client: tuple[str, ...], from_server: tuple[str, ...]) -> None:
+def test_one_direction_alone(
+    client: bytes, server: bytes, service: str, from_client: tuple[str, ...], from_server: tuple[str, ...]
+) -> None:
     heard = hear(client, server)
     assert (heard.service, tuple(sorted(heard.client)), tuple(sorted(heard.server))) == (service, from_client, from_server)
     assert (heard.client_spoke, heard.server_spoke) == (bool(client), bool(server))
@@ -150,7 +154,9 @@ def test_the_port_decides_between_what_is_likely(client: bytes, server: bytes, p
         (b"EHLO c\r\n", b"+OK ready\r\n", "smtp", "smtp", ("smtp", "pop3")),
     ],
 )
-def test_both_languages_are_told_where_two_are_spoken(client: bytes, server: bytes, port: str, service: str, sides: tuple[str, str]) -> None:
+def test_both_languages_are_told_where_two_are_spoken(
+    client: bytes, server: bytes, port: str, service: str, sides: tuple[str, str]
+) -> None:
     heard = hear(client, server, port)
     assert (heard.service, heard.client, heard.server) == (service, (sides[0],), (sides[1],))
 
