@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyzer import baseline as baseline_
 from analyzer import applications, capture, expectations, flows, opening
+from analyzer import baseline as baseline_
 from analyzer import rules as rules_
 from analyzer.applications import tabulate as dialogues
 from analyzer.applications.ground import Opening
-from analyzer.capture import engines
+from analyzer.capture import engines, parts
 from analyzer.capture import paths as paths_
 from analyzer.errors import InputError, UsageError
 from analyzer.model import SEVERITIES, About, Report, Summary
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from analyzer.applications import Dialogues
     from analyzer.capture.engines import Engine
-    from analyzer.flows import Connections
     from analyzer.expectations import Excuses
+    from analyzer.flows import Connections
     from analyzer.model import Capture, FailOn, Note, Status
     from analyzer.rules import RuleSet
 
@@ -58,16 +58,15 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
 
     `rules` are the shipped ones unless given; `fail_on` is the lowest severity that makes a capture's status `findings`;
     `expect` says whether expect.toml beside a capture counts; `baseline` is a file of what is accepted (`analyzer.baseline`);
-    `timeout_s` bounds each capture's reading; `jobs` is how many captures are read at a time, as many as there are processors unless
-    given; `progress` is called with a path and the frames read of it so far, from any thread; `engine` is as in `capture.read`; `secrets`
-    keeps passwords and the like in what was said, and stamps the report. Raises
-    `MachineError` when tshark cannot be used, `RuleError` when an expect.toml or the baseline is invalid; a bad capture is not an error
-    but a status.
+    `timeout_s` bounds each capture's reading; `jobs` is how many captures, or parts of a very large one, are read at a time, as many as
+    there are processors unless given; `progress` is called with a path and the frames read of it so far, from any thread; `engine` is as
+    in `capture.read`; `secrets` keeps passwords and the like in what was said, and stamps the report. Raises `MachineError` when tshark
+    cannot be used, `RuleError` when an expect.toml or the baseline is invalid; a bad capture is not an error but a status.
     """
     rules = rules or rules_.load()
     found = paths_.find([paths] if isinstance(paths, (str, Path)) else paths)
     read = partial(_read, timeout_s=timeout_s, tshark=tshark, engine=engine, large=_is_large(found, engine), progress=progress)
-    captures = _read_all(found, jobs, read)
+    captures = _read_all(found, jobs, read, divisible=engine != "pyshark")
     connections = flows.group(captures)
     captures = [_lightened(one) for one in captures]
     judged = opening.judge(connections, rules)
@@ -90,7 +89,7 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
         flows=table,
         findings=findings,
         steps=tabulate.steps(judged),
-        transactions=dialogues.transactions(spoken, ids, owners, shape),
+        transactions=dialogues.transactions(spoken, ids, owners, rules.protocols),
         transaction_columns=shape,
         spoken=dialogues.own(rules.protocols),
         secrets=secrets,
@@ -135,13 +134,24 @@ def _about(rules: RuleSet) -> dict[str, About]:
     return {id_: About(finding.severity, finding.title, finding.why, finding.references) for id_, finding in chosen.items()}
 
 
-def _read_all(found: Sequence[paths_.Found], jobs: int | None, read: Callable[[paths_.Found], Capture]) -> list[Capture]:
-    """Read all captures, some at a time, in order; each is a tshark of its own, so threads are enough."""
-    workers = min(jobs or os.cpu_count() or 1, len(found))
+def _read_all(found: Sequence[paths_.Found], jobs: int | None, read: Callable[..., Capture], *, divisible: bool) -> list[Capture]:
+    """Read all captures: very large ones one after another, each by several processes, then the others, some at a time.
+
+    Each of those is a tshark of its own, or soon read, so threads are enough.
+    """
+    jobs = jobs or os.cpu_count() or 1
+    captures: dict[int, Capture] = {}
+    for number, one in enumerate(found):
+        if divisible and not one.reason and parts.is_worth_it(one.path):
+            captures[number] = read(one, processes=jobs)
+    rest = [number for number in range(len(found)) if number not in captures]
+    workers = min(jobs, len(rest))
     if workers <= 1:
-        return [read(one) for one in found]
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(read, found))
+        captures |= {number: read(found[number]) for number in rest}
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            captures |= dict(zip(rest, pool.map(read, (found[number] for number in rest)), strict=True))
+    return [captures[number] for number in range(len(found))]
 
 
 def _is_large(found: Sequence[paths_.Found], engine: Engine) -> bool | None:
@@ -157,11 +167,12 @@ def _read(  # noqa: PLR0913 - what `capture.read` takes
     engine: Engine,
     large: bool | None,
     progress: Callable[[str, int], None] | None,
+    processes: int = 1,
 ) -> Capture:
     if found.reason:
         return capture.refuse(found.path, found.reason)
     report = None if progress is None else lambda frames: progress(found.path, frames)
-    return capture.read(found.path, timeout_s=timeout_s, tshark=tshark, progress=report, engine=engine, large=large)
+    return capture.read(found.path, timeout_s=timeout_s, tshark=tshark, progress=report, engine=engine, large=large, processes=processes)
 
 
 def _summaries(
@@ -234,7 +245,7 @@ def hear(connections: Connections, captures: Sequence[Capture], judged: opening.
     )
     try:
         isns = judged.numbers["client_isn"], judged.numbers["server_isn"]
-        return applications.read(connections, captures, begun, isns, rules, secrets=secrets)
+        return applications.read(applications.Request(connections, captures, begun, *isns, rules, secrets))
     finally:
         for one in captures:
             if one.payloads is not None:
@@ -259,5 +270,7 @@ def _worst(findings: pd.DataFrame, count: int, ids: np.ndarray[Any, Any]) -> pd.
 
     rank = np.zeros(count, np.int8)
     owner = pd.Index(ids).get_indexer(pd.Index(findings["flow_id"].astype(object)))
-    np.maximum.at(rank, owner, findings["severity"].map({severity: place + 1 for place, severity in enumerate(SEVERITIES)}).to_numpy(np.int8))
+    np.maximum.at(
+        rank, owner, findings["severity"].map({severity: place + 1 for place, severity in enumerate(SEVERITIES)}).to_numpy(np.int8)
+    )
     return pd.Series(np.array(["", *SEVERITIES], object)[rank], dtype="str")

@@ -89,7 +89,9 @@ SEGMENTS: Final = Table(
         Column("checksum_state", "int8", "one of CHECKSUM_STATES", field="tcp.checksum.status"),
         Column("payload_length", "int32", "payload length by the IP header", "bytes", "tcp.len"),
         Column("payload_captured", "int32", "payload bytes that were captured", "bytes"),
-        Column("payload_start", "int64", "address of the first captured payload byte in Capture.payloads, -1 where there is none and in a RST"),
+        Column(
+            "payload_start", "int64", "address of the first captured payload byte in Capture.payloads, -1 where there is none and in a RST"
+        ),
         Column("option_start", "int64", "where the option bytes begin in Capture.option_bytes", "bytes"),
         Column("option_length", "int16", "option bytes captured", "bytes"),
     ),

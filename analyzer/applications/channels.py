@@ -146,13 +146,13 @@ class _Search:
         flows, strangers = self.flows, list[int]()
         for key in one.keys:
             stop = self._next(key, one.channel.frame)
-            rows = self._between(self.called.get(key, ()), one.channel.frame, stop)
-            expected = [row for row in rows if flows.client_ip[row] == one.peer and row != one.control]
+            rows = self._until(stop, one, self.called.get(key, ()))
+            expected = [row for row in rows if flows.client_ip[row] == one.peer]
             if expected:
                 return self._choose(one, expected)
             strangers += [row for row in rows if flows.first_frame[row] <= _end(one, flows) and flows.verdict[row] not in _UNHEARD]
-            for row in self._between(self.callers.get(key, ()), one.channel.frame, stop):
-                if flows.server_ip[row] == one.peer and row != one.control:
+            for row in self._until(stop, one, self.callers.get(key, ())):
+                if flows.server_ip[row] == one.peer:
                     self.taken.add(row)
                     heard = flows.verdict[row] not in _UNHEARD
                     return Found(one.control, one.channel, row, openings=self._opened([row]), wrong_opener=heard or None)
@@ -198,10 +198,11 @@ class _Search:
         place = bisect_right(frames, frame)
         return frames[place] if place < len(frames) else _FOREVER
 
-    def _between(self, rows: Sequence[int], start: int, stop: int) -> Sequence[int]:
-        """Return those of `rows` that began at a frame behind `start` and before `stop`, and are no one else's."""
-        found = rows[bisect_right(rows, start, key=self._begins) : bisect_left(rows, stop, key=self._begins)]
-        return [row for row in found if row not in self.taken]
+    def _until(self, stop: int, one: _Wanted, rows: Sequence[int]) -> Sequence[int]:
+        """Return those of `rows` that began behind the announcement and before `stop`, and are no one else's."""
+        first = bisect_right(rows, one.channel.frame, key=self._begins)
+        last = bisect_left(rows, stop, key=self._begins)
+        return [row for row in rows[first:last] if row not in self.taken and row != one.control]
 
 
 def _end(one: _Wanted, flows: Flows) -> int:

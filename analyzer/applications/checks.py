@@ -82,7 +82,9 @@ def _find(
     begins = np.flatnonzero(np.concatenate(([True], flows[1:] != flows[:-1])))
     for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(flows)], strict=True):
         flow, times = int(flows[begin]), end - begin
-        frames = sorted({frame for name in check.cite for frame in view.cite(name, hits[begin : min(end, begin + MAX_FRAMES)]) if frame >= 0})
+        frames = sorted(
+            {frame for name in check.cite for frame in view.cite(name, hits[begin : min(end, begin + MAX_FRAMES)]) if frame >= 0}
+        )
         if times > MAX_FRAMES:
             frames = sorted({*frames, *(frame for name in check.cite for frame in view.cite(name, hits[end - 1 : end]) if frame >= 0)})
         if len(frames) > MAX_FRAMES:

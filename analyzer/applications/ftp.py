@@ -91,7 +91,7 @@ class _Control:
         while not self.finished:
             if self.line is None and not self._waits_for_auth():
                 self._next_line()
-            if self.reply is None and not self.finished and (self.agreed is None or self.line is None):
+            if self.reply is None and self._is_server_next():
                 self._next_reply()
             if self.line is None and self.reply is None and not self._goes_on():
                 break
@@ -108,6 +108,13 @@ class _Control:
     def _waits_for_auth(self) -> bool:
         """Return whether what the client sent next may be TLS or not, as the server is about to say."""
         return bool(self.pending) and self.pending[-1].command.known.name == "AUTH" and not self.pending[-1].unsure
+
+    def _is_server_next(self) -> bool:
+        """Return whether the server's next reply may come before the client's line at hand."""
+        if self.line is None:
+            return True
+        spot = self.server.spot()
+        return self.agreed is None and spot is not None and spot.frame < self.line_order
 
     def _goes_on(self) -> bool:
         """Return whether more is to come though nothing is at hand: clear bytes behind TLS, or behind an AUTH without an answer."""
@@ -163,7 +170,7 @@ class _Control:
         torn, self.line_torn = self.line_torn, not line.whole
         if torn and command.known.name == "other":
             return
-        if not self.greeted and "early" not in self.facts and not self.setting.one_sided:
+        if not self.greeted and "early" not in self.facts and not self.setting.one_sided and not self.server.gap:
             self.facts["early"] = True
             self.places["early"] = line.first.frame
         self._note_clear(line)

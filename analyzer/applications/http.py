@@ -31,6 +31,8 @@ _JITTER_NS: Final = 1_000_000
 _PATIENCE_NS: Final = 1_000_000_000
 """A request that is younger than this when the capture ends may still be answered (the least retransmission timeout, RFC 6298 2.4)."""
 _LINE_LOOK: Final = 8_192
+_LINE_ENDS: Final = frozenset({b"\r", b"\n"})
+_STATUS: Final = b"HTTP/"
 _MOST_INTERIM: Final = 100
 """Interim replies that are kept of one request."""
 
@@ -76,17 +78,16 @@ class _Talk:
     def _to_request(self, turn: Turn) -> Spot | None:
         """Move to the next request and return where it was captured; None when there is none."""
         client = self.client
-        start = client.at
-        if self.client_sure and not client.gap:
-            if client.peek(1) in {b"\r", b"\n"} and http_sync.pass_empty_lines(client):
+        if self.client_sure:
+            data = client.peek(_LINE_LOOK)
+            if data[:1] in _LINE_ENDS and (start := client.at) < start + http_sync.pass_empty_lines(client):
                 turn.request_empty = start
-            if client.ended:
-                return None
-            if not client.gap and http_sync.begins_request(client.peek(_LINE_LOOK)):
+                data = client.peek(_LINE_LOOK)
+            if data and http_sync.begins_request(data):
                 return client.spot()
-            start = client.at
         if client.ended:
             return None
+        start = client.at
         known = self.client_sure and not client.gap
         if known and may_have_switched(self.previous):
             client.skip(client.left)
@@ -101,17 +102,16 @@ class _Talk:
     def _to_reply(self, turn: Turn) -> Spot | None:
         """Move to the next reply, of whatever form, and return where it was captured; None when there is none."""
         server = self.server
-        start = server.at
-        if self.server_sure and not server.gap:
-            if server.peek(1) in {b"\r", b"\n"} and http_sync.pass_empty_lines(server):
+        if self.server_sure:
+            data = server.peek(len(_STATUS))
+            if data[:1] in _LINE_ENDS and (start := server.at) < start + http_sync.pass_empty_lines(server):
                 turn.reply_empty = start
-            if server.ended:
-                return None
-            if not server.gap and (b"HTTP/".startswith(server.peek(5)) or self._may_be_simple(turn)):
+                data = server.peek(len(_STATUS))
+            if data and (_STATUS.startswith(data) or self._may_be_simple(turn)):
                 return server.spot()
-            start = server.at
         if server.ended:
             return None
+        start = server.at
         known = self.server_sure and not server.gap
         self.server_sure = http_sync.find(server, http_sync.REPLY)
         if known:
@@ -147,7 +147,9 @@ class _Talk:
         turn.request = request
         if turn.request_empty is not None:
             request.head.faults["leading_empty"] = turn.request_empty
-        if not (request.body.framing in {"length", "chunked"} and "100-continue" in request.head.words(b"expect") and self._expect(request)):
+        if not (
+            request.body.framing in {"length", "chunked"} and "100-continue" in request.head.words(b"expect") and self._expect(request)
+        ):
             http_turns.finish_request(request, self.client)
         self.client_sure = request.head.whole and not request.body.lost
         turn.compare(self.previous)
@@ -201,7 +203,7 @@ class _Talk:
     def _read_reply(self, turn: Turn) -> Reply | None:
         """Read one reply into the turn."""
         server = self.server
-        if b"HTTP/".startswith(server.peek(5)):
+        if _STATUS.startswith(server.peek(len(_STATUS))):
             reply = http_turns.read_reply(server, turn.request)
         else:
             reply = http_turns.read_simple_reply(server)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import http_switch, http_sync, redaction
+from analyzer.applications import http_switch, http_sync
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
-    from analyzer.applications.dialogue import Fact, Setting
-    from analyzer.applications.http_heads import Head
+    from analyzer.applications.dialogue import Fact
     from analyzer.applications.http_turns import Reply, Request, Turn
     from analyzer.applications.streams import Reader, Spot
 
@@ -48,7 +47,7 @@ _NO_REQUEST: Final[Facts] = dict.fromkeys(
     (
         "method", "request_line", "request_version", "target_form", "target_size", "request_framing", "request_length", "request_body",
         "request_fields", "hosts", "host_differs", "host_invalid", "auth", "proxy_auth", "cookies", "form_secret", "target_secret",
-        "key_field", "expects_continue", "continue_wait", "content_withheld", "asks_upgrade", "asks_close", "request_excess",
+        "key_field", "credentials", "expects_continue", "continue_wait", "content_withheld", "asks_upgrade", "asks_close", "request_excess",
     )
 )  # fmt: skip
 _NO_REPLY: Final[Facts] = dict.fromkeys(
@@ -67,9 +66,9 @@ _KEY_FIELDS: Final = frozenset(
 )  # fmt: skip
 """Fields in common use whose value is a key; `X-Forwarded-Access-Token` and the like are recognised by name."""
 _EXPOSED: Final = frozenset({"basic", "bearer", "other"})
-"""Schemes that send the secret itself; Digest, NTLM and Negotiate send a proof of it."""
+"""Schemes that send the secret itself; Digest, NTLM and Negotiate send a proof of it, and do not make credentials."""
 _PUSHED_CODES: Final = frozenset({400, 408})
-_HOST_INVALID: Final = b" \t/@?#,\\<>\""
+_HOST_INVALID: Final = b' \t/@?#,\\<>"'
 
 
 def elapsed(one: Spot, other: Spot) -> int | None:
@@ -130,15 +129,18 @@ def _add_request(facts: Facts, places: Places, request: Request) -> None:
         facts["host_invalid"] = hosts is not None and any(byte in _HOST_INVALID for value in hosts for byte in value)
     else:
         facts["hosts"] = facts["host_differs"] = facts["host_invalid"] = None
-    facts["auth"] = _scheme(head, b"authorization")
-    facts["proxy_auth"] = _scheme(head, b"proxy-authorization")
-    facts["cookies"] = len(head.value(b"cookie").split(b";")) if b"cookie" in fields else 0  # type: ignore[union-attr]
+    facts["auth"] = _scheme(fields, b"authorization")
+    facts["proxy_auth"] = _scheme(fields, b"proxy-authorization")
+    facts["cookies"] = sum(value.count(b";") + 1 for value in fields.get(b"cookie", ()))
     facts["form_secret"] = bool(request.secrets)
-    facts["target_secret"] = redaction.uri(line.target) != line.target
+    facts["target_secret"] = request.shown is not line.target
     facts["key_field"] = not _KEY_FIELDS.isdisjoint(fields)
     facts["expects_continue"] = b"expect" in fields and "100-continue" in head.words(b"expect")
     facts["continue_wait"] = request.waited
     facts["content_withheld"] = request.withheld
+    facts["credentials"] = bool(
+        facts["target_secret"] or facts["key_field"] or request.secrets or not _EXPOSED.isdisjoint((facts["auth"], facts["proxy_auth"]))
+    )
     facts["asks_upgrade"] = b"upgrade" in fields
     facts["asks_close"] = b"connection" in fields and "close" in head.words(b"connection")
     facts["request_excess"] = 0
@@ -199,17 +201,6 @@ def pushed(turn: Turn, server: Reader) -> bool:
     return "close" in reply.head.words(b"connection") or bool(server.closing)
 
 
-def credentials(turn: Turn, _setting: Setting) -> bool | None:
-    """Return whether the request carries a secret that whoever reads along can use: not a mere proof of it, and not a cookie."""
-    request = turn.request
-    if request is None:
-        return None
-    schemes = {_scheme(request.head, b"authorization"), _scheme(request.head, b"proxy-authorization")}
-    if schemes & _EXPOSED or request.secrets or not _KEY_FIELDS.isdisjoint(request.head.fields):
-        return True
-    return redaction.uri(request.line.target) != request.line.target
-
-
 def target_form(method: str, target: str) -> str:
     """Return which form the target of a request has (RFC 9112 3.2)."""
     if target.startswith("/"):
@@ -223,11 +214,11 @@ def target_form(method: str, target: str) -> str:
     return "other" if target else "none"
 
 
-def _scheme(head: Head, name: bytes) -> str:
-    value = head.fields.get(name)
-    if value is None:
+def _scheme(fields: dict[bytes, list[bytes]], name: bytes) -> str:
+    values = fields.get(name)
+    if values is None:
         return "none"
-    scheme = value[0].partition(b" ")[0].lower().decode("latin-1")
+    scheme = values[0].partition(b" ")[0].lower().decode("latin-1")
     return scheme if scheme in _SCHEMES else "other"
 
 

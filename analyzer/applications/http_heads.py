@@ -210,7 +210,9 @@ def _inspect(data: bytes, start: int, faults: dict[str, int]) -> tuple[bytes, di
     return first, fields
 
 
-def _field(line: bytes, place: int, fields: dict[bytes, list[bytes]], last: list[bytes] | None, faults: dict[str, int]) -> list[bytes] | None:
+def _field(
+    line: bytes, place: int, fields: dict[bytes, list[bytes]], last: list[bytes] | None, faults: dict[str, int]
+) -> list[bytes] | None:
     """Add one field line; return the values that a folded line would continue."""
     if line[:1] in {b" ", b"\t"}:
         if last is None:

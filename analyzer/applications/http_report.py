@@ -58,7 +58,6 @@ class Report:
             return
         facts, places = http_facts.of_turn(turn, *self._readers)
         row = self._writer.row(turn)
-        facts["credentials"] = http_facts.credentials(turn, self._setting) if turn.request is not None else None
         self.dialogue.exchanges.append(Exchange(facts, places))
         self.dialogue.rows.append(row)
         if not self._server_name and row["server"]:

@@ -68,7 +68,9 @@ class Writer:
 
     def _add_request(self, row: dict[str, Cell], request: Request) -> None:
         head, line, body = request.head, request.line, request.body
-        target = self._uri(line.target)
+        target = line.target if self._shown else request.shown
+        if request.shown is not line.target:
+            self._remember(redaction.values(line.target))
         row["time"], row["first_frame"], row["last_frame"] = head.first.time, head.first.frame, request.last.frame
         row["request"] = f"{line.method} {target}".strip()[:_TEXT]
         row["method"], row["target"], row["version"] = line.method or None, target[:CAP] or None, _version(line.version)
@@ -107,7 +109,8 @@ class Writer:
         row["response_length"], row["response_body_bytes"] = body.stated, body.size
         fields = head.fields
         row["server"] = self._text(head, b"server")
-        row["response_type"] = _media_type(head)
+        if b"content-type" in fields:
+            row["response_type"] = _media_type(head)
         if b"content-encoding" in fields:
             row["content_encoding"] = head.text(b"content-encoding")
         if b"transfer-encoding" in fields:
@@ -125,8 +128,10 @@ class Writer:
 
     def _text(self, head: Head, name: bytes) -> str | None:
         """Return a field that holds no secret by its meaning."""
-        text = head.text(name)
-        return text if text is None else self._told(redaction.uri(text) if not self._shown else text)
+        if name not in head.fields:
+            return None
+        text = head.text(name) or ""
+        return self._told(text if self._shown else redaction.uri(text))
 
     def _link(self, head: Head, name: bytes) -> str | None:
         text = head.text(name)

@@ -24,7 +24,7 @@ METHODS: Final = frozenset(
 IDEMPOTENT: Final = METHODS - {"CONNECT", "LOCK", "PATCH", "POST", "PRI"}
 """The registry's column Idempotent."""
 
-REQUEST: Final = re.compile(rb"(?<![A-Za-z-])[A-Z][A-Z-]{2,30} [!-~\x80-\xff]{1,4096} HTTP/1\.[01]\r?\n")
+REQUEST: Final = re.compile(rb"(?<![A-Z-])[A-Z][A-Z-]{2,30} [!-~\x80-\xff]{1,4096} HTTP/1\.[01]\r?\n")
 REPLY: Final = re.compile(rb"HTTP/1\.[01] [1-5]\d\d(?: [^\r\n]{0,256})?\r?\n[!-~\r\n]")
 
 _WINDOW: Final = 65_536

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import http_bodies, http_heads, http_sync
+from analyzer.applications import http_bodies, http_heads, http_sync, redaction
 from analyzer.applications.http_bodies import Body
 from analyzer.applications.http_heads import Head, RequestLine, StatusLine
 
@@ -31,6 +31,8 @@ class Request:
     body: Body
     last: Spot
     """Where its last byte was captured."""
+    shown: str
+    """The target without its secrets; the very same text where it has none."""
     secrets: tuple[str, ...] = ()
     """Names of the secret parameters in its form."""
     waited: int | None = None
@@ -108,7 +110,7 @@ def read_request(reader: Reader) -> Request | None:
         body = http_bodies.frame(head, line.version, reply=False)
     else:
         body = Body("unknown", whole=False, lost=not reader.ended)
-    return Request(head, line, body, head.last)
+    return Request(head, line, body, head.last, redaction.uri(line.target))
 
 
 def finish_request(request: Request, reader: Reader) -> None:
@@ -126,8 +128,6 @@ def finish_request(request: Request, reader: Reader) -> None:
 
 
 def _form(reader: Reader, body: Body, kind: str) -> tuple[str, ...]:
-    from analyzer.applications import redaction
-
     size = _FORM_LOOK if body.framing != "length" else min(body.stated or 0, _FORM_LOOK)
     return redaction.form(reader.peek(size), kind.partition(";")[0].strip().lower())
 

@@ -46,7 +46,9 @@ class Recogniser:
     def __init__(self, protocols: Mapping[str, Protocol]) -> None:
         """Take the signs of `protocols`."""
         signs = [(one.id, sign) for one in protocols.values() if one.id != ANY for sign in one.signs]
-        self._sure = {side: _join([(id_, sign.pattern) for id_, sign in signs if sign.sure and sign.by == side]) for side in ("client", "server")}
+        self._sure = {
+            side: _join([(id_, sign.pattern) for id_, sign in signs if sign.sure and sign.by == side]) for side in ("client", "server")
+        }
         self._likely = {
             side: [(id_, sign.pattern) for id_, sign in signs if not sign.sure and sign.by == side] for side in ("client", "server")
         }

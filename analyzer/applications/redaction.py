@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_plus
 
@@ -25,12 +26,17 @@ _WORDS: Final = (
     "pass|pwd|secret|token|auth|apikey|accesskey|privatekey|sharedkey|subscriptionkey|signature|credential|session|sessid|assertion|saml"
     "|jwt|bearer|cookie|nonce|csrf|xsrf|challenge|verifier|ticket|onetime"
 )
-_WHOLE: Final = "pw|pin|otp|totp|mfa|sig|sid|sso|key|code|mac|hmac|hash|cvv|cvc|ssn|creds|acct|psk|hapikey|appkey|appid|hdnea|hdnts|sign|st|se|sv|skey"
+_WHOLE: Final = (
+    "pw|pin|otp|totp|mfa|sig|sid|sso|key|code|mac|hmac|hash|cvv|cvc|ssn|creds|acct|psk|hapikey|appkey|appid|hdnea|hdnts|sign|st|se|sv|skey"
+)
 _NAME: Final = re.compile(f"(?:{_WORDS})|^(?:{_WHOLE})$")
 """Names of parameters whose value is a secret, held against the name in small letters without its punctuation."""
 _TAIL: Final = re.compile(r"(?:key|otp|pw)$")
 _PUNCTUATION: Final = re.compile(r"[^a-z0-9]")
 _PARAMETER: Final = re.compile(r"(?<![^?&;#/\s])([^?&;#=/\s]++)=([^&;#\s]*+)")
+_PATH_PARAMETER: Final = re.compile(r"(?<![^?&;#/\s])([^?&;#=/\s]++)=([^;\s]*+)")
+"""As in a path, where a value reaches to the next parameter: better too far than not far enough."""
+_QUERY: Final = re.compile(r"[?#]")
 _USERINFO: Final = re.compile(r"(//)([^/?#@\s]*(?:@[^/?#@\s]*)*)@")
 _DISPOSITION: Final = re.compile(r'\bname="([^"\r\n]{1,200})"')
 _MEMBER: Final = re.compile(r'"([^"\\\s]{1,200})"\s{0,20}:\s{0,20}["0-9]')
@@ -38,23 +44,32 @@ _JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-
 _MARKS: Final = re.compile(r"[=@]|eyJ")
 """Without one of these a URI holds nothing that could be recognised as a secret."""
 _MAX_DEPTH: Final = 3
-"""How often a URI inside a parameter of a URI is looked into."""
+"""How often percent encoding is taken off, and how deep a URI inside a URI is looked into."""
 
 
 def uri(text: str) -> str:
     """Return a URI, or the target of a request, without the passwords, tokens and keys in it.
 
     What is hidden: userinfo but for a user name that a password follows (RFC 3986 3.2.1), values of parameters in the path, the query
-    and the fragment whose name says secret, URIs among the values that hold such, and JSON Web Tokens (RFC 7519) anywhere.
+    and the fragment whose name says secret, URIs among the values that hold such, and JSON Web Tokens (RFC 7519) anywhere. Where only
+    decoding shows a secret, the text is returned decoded.
     """
-    return _uri(text, 0) if _MARKS.search(text) else text
+    shown = _uri(text) if _MARKS.search(text) else text
+    if "%" in shown:
+        plain = _decode(shown)
+        hidden = _uri(plain)
+        if hidden != plain:
+            return hidden
+    return shown
 
 
 def values(text: str) -> tuple[str, ...]:
     """Return what `uri` hides of `text`, as it stands there and decoded."""
-    found = [match[2] for match in _PARAMETER.finditer(text) if is_secret(match[1])]
-    found += [match[2].partition(":")[2] or match[2] for match in _USERINFO.finditer(text)]
-    return tuple(dict.fromkeys(one for value in found for one in (value, unquote_plus(value))))
+    found = list[str]()
+    for form in {text, _decode(text)}:
+        found += [match[2] for match in _PARAMETER.finditer(form) if is_secret(match[1])]
+        found += [match[2].partition(":")[2] or match[2] for match in _USERINFO.finditer(form)]
+    return tuple(sorted({one for value in found for one in (value, unquote_plus(value))}))
 
 
 def form(data: bytes, kind: str = "application/x-www-form-urlencoded") -> tuple[str, ...]:
@@ -122,10 +137,12 @@ def scrub(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def _uri(text: str, depth: int) -> str:
+def _uri(text: str, depth: int = 0) -> str:
     text = _USERINFO.sub(_user, text)
-    text = _PARAMETER.sub(lambda match: f"{match[1]}={_value(match[1], match[2], depth)}", text)
-    return _JWT.sub(HIDDEN, text)
+    split = _QUERY.search(text)
+    path, rest = (text[: split.start()], text[split.start() :]) if split else (text, "")
+    hide = partial(_parameter, depth=depth)
+    return _JWT.sub(HIDDEN, _PATH_PARAMETER.sub(hide, path) + _PARAMETER.sub(hide, rest))
 
 
 def _user(match: re.Match[str]) -> str:
@@ -133,12 +150,23 @@ def _user(match: re.Match[str]) -> str:
     return f"{match[1]}{user}:{HIDDEN}@" if colon else f"{match[1]}{HIDDEN}@"
 
 
-def _value(name: str, value: str, depth: int) -> str:
+def _parameter(match: re.Match[str], *, depth: int) -> str:
+    name, value = match[1], match[2]
     if not value or value == HIDDEN:
-        return value
+        return match[0]
     if is_secret(name):
-        return HIDDEN
-    inner = unquote_plus(value)
-    if _MARKS.search(inner) and (depth >= _MAX_DEPTH or _uri(inner, depth + 1) != inner):
-        return HIDDEN
-    return value
+        return f"{name}={HIDDEN}"
+    inner = _decode(value)
+    if _MARKS.search(inner) and (depth == _MAX_DEPTH or _uri(inner, depth + 1) != inner):
+        return f"{name}={HIDDEN}"
+    return match[0]
+
+
+def _decode(text: str) -> str:
+    """Return `text` without its percent encoding, however often it was applied."""
+    for _ in range(_MAX_DEPTH):
+        plain = unquote_plus(text)
+        if plain == text:
+            break
+        text = plain
+    return text

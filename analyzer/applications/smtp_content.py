@@ -26,9 +26,9 @@ _KEEP: Final = 4
 """Bytes that may be the beginning of an end: CR LF . CR."""
 _MANY: Final = 1_000
 """Dots alone after which only the strict end counts, and that of the stream."""
-_DOT: Final = re.compile(rb"(\r\n|\n|\r)\.(\r\n|\n|\r)")
-_STRICT: Final = (b"\r\n", b"\r\n")
-_LONG: Final = re.compile(rb"[^\n]{%d}" % (MAX_LINE - 1))
+_DOT: Final = re.compile(rb"\.(\r\n|\n|\r)")
+_STRICT: Final = b"\r\n.\r\n"
+_LONG: Final = re.compile(rb"\n[^\n]{%d}" % (MAX_LINE - 1))
 _BARE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 
 
@@ -103,13 +103,15 @@ class _Scan:
         window = self.tail + data
         base, more, at = client.at - len(window), client.left > 0, 0
         while found := _DOT.search(window, at):
-            if more and found.end() == len(window) and found[2] == b"\r" and not client.gap:
+            at, dot = found.start(1), found.start()
+            if not dot or window[dot - 1] not in b"\r\n" or base + found.end() <= self.seen:
+                continue
+            if more and found.end() == len(window) and found[1] == b"\r" and not client.gap:
                 break  # an LF may follow in the next window
-            if base + found.end() > self.seen and self._ends(found, base):
-                self._count(window[self.foreign : found.end(1)], base + self.foreign)
+            if self._ends(base + found.end(), strict=window[max(dot - 2, 0) : found.end()] == _STRICT):
+                self._count(window[self.foreign : dot], base + self.foreign)
                 client.at = base + found.end()
                 return False
-            at = found.start(2)
         # What may begin an end is kept and not counted yet; a CR LF is counted in one piece.
         cut = len(window) if not more else max(len(window) - _KEEP, self.foreign)
         cut -= more and cut > self.foreign and window[cut - 1 : cut] == b"\r"
@@ -117,11 +119,11 @@ class _Scan:
         self.tail, self.foreign = window[cut:], 0
         return more
 
-    def _ends(self, found: re.Match[bytes], base: int) -> bool:
-        """Return whether a dot alone is the end of data; note it when it is not."""
-        content, stop = self.content, base + found.end()
+    def _ends(self, stop: int, *, strict: bool) -> bool:
+        """Return whether a dot alone, whose line ends before `stop`, is the end of data; note it when it is not."""
+        content = self.content
         self.seen = stop
-        if found.groups() == _STRICT:
+        if strict:
             content.ended = "strict"
         elif stop >= self.client.size or self.lax or (content.false_ends < _MANY and self._is_answered(stop)):
             content.ended = "lax"
@@ -175,7 +177,7 @@ class _Scan:
         """Find the longest line that ends in `data`, or is still going on, if one is too long."""
         first = data.find(b"\n") + 1
         longest = self.line + (first or len(data))
-        if first and _LONG.search(data, first):
+        if first and _LONG.search(data, first - 1):
             longest = max(longest, *(len(line) + 1 for line in data[first:].split(b"\n")))
         self.line = len(data) - data.rfind(b"\n") - 1 if first else longest
         if longest > MAX_LINE:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _EARLY_OFFERS: Final = (b"PIPE_CONNECT", b"PIPECONNECT", b"X_PIPE_CONNECT")
 """Exim."""
+PLAIN_WORDS: Final = frozenset({"content", "other"})
+"""What is no command's name is not written in capitals."""
 MAX_EXCHANGES: Final = 10_000
 """Exchanges of a dialogue that are kept."""
 EXPECTED: Final = {
@@ -160,6 +162,7 @@ class Log:
     def add(self, verb: str, spots: tuple[Spot, Spot], reply: Reply | None, replied: bool | None, facts: dict[str, Fact]) -> None:  # noqa: FBT001 - three-valued
         """Add the exchange of a request, from the first to the last of `spots`, and its final reply."""
         first, last = spots
+        command = verb if verb in PLAIN_WORDS else verb.upper()
         self.number += 1
         code = reply.code if reply is not None else None
         if self.number <= MAX_EXCHANGES:
@@ -171,7 +174,7 @@ class Log:
                 "latency": _latency(last, reply),
                 "pipelined": self.is_pipelined(first),
                 "credentials": False,
-                "command": verb,
+                "command": command,
                 "previous": self.previous,
                 "reply_expected": None if code is None or verb not in EXPECTED else code >= 400 or code in EXPECTED[verb],  # noqa: PLR2004 - 4yz and 5yz refuse
             }
@@ -180,7 +183,7 @@ class Log:
             if reply is not None:
                 places.update(reply=reply.first.frame, reply_end=reply.last.frame)
             self.exchanges.append(Exchange(known, dict(places)))
-        self.previous, self.reply, self.replied = verb, reply, replied
+        self.previous, self.reply, self.replied = command, reply, replied
 
     def add_reply(self, reply: Reply, *, asked: bool | None) -> None:
         """Add a reply without a request; `asked` is None where that was not captured."""

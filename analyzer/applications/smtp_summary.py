@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from analyzer.applications.dialogue import Dialogue, Fact
 from analyzer.applications.smtp_commands import decode
 from analyzer.applications.smtp_session import GREETINGS
+from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
     from analyzer.applications.smtp_session import Session
@@ -37,7 +38,7 @@ def conclude(session: Session) -> Dialogue:
         rows=session.rows,
         tls="starttls" if agreed else "",
         tls_spot=session.tls if agreed else None,
-        dropped=max(session.messages - len(session.rows), session.log.dropped),
+        dropped=session.messages - len(session.rows),
     )
 
 
@@ -50,12 +51,20 @@ def _common(session: Session) -> dict[str, Fact]:
         "greeting_code": code,
         "greeting_expected": None if greeting is None or greeting.holed else code in GREETINGS,
         "greeting_refusal": None if greeting is None else greeting.refusing,
+        "greeting_after": _since_opening(session),
         "greeting_delayed": None if greeting is None else False,
         "early": early,
         "early_excused": session.early_offered if early else None,
         "tls_missing": session.tls_missing,
         "clear_after_refusal": session.clear_again is not None,
     }
+
+
+def _since_opening(session: Session) -> int | None:
+    opened, greeting = session.setting.opened_at, session.greeting
+    if greeting is None or NO_TIME in {opened, greeting.first.time}:
+        return None
+    return max(greeting.first.time - opened, 0)
 
 
 def _own(session: Session) -> dict[str, Fact]:
@@ -87,6 +96,7 @@ def _own(session: Session) -> dict[str, Fact]:
         "content_refused": session.content_refused is not None,
         "unfinished": session.unfinished is not None,
         "spoke_after_refusal": session.after_refusal is not None,
+        "unchecked": session.log.dropped,
         "quit_seen": True if session.quit is not None else None if session.lost or session.client.gap else False,
         "shut_down": True if session.shut is not None else False if known else None,
         "went_on": session.went_on is not None,

@@ -80,7 +80,7 @@ class Pieces:
 class Reader:
     """Reads one direction from its beginning; `at` is the offset of the next byte."""
 
-    __slots__ = ("_buffer", "_buffered", "_fetch", "_pieces", "_place", "at", "side")
+    __slots__ = ("_buffer", "_buffered", "_bounded", "_fetch", "_pieces", "_place", "_solid", "at", "side")
 
     def __init__(self, side: Side, pieces: Pieces, fetch: Callable[[int, int], bytes]) -> None:
         """Read `pieces`; `fetch(address, length)` returns captured bytes."""
@@ -93,6 +93,10 @@ class Reader:
         self._buffer = b""
         self._buffered = 0
         """Offset of the first byte of `_buffer`."""
+        self._bounded = False
+        """Whether no captured byte follows those of `_buffer`."""
+        self._solid: bool | None = None
+        """Whether there is no gap between the first piece and the last; None until somebody asks."""
 
     @classmethod
     def of(cls, side: Side, parts: Iterable[tuple[int, bytes, int, int]], *, size: int | None = None, closing: Closing = "") -> Self:
@@ -153,10 +157,11 @@ class Reader:
 
     def peek(self, size: int) -> bytes:
         """Return the next `size` bytes without moving; fewer at a gap or at the end."""
-        held = self._buffered + len(self._buffer) - self.at
-        if self.at < self._buffered or held < size:
-            self._fill(size)
         begin = self.at - self._buffered
+        held = len(self._buffer) - begin
+        if begin < 0 or held < 0 or (held < size and not self._bounded):
+            self._fill(size)
+            begin = 0
         return self._buffer[begin : begin + size]
 
     def take(self, size: int) -> bytes:
@@ -174,6 +179,8 @@ class Reader:
     def missing(self, start: int, stop: int) -> int:
         """Return how many of the bytes from `start` to `stop` were not captured."""
         pieces = self._pieces
+        if self._is_solid() and pieces.start[0] <= start and stop <= pieces.stop[-1]:
+            return 0
         place, held = bisect_right(pieces.stop, start), 0
         while place < len(pieces.start) and pieces.start[place] < stop:
             held += min(pieces.stop[place], stop) - max(pieces.start[place], start)
@@ -218,6 +225,12 @@ class Reader:
         """Move to the end of the gap that begins here; return its length."""
         return self.skip(self.gap)
 
+    def _is_solid(self) -> bool:
+        if self._solid is None:
+            starts, stops = self._pieces.start, self._pieces.stop
+            self._solid = bool(starts) and sum(stops) - sum(starts) == stops[-1] - starts[0]
+        return self._solid
+
     def _seek(self) -> int:
         """Return the first piece that ends behind `at`."""
         stops, at = self._pieces.stop, self.at
@@ -246,3 +259,4 @@ class Reader:
             reached += length
             place += reached == stops[place]
         self._buffer, self._buffered = b"".join(parts), at
+        self._bounded = place >= len(starts) or starts[place] > reached

@@ -86,9 +86,9 @@ def read(text: str, *, closing: tuple[Closing, Closing] = ("", ""), **setting: A
 
 def exchange(dialogue: Dialogue, command: str, number: int = 1) -> dict[str, Any]:
     """Return the facts of the first, second, … exchange of a command."""
-    return [one.facts for one in dialogue.exchanges if one.facts.get("command") == command][number - 1]
+    return [one.facts for one in dialogue.exchanges if str(one.facts.get("command")).lower() == command][number - 1]
 
 
 def commands(dialogue: Dialogue) -> list[tuple[Any, Any]]:
     """Return command and code of each exchange."""
-    return [(one.facts.get("command"), one.facts.get("reply_code")) for one in dialogue.exchanges]
+    return [(str(one.facts.get("command")).lower(), one.facts.get("reply_code")) for one in dialogue.exchanges]

@@ -14,8 +14,11 @@ from analyzer.applications.recognise import Recogniser, skip_proxy
 from analyzer.applications.streams import Reader
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from analyzer.applications.recognise import Heard
     from analyzer.applications.streams import Side
+    from analyzer.rules.protocols import Protocol
 
 CLIENT_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40)
 SERVER_HELLO = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03" + bytes(40)
@@ -25,8 +28,13 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @cache
+def protocols() -> Mapping[str, Protocol]:
+    return rules.load().protocols
+
+
+@cache
 def recogniser() -> Recogniser:
-    return Recogniser(rules.load().protocols)
+    return Recogniser(protocols())
 
 
 def reader(side: Side, data: bytes, cuts: tuple[int, ...] = ()) -> Reader:
@@ -225,5 +233,5 @@ def test_no_bytes_are_too_odd_and_how_they_are_cut_does_not_matter(
     assert whole[0].at == parts[0].at
     heard = recogniser().hear(*whole, port)
     assert heard == recogniser().hear(*parts, port)
-    assert heard.service in {"none", "unknown", *rules.load().protocols} - {"any"}
+    assert heard.service in {"none", "unknown", *protocols()} - {"any"}
     assert (parts[0].at, parts[1].at) == (whole[0].at, 0)
