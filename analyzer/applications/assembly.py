@@ -203,7 +203,7 @@ def _tangled(start: Array, stop: Array, of: Array, count: int) -> Array:
     return tangled
 
 
-def _acknowledged(columns: dict[str, Array], told: Array, group: Array, isn: Array, size: Array, closing: Array) -> Array:
+def _acknowledged(columns: dict[str, Array], told: Array, group: Array, isn: Array, size: Array, closing: Array) -> Array:  # noqa: PLR0913, PLR0917 - columns
     """Return the sizes, made larger where the other side acknowledged bytes that were not captured.
 
     One byte more is no byte: the FIN was not captured.
@@ -257,7 +257,7 @@ class _Ends:
     """Per piece: whether it was sent after the FIN and lies behind it, so that it is no part of the stream."""
 
 
-def _ends(segments: pd.DataFrame, columns: dict[str, Array], group: Array, told: Array, laid: _Laid, isn: Array) -> _Ends:
+def _ends(segments: pd.DataFrame, columns: dict[str, Array], group: Array, told: Array, laid: _Laid, isn: Array) -> _Ends:  # noqa: PLR0913, PLR0917 - columns
     """Return how each group ended."""
     frame, time = segments["frame"].to_numpy(), segments["time"].to_numpy()
     count = len(isn)
@@ -309,7 +309,7 @@ def _fins(columns: dict[str, Array], group: Array, told: Array, laid: _Laid, isn
     return found, at
 
 
-def untangle(
+def untangle(  # noqa: PLR0913, PLR0917 - columns
     start: Sequence[int],
     stop: Sequence[int],
     address: Sequence[int],
@@ -361,7 +361,7 @@ def _sweep(kept: Sequence[int], start: Sequence[int], stop: Sequence[int]) -> tu
     return begins, ends, owners
 
 
-def _contradiction(
+def _contradiction(  # noqa: PLR0913, PLR0917 - columns
     kept: Sequence[int],
     start: Sequence[int],
     stop: Sequence[int],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -308,7 +309,7 @@ def deliveries(draw: Any) -> tuple[bytes, int, list[tuple[int, bytes]]]:  # noqa
     data = draw(st.binary(min_size=1, max_size=60))
     isn = draw(st.sampled_from([0, 1, CIRCLE - 1, CIRCLE - 2, CIRCLE - 20, 2**31 - 3]) | st.integers(0, CIRCLE - 1))
     cuts = sorted({0, len(data), *draw(st.lists(st.integers(0, len(data)), max_size=10))})
-    pieces = list(zip(cuts[:-1], cuts[1:], strict=True))
+    pieces = list(itertools.pairwise(cuts))
     spans = st.tuples(st.integers(0, len(data) - 1), st.integers(1, 12))
     pieces += [(begin, min(begin + size, len(data))) for begin, size in draw(st.lists(spans, max_size=6))]
     places = draw(st.lists(st.integers(0, 5), min_size=len(pieces), max_size=len(pieces)))
