@@ -203,6 +203,9 @@ def _complete(hearing: _Hearing) -> None:
         marked[flows] = True
         known.facts[name] = (marked, None)
     _complete_tls(hearing)
+    read = np.zeros(count, bool)
+    read[[flow for flow, dialogue in hearing.dialogues.items() if dialogue.facts]] = True
+    known.facts["read"] = (read, None)
     overlap = np.full(count, -1, np.int64)
     overlap[list(hearing.overlaps)] = list(hearing.overlaps.values())
     known.places["overlap"] = overlap
@@ -211,6 +214,11 @@ def _complete(hearing: _Hearing) -> None:
     for flow in np.flatnonzero(~sure if sure is not None else np.zeros(0, bool)).tolist():
         values[flow] = any(assembly.missing(hearing.streams, 2 * flow + side) > 0 for side in (0, 1))
     known.facts["gaps"] = (values, None)
+    gap = np.full(count, -1, np.int64)
+    for flow in np.flatnonzero(values & read).tolist():
+        found = [frame for side in (0, 1) if (frame := assembly.behind_gap(hearing.streams, 2 * flow + side)) >= 0]
+        gap[flow] = min(found, default=-1)
+    known.places["gap"] = gap
 
 
 def _speaker(protocol: Protocol | None) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -61,13 +62,17 @@ class Streams:
     closing: Array
     """Per group: index in `CLOSINGS`."""
     closing_frame: Array
-    """Per group: frame of its first FIN or RST, -1 when there is none."""
+    """Per group: frame of its first FIN, else of its first RST, -1 when there is none."""
+    closing_time: Array
+    """Per group: the time of that frame; meaningless when there is none."""
     late: Array
     """Per group: new bytes sent after its own FIN."""
     late_frame: Array
     """Per group: the first frame of them, -1 when there is none."""
     anchored: Array
     """Per group: whether it is laid out from its ISN."""
+    first_ack: Array
+    """Per group: how many of the other side's bytes its first piece acknowledges, 0 where that is not known."""
 
     @property
     def first(self) -> Array:
@@ -122,9 +127,11 @@ def assemble(segments: pd.DataFrame, client_isn: Array, server_isn: Array) -> St
     rows = keys.positions(keys.sort(group[loaded], loaded))
     of = group[rows]
     bounds = np.searchsorted(of, np.arange(count + 1))
-    start = _lay_out(columns["seq"][rows] + (columns["flags"][rows] & SYN != 0).astype(np.uint32), of, bounds, isn)
-    stop = start + columns["payload_length"][rows]
-    kept = stop > 0
+    length = columns["payload_length"][rows].astype(np.int64)
+    start = _lay_out(columns["seq"][rows] + (columns["flags"][rows] & SYN != 0).astype(np.uint32), length, of, bounds, isn)
+    stop = start + length
+    ends = _ends(segments, columns, group, told, _Laid(rows, of, bounds, start, stop), isn)
+    kept = (stop > 0) & ~ends.beyond
     if not kept.all():
         rows, of, start, stop = rows[kept], of[kept], start[kept], stop[kept]
         bounds = np.searchsorted(of, np.arange(count + 1))
@@ -134,10 +141,10 @@ def assemble(segments: pd.DataFrame, client_isn: Array, server_isn: Array) -> St
     address = np.where(captured > before, address + before, -1)
     held = np.where(address >= 0, start + captured, np.maximum(start, 0))
     start = np.maximum(start, 0)
-    size = np.zeros(count, np.int64)
+    size = ends.size.copy()
     np.maximum.at(size, of, stop)
-    tangled = _tangled(start, stop, of, bounds)
-    closing, closing_frame, late, late_frame = _ends(segments, columns, group, told, rows, of, count)
+    tangled = _tangled(start, stop, of, count)
+    size = _acknowledged(columns, told, group, isn, size, ends.closing)
     return Streams(
         bounds=bounds,
         start=start,
@@ -145,48 +152,58 @@ def assemble(segments: pd.DataFrame, client_isn: Array, server_isn: Array) -> St
         address=address,
         frame=segments["frame"].to_numpy()[rows].astype(np.int64),
         time=segments["time"].to_numpy()[rows],
-        size=_acknowledged(columns, told, group, isn, size, closing),
+        size=size,
         held=np.bincount(of, np.maximum(held - start, 0), minlength=count).astype(np.int64),
         tangled=tangled,
-        closing=closing,
-        closing_frame=closing_frame,
-        late=late,
-        late_frame=late_frame,
+        closing=ends.closing,
+        closing_frame=ends.frame,
+        closing_time=ends.time,
+        late=ends.late,
+        late_frame=ends.late_frame,
         anchored=isn >= 0,
+        first_ack=_first_acks(columns, rows, bounds, isn, size),
     )
 
 
-def _lay_out(seq: Array, of: Array, bounds: Array, isn: Array) -> Array:
-    """Return the offset of each piece in its stream: numbers unwrapped from one piece to the next, counted from the ISN."""
+def _lay_out(seq: Array, length: Array, of: Array, bounds: Array, isn: Array) -> Array:
+    """Return the offset of each piece in its stream, counted from the ISN, else from the first piece.
+
+    Numbers of a short stream say it themselves; those of one that may come round are unwrapped from one piece to the next.
+    """
     if not len(seq):
         return np.zeros(0, np.int64)
-    step = np.zeros(len(seq), np.int64)
-    step[1:] = (seq[1:] - seq[:-1]).view(np.int32)
-    walked = np.cumsum(step)
     first = np.minimum(bounds[:-1], len(seq) - 1)
-    ahead = (seq[first] - (isn + 1).astype(np.uint32)).view(np.int32).astype(np.int64)
-    shift = np.where(isn >= 0, ahead, 0) - walked[first]
-    found: Array = walked + shift[of]
+    base = np.where(isn >= 0, (isn + 1).astype(np.uint32), seq[first])
+    found: Array = (seq - base[of]).view(np.int32).astype(np.int64)
+    far = np.bincount(of, length, minlength=len(isn)) >= _FAR
+    if far.any():
+        step = np.zeros(len(seq), np.int64)
+        step[1:] = (seq[1:] - seq[:-1]).view(np.int32)
+        walked = np.cumsum(step)
+        found = np.where(far[of], walked - walked[first][of] + found[first][of], found)
     return found
 
 
-def _tangled(start: Array, stop: Array, of: Array, bounds: Array) -> Array:
-    """Return, per group, whether a piece begins before the end of those before it."""
-    count = len(bounds) - 1
-    tangled = np.zeros(count, bool)
-    if not len(start):
-        return tangled
+def _reached(stop: Array, of: Array, count: int) -> Array:
+    """Return how far each piece and those before it in its group reach."""
     span = np.zeros(count, np.int64)
     np.maximum.at(span, of, stop)
     # The groups' numbers are laid out one behind the other, so that one running maximum serves them all.
     shift = np.cumsum(span) - span
-    reached = np.maximum.accumulate(stop + shift[of])
-    early = np.flatnonzero((start[1:] + shift[of[1:]] < reached[:-1]) & (of[1:] == of[:-1])) + 1
-    tangled[of[early]] = True
+    found: Array = np.maximum.accumulate(np.maximum(stop, 0) + shift[of]) - shift[of]
+    return found
+
+
+def _tangled(start: Array, stop: Array, of: Array, count: int) -> Array:
+    """Return, per group, whether a piece begins before the end of those before it."""
+    tangled = np.zeros(count, bool)
+    if len(start):
+        early = np.flatnonzero((start[1:] < _reached(stop, of, count)[:-1]) & (of[1:] == of[:-1])) + 1
+        tangled[of[early]] = True
     return tangled
 
 
-def _acknowledged(columns: dict[str, Array], told: Array, group: Array, isn: Array, size: Array, closing: Array) -> Array:
+def _acknowledged(columns: dict[str, Array], told: Array, group: Array, isn: Array, size: Array, closing: Array) -> Array:  # noqa: PLR0913, PLR0917 - columns
     """Return the sizes, made larger where the other side acknowledged bytes that were not captured.
 
     One byte more is no byte: the FIN was not captured.
@@ -203,31 +220,96 @@ def _acknowledged(columns: dict[str, Array], told: Array, group: Array, isn: Arr
     return np.where(believed, reached, size)
 
 
-def _ends(
-    segments: pd.DataFrame, columns: dict[str, Array], group: Array, told: Array, rows: Array, of: Array, count: int
-) -> tuple[Array, Array, Array, Array]:
-    """Return, per group, how and in which frame it ended, and how many new bytes it sent afterwards and in which frame."""
-    frame = segments["frame"].to_numpy()
-    closing = np.zeros(count, np.int8)
+def _first_acks(columns: dict[str, Array], rows: Array, bounds: Array, isn: Array, size: Array) -> Array:
+    """Return, per group, how much of the other side's stream its first piece acknowledges."""
+    found = np.zeros(len(isn), np.int64)
+    spoken = np.flatnonzero((bounds[1:] > bounds[:-1]) & (isn >= 0).reshape(-1, 2)[:, ::-1].ravel())
+    first, other = rows[bounds[spoken]], spoken ^ 1
+    offset = (columns["ack"][first] - (isn[other] + 1).astype(np.uint32)).view(np.int32).astype(np.int64)
+    told = columns["flags"][first] & ACK != 0
+    found[spoken] = np.where(told, np.clip(offset, 0, size[other]), 0)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """Pieces by group, in capture order: their segments, groups, where each group begins, and where they lie."""
+
+    rows: Array
+    of: Array
+    bounds: Array
+    start: Array
+    stop: Array
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """Per group: how, where and when it ended, and what it sent afterwards."""
+
+    closing: Array
+    frame: Array
+    time: Array
+    size: Array
+    """Bytes the stream has by the number of its FIN, 0 where that is not known."""
+    late: Array
+    late_frame: Array
+    beyond: Array
+    """Per piece: whether it was sent after the FIN and lies behind it, so that it is no part of the stream."""
+
+
+def _ends(segments: pd.DataFrame, columns: dict[str, Array], group: Array, told: Array, laid: _Laid, isn: Array) -> _Ends:  # noqa: PLR0913, PLR0917 - columns
+    """Return how each group ended."""
+    frame, time = segments["frame"].to_numpy(), segments["time"].to_numpy()
+    count = len(isn)
+    closing, closing_time = np.zeros(count, np.int8), np.zeros(count, np.int64)
     closing_frame, late_frame = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
-    late = np.zeros(count, np.int64)
     for code, flag in ((CLOSINGS.index("rst"), RST), (CLOSINGS.index("fin"), FIN)):
         hits = np.flatnonzero(told & (columns["flags"] & flag != 0))[::-1]
-        closing[group[hits]], closing_frame[group[hits]] = code, frame[hits]
+        closing[group[hits]], closing_frame[group[hits]], closing_time[group[hits]] = code, frame[hits], time[hits]
+    fin, at = _fins(columns, group, told, laid, isn)
+    late, length = np.zeros(count, np.int64), laid.stop - laid.start
+    after = (fin[laid.of] >= 0) & (laid.rows > fin[laid.of]) & (laid.stop > at[laid.of])
+    # A lone byte in the place of the FIN is a keep-alive's (RFC 9293 3.8.4).
+    hits = np.flatnonzero(after & ~((length == 1) & (laid.start == at[laid.of])))[::-1]
+    np.add.at(late, laid.of[hits], np.minimum(laid.stop - at[laid.of], length)[hits])
+    late_frame[laid.of[hits]] = frame[laid.rows[hits]]
+    size = np.where((fin >= 0) & (at < _FAR), np.maximum(at, 0), 0)
+    return _Ends(closing, closing_frame, closing_time, size, late, late_frame, after & (laid.start >= at[laid.of]))
+
+
+def _fins(columns: dict[str, Array], group: Array, told: Array, laid: _Laid, isn: Array) -> tuple[Array, Array]:
+    """Return, per group, the segment with its first FIN, and that FIN's offset in the stream; -1 where none can be believed.
+
+    A FIN before bytes that were captured already was not the sender's last word.
+    """
+    count = len(isn)
+    found, at = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
     fins = np.flatnonzero(told & (columns["flags"] & (FIN | SYN | RST) == FIN))[::-1]
-    if len(fins) and len(rows):
-        last, at = np.full(count, -1, np.int64), np.zeros(count, np.uint32)
-        last[group[fins]] = fins
-        at[group[fins]] = columns["seq"][fins] + columns["payload_length"][fins].astype(np.uint32)
-        after = (rows > last[of]) & (last[of] >= 0)
-        beyond = (columns["seq"][rows] + columns["payload_length"][rows].astype(np.uint32) - at[of]).view(np.int32)
-        hits = np.flatnonzero(after & (beyond > 0))[::-1]
-        np.add.at(late, of[hits], np.minimum(beyond[hits], columns["payload_length"][rows[hits]]))
-        late_frame[of[hits]] = frame[rows[hits]]
-    return closing, closing_frame, late, late_frame
+    found[group[fins]] = fins
+    groups = np.flatnonzero(found >= 0)
+    if not len(groups):
+        return found, at
+    fins = found[groups]
+    seq = columns["seq"][fins] + columns["payload_length"][fins].astype(np.uint32)
+    at[groups] = np.where(isn[groups] >= 0, (seq - (isn[groups] + 1).astype(np.uint32)).view(np.int32), -1)
+    if len(laid.rows):
+        order = np.int64(len(group) + 1)
+        place = np.searchsorted(laid.of * order + laid.rows, groups * order + fins, side="right") - 1
+        held = place >= laid.bounds[groups]
+        place = place[held]
+        ahead = (
+            (seq[held] - (columns["seq"][laid.rows[place]] + (columns["flags"][laid.rows[place]] & SYN != 0)))
+            .astype(np.uint32)
+            .view(np.int32)
+        )
+        at[groups[held]] = laid.start[place] + ahead
+        stale = groups[held][at[groups[held]] < _reached(laid.stop, laid.of, count)[place]]
+        found[stale] = at[stale] = -1
+    found[at < 0] = -1
+    return found, at
 
 
-def untangle(
+def untangle(  # noqa: PLR0913, PLR0917 - columns
     start: Sequence[int],
     stop: Sequence[int],
     address: Sequence[int],
@@ -239,37 +321,95 @@ def untangle(
 
     A lone byte just before the next number is a keep-alive's, whose value means nothing (RFC 9293 3.8.4).
     """
-    starts, ends = list[int](), list[int]()
-    kept = list[tuple[int, int, int]]()
-    overlap, compared = None, 0
-    for begin, end, where, number, when in zip(start, stop, address, frame, time, strict=True):
-        if where < 0 or end <= begin or (end - begin == 1 and ends and end == ends[-1]):
+    kept, reached = list[int](), 0
+    for number, (begin, end, where) in enumerate(zip(start, stop, address, strict=True)):
+        if where >= 0 and end > begin and not (end - begin == 1 and end == reached):
+            kept.append(number)
+            reached = max(reached, end)
+    starts, ends, owners = _sweep(kept, start, stop)
+    places = [address[owner] + begin - start[owner] for begin, owner in zip(starts, owners, strict=True)]
+    odd = _contradiction(kept, start, stop, address, (starts, ends, owners), fetch)
+    overlap = None if odd is None else Spot(frame[odd], time[odd])
+    return starts, ends, places, [frame[owner] for owner in owners], [time[owner] for owner in owners], overlap
+
+
+def _sweep(kept: Sequence[int], start: Sequence[int], stop: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
+    """Return runs of bytes in order (begins, ends, the piece each is from): of pieces that overlap, the one captured first."""
+    waiting = sorted(kept, key=start.__getitem__)
+    begins, ends, owners = list[int](), list[int](), list[int]()
+    here = list[int]()
+    at, following = 0, 0
+    while here or following < len(waiting):
+        if not here:
+            at = max(at, start[waiting[following]])
+        while following < len(waiting) and start[waiting[following]] <= at:
+            heappush(here, waiting[following])
+            following += 1
+        while here and stop[here[0]] <= at:
+            heappop(here)
+        if not here:
             continue
-        place, at = bisect_right(ends, begin), begin
-        while at < end:
-            if place == len(starts) or starts[place] > at:
-                until = end if place == len(starts) else min(end, starts[place])
-                starts.insert(place, at)
-                ends.insert(place, until)
-                kept.insert(place, (where + at - begin, number, when))
-            else:
-                until = min(end, ends[place])
-                if overlap is None and compared < _COMPARED:
-                    compared += until - at
-                    if fetch(where + at - begin, until - at) != fetch(kept[place][0] + at - starts[place], until - at):
-                        overlap = Spot(number, when)
-            at = until
-            place += 1
-    return starts, ends, [one[0] for one in kept], [one[1] for one in kept], [one[2] for one in kept], overlap
+        owner = here[0]
+        until = stop[owner] if following == len(waiting) else min(stop[owner], start[waiting[following]])
+        if owners and owners[-1] == owner and ends[-1] == at:
+            ends[-1] = until
+        else:
+            begins.append(at)
+            ends.append(until)
+            owners.append(owner)
+        at = until
+    return begins, ends, owners
+
+
+def _contradiction(  # noqa: PLR0913, PLR0917 - columns
+    kept: Sequence[int],
+    start: Sequence[int],
+    stop: Sequence[int],
+    address: Sequence[int],
+    runs: tuple[list[int], list[int], list[int]],
+    fetch: Callable[[int, int], bytes],
+) -> int | None:
+    """Return the first piece with other bytes than the copy captured before it, among the first `_COMPARED` bytes of copies."""
+    _, ends, owners = runs
+    left = _COMPARED
+    for number in kept:
+        at, place = start[number], bisect_right(ends, start[number])
+        while at < stop[number]:
+            until, owner = min(stop[number], ends[place]), owners[place]
+            if owner != number:
+                if left <= 0:
+                    return None
+                left -= until - at
+                if fetch(address[number] + at - start[number], until - at) != fetch(address[owner] + at - start[owner], until - at):
+                    return number
+            at, place = until, place + 1
+    return None
 
 
 def missing(streams: Streams, group: int) -> int:
-    """Return how many bytes of a direction were not captured; of a tangled one an estimate from its pieces."""
-    begin, end = int(streams.bounds[group]), int(streams.bounds[group + 1])
+    """Return how many bytes of a direction were not captured."""
     if not streams.tangled[group]:
         return int(streams.size[group] - streams.held[group])
-    order = np.argsort(streams.start[begin:end], kind="stable")
-    start, stop = streams.start[begin:end][order], streams.stop[begin:end][order]
-    reached = np.maximum.accumulate(stop)
-    before = np.concatenate(([0], reached[:-1]))
+    start, stop, before, _ = _ordered(streams, group)
     return int(streams.size[group] - np.maximum(stop - np.maximum(start, before), 0).sum())
+
+
+def behind_gap(streams: Streams, group: int) -> int:
+    """Return the frame of what follows the first bytes of a direction that were not captured.
+
+    Where nothing follows them, the frame of the last payload before; -1 where nothing is missing or nothing was captured.
+    """
+    start, stop, before, frame = _ordered(streams, group)
+    behind = np.flatnonzero(start > before)
+    if len(behind):
+        return int(frame[behind[0]])
+    return int(frame[np.argmax(stop)]) if len(stop) and stop.max() < streams.size[group] else -1
+
+
+def _ordered(streams: Streams, group: int) -> tuple[Array, Array, Array, Array]:
+    """Return a direction's captured pieces by offset: start, stop, how far those before reach, frame."""
+    part = slice(int(streams.bounds[group]), int(streams.bounds[group + 1]))
+    order = np.argsort(streams.start[part], kind="stable")
+    order = order[(streams.address[part] >= 0)[order]]
+    start, stop, frame = (column[part][order] for column in (streams.start, streams.stop, streams.frame))
+    return start, stop, np.maximum.accumulate(np.concatenate(([0], stop)))[: len(stop)], frame

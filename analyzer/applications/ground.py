@@ -65,20 +65,25 @@ def lay(connections: Connections, streams: Streams, opening: Opening, protocols:
     frames = frames if len(frames) else np.full(1, -1, np.int64)
     talk = np.where(spoken, frames[first], -1)
     client, server = talk[0::2], talk[1::2]
+    captured_first, spoke_first = _first(client, server), _spoke_first(client, server, streams)
     sizes = streams.size[0::2], streams.size[1::2]
     lost = (streams.size > streams.held) | streams.tangled
     closing = [np.where(streams.closing[side::2] > 0, streams.closing_frame[side::2], np.iinfo(np.int64).max) for side in (0, 1)]
     end, opened_at = flows["capture_end"].to_numpy(), opening.opened_at
     timed = (opened_at != NO_TIME) & (end != NO_TIME)
+    begun = np.where(timed, opened_at, 0)
     facts: dict[str, Answer] = {
-        "first_talker": (_first(client, server), None),
+        "first_talker": (spoke_first, None),
+        "misordered": (captured_first != spoke_first, None),
         "opened": (opening.opened, None),
         "whole": (opening.whole, None),
         "one_sided": (opening.one_sided, None),
         "gaps": (lost[0::2] | lost[1::2], ~(streams.tangled[0::2] | streams.tangled[1::2])),
         "client_size": (sizes[0], None),
         "server_size": (sizes[1], None),
-        "watched": (np.where(timed, end - np.where(timed, opened_at, 0), 0), timed),
+        "watched": (np.where(timed, end - begun, 0), timed),
+        "lasted": (np.where(timed, np.minimum(end, _closed_at(streams)) - begun, 0), timed),
+        "greeting_after": _greeting_after(streams, opened_at),
         "closed_by": (_first(*(np.where(frame == np.iinfo(np.int64).max, -1, frame) for frame in closing)), None),
         "syn_data": (_syn_data(connections), None),
         "late_data": (streams.late[0::2] + streams.late[1::2], None),
@@ -106,6 +111,34 @@ def _first(client: Array, server: Array) -> Array:
     """Return whose frame comes first, as a place in `SIDES`; -1 is no frame."""
     ahead = (client >= 0) & ((server < 0) | (client <= server))
     return np.where(ahead, 1, np.where(server >= 0, 2, 0)).astype(np.int8)
+
+
+def _spoke_first(client: Array, server: Array, streams: Streams) -> Array:
+    """Return who spoke first: whose payload was captured first, but who acknowledges payload of the other side spoke after it."""
+    answers = [streams.first_ack[side::2] > 0 for side in (0, 1)]
+    both = (client >= 0) & (server >= 0)
+    found: Array = np.select([both & answers[0] & ~answers[1], both & answers[1] & ~answers[0]], [2, 1], _first(client, server)).astype(
+        np.int8
+    )
+    return found
+
+
+def _closed_at(streams: Streams) -> Array:
+    """Return the time of each connection's first FIN or RST, the greatest number where there is none."""
+    never = np.iinfo(np.int64).max
+    times = np.where((streams.closing > 0) & (streams.closing_time != NO_TIME), streams.closing_time, never)
+    found: Array = np.minimum(times[0::2], times[1::2])
+    return found
+
+
+def _greeting_after(streams: Streams, opened_at: Array) -> Answer:
+    """Return how long the server's first payload took, known where it was captured."""
+    if not len(streams.time):
+        return np.zeros(len(opened_at), np.int64), np.zeros(len(opened_at), bool)
+    first = streams.first[1::2]
+    time = streams.time[first]
+    known = streams.spoken[1::2] & (streams.start[first] == 0) & (opened_at != NO_TIME) & (time != NO_TIME)
+    return np.where(known, time - np.where(known, opened_at, 0), 0), known
 
 
 def _syn_data(connections: Connections) -> Array:

@@ -30,7 +30,8 @@ def follow(turn: Turn, client: Reader, server: Reader, setting: Setting, dialogu
     if tls:
         dialogue.tls, dialogue.tls_spot = how, client.spot()
     elif asked == "tls" and not client.ended and not client.gap:
-        dialogue.facts["tls_missing"] = True
+        spot = client.spot()
+        dialogue.facts["tls_missing"], dialogue.places["tls_missing"] = True, spot.frame if spot else None
     inner = setting.nested(client, server, setting) if setting.nested is not None else None
     turn.inner = inner.service if inner is not None else "tls" if tls else asked if asked in _KNOWN.values() else ""
     turn.inner_summary = inner.summary if inner is not None else ""

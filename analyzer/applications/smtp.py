@@ -321,6 +321,7 @@ def _start_tls(session: Session, line: Line, command: Command) -> None:
         session.begin_tls(agreed=reply is None or reply.code == GREETING)
     elif reply is not None and reply.code == GREETING:
         session.tls_missing = True if len(head) == 3 else None  # noqa: PLR2004 - enough to tell
+        session.tls_missing_at = session.client.spot() if session.tls_missing else None
     elif reply is not None and reply.refusing:
         session.tls_refused = True
 

@@ -79,6 +79,8 @@ class Session:
     tls: Spot | None = None
     tls_agreed: bool | None = None
     tls_missing: bool | None = False
+    tls_missing_at: Spot | None = None
+    """Where the client went on in the clear after TLS was agreed."""
     tls_refused: bool = False
     clear_again: Spot | None = None
     """Where the client went on in the clear after TLS was refused."""

@@ -146,6 +146,7 @@ def test_bytes_behind_starttls_are_injected() -> None:
 def test_starttls_accepted_and_clear_text_after() -> None:
     dialogue = read(EHLO + "C: STARTTLS\nS: 220 go\nC: MAIL FROM:<x@y>\nS: 250 ok")
     assert dialogue.facts["tls_missing"]
+    assert dialogue.places["tls_missing"]
     assert dialogue.tls == ""
     assert commands(dialogue)[-1] == ("mail", 250)
 
@@ -153,7 +154,7 @@ def test_starttls_accepted_and_clear_text_after() -> None:
 def test_starttls_refused() -> None:
     dialogue = read(EHLO + "C: STARTTLS\nS: 454 not now\nC: MAIL FROM:<x@y>\nS: 250 ok")
     assert dialogue.facts["clear_after_refusal"]
-    assert dialogue.places["clear_again"] == 6
+    assert dialogue.places["clear_after_refusal"] == 6
     assert "STARTTLS refused" in dialogue.summary
     assert not read(EHLO + "C: STARTTLS\nS: 454 not now" + QUIT).facts["clear_after_refusal"]
 

@@ -173,7 +173,7 @@ COMMON = {
 }
 """Columns of all protocols that the reader fills."""
 LEFT = {
-    "places": {"first_client", "first_server", "tls", "close", "late", "overlap"},
+    "places": {"first_client", "first_server", "tls", "close", "gap", "late", "overlap"},
     "facts": set(rules.load().protocols["any"].dialogue)
     - {
         "greeting_code",
@@ -197,6 +197,7 @@ def test_everything_declared_is_emitted() -> None:
         EHLO + "C: NOOP " + "x" * 600 + "\nS: 250 ok\nC: DATA\nS: 554 no\nC: hi",
         EHLO + MAIL + "C: " + "x" * 1_200,
         EHLO + "C: STARTTLS\nS: 454 no\nC: NOOP\nS: 250 ok",
+        EHLO + "C: STARTTLS\nS: 220 go\nC: NOOP\nS: 250 ok",
         EHLO + "C: BDAT 3 LAST\nC= a",
     ]
     for text in DIALOGUES + more:
