@@ -93,6 +93,7 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
         transactions=dialogues.transactions(spoken, ids, owners, shape),
         transaction_columns=shape,
         spoken=dialogues.own(rules.protocols),
+        details={id_: protocol.details for id_, protocol in rules.protocols.items()},
         secrets=secrets,
         fail_on=fail_on,
         about=_about(rules),

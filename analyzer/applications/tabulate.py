@@ -1,6 +1,7 @@
 """Dialogues ─► columns of the flows table and the transactions table.
 
-Promises: columns as `model` and rules/protocols describe them; absent as `tables` says; rows in order of connection and number.
+Promises: columns as `model` and rules/protocols describe them; absent as `tables` says; rows in order of connection and number; all text
+can be written as UTF-8.
 Must not know: output formats.
 """
 
@@ -47,7 +48,7 @@ def flows(found: Dialogues, flow_ids: Array, by_port: Array) -> dict[str, Any]:
         texts["service_server"][flow] = "-or-".join(heard.server)
     for flow, dialogue in found.dialogues.items():
         texts["service_after"][flow] = dialogue.after
-        texts["dialogue"][flow] = _short(dialogue.summary)
+        texts["dialogue"][flow] = _short(_legible(dialogue.summary))
         numbers["tls_frame"][flow] = -1 if dialogue.tls_spot is None else dialogue.tls_spot.frame
         numbers["transactions"][flow] = len(dialogue.rows) + dialogue.dropped
         unsure[flow] = dialogue.dropped > 0
@@ -76,6 +77,11 @@ def _service(service: str, client: Sequence[str], server: Sequence[str]) -> str:
         return service
     either = [id_ for id_ in client if id_ in server] or [*client, *server] if client and server else [*client, *server]
     return "-or-".join(dict.fromkeys(either))
+
+
+def _legible(text: str) -> str:
+    r"""Return text with bytes that were no UTF-8 as `\xff`: text columns that Arrow holds take no others."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _short(text: str) -> str:
@@ -120,6 +126,8 @@ def transactions(found: Dialogues, flow_ids: Array, captures: Array, columns: Ta
 def _series(values: Any, dtype: str) -> pd.Series[Any]:  # noqa: ANN401 - any sequence
     if dtype == "object":
         made = np.empty(len(values), object)
-        made[:] = values
+        made[:] = [tuple(_legible(item) if isinstance(item, str) else item for item in items) for items in values]
         return pd.Series(made)
+    if dtype == "str":
+        values = [_legible(text) for text in values]
     return pd.Series(values, dtype=dtype)

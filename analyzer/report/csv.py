@@ -1,7 +1,8 @@
-"""One table of the report as CSV (RFC 4180), for spreadsheets and for `read_csv`.
+r"""One table of the report as CSV (RFC 4180), for spreadsheets and for `read_csv`.
 
 Promises: a header, one row a row of the table, CRLF line ends, UTF-8; absent is an empty cell; a cell of text is escaped as on a
-terminal and never begins a formula; numbers are numbers; truth is `true` or `false`.
+terminal and never begins a formula; numbers are numbers; truth is `true` or `false`. The items of a list are parted by `; `, a semicolon
+in an item is `\x3b`, an empty item is `""`. A report that holds secrets says so in a last column, `secrets`.
 Must not know: where the text goes.
 """
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from analyzer.report import Layout
     from analyzer.tables import Column, Table
 
-_TABLES: Final = dict(zip(CSV_TABLES, (FLOWS, FINDINGS, STEPS), strict=True))
+_SHAPES: Final[dict[str, Table]] = {"flows": FLOWS, "findings": FINDINGS, "steps": STEPS}
+"""The tables that are the same in every report; the columns of transactions are those of the protocols it was read with."""
 
 Columns = dict[str, list[Any]]
 
@@ -46,6 +48,11 @@ def _cite(capture: int, frames: tuple[tuple[int, int], ...]) -> str:
     return " ".join(str(frame) if where == capture else f"{where}:{frame}" for where, frame in frames)
 
 
+def _items(cells: tuple[Any, ...]) -> str:
+    """Return a list as the text of one cell."""
+    return disarm("; ".join(printable(str(cell)).replace(";", r"\x3b") or '""' for cell in cells))
+
+
 def _column(table: pd.DataFrame, column: Column, paths: list[str]) -> Columns:
     """Return a column, and before or after it the columns that only make it readable: path and ISO time."""
     cells = values(table[column.name], column)
@@ -53,6 +60,9 @@ def _column(table: pd.DataFrame, column: Column, paths: list[str]) -> Columns:
         return {"capture": cells, "path": _texts([paths[index] for index in cells])}
     if column.name == "frames":
         return {"frames": [_cite(*row) for row in zip(table["capture"].tolist(), cells, strict=True)]}
+    if column.dtype == "object":
+        lists = {cell: _items(cell) for cell in set(cells)}
+        return {column.name: [lists[cell] for cell in cells]}
     if column.dtype == "str":
         return {column.name: _texts(cells)}
     if column.dtype == "bool":
@@ -62,11 +72,11 @@ def _column(table: pd.DataFrame, column: Column, paths: list[str]) -> Columns:
     return {column.name: cells}
 
 
-def _columns(table: pd.DataFrame, shape: Table, paths: list[str]) -> Columns:
+def _columns(table: pd.DataFrame, shape: Table, paths: list[str], *, secrets: bool) -> Columns:
     columns: Columns = {}
     for column in shape.columns:
         columns |= _column(table, column, paths)
-    return columns
+    return columns | {"secrets": ["true"] * len(table)} if secrets else columns
 
 
 def _write(rows: Iterator[tuple[Any, ...]] | list[tuple[Any, ...]]) -> str:
@@ -77,20 +87,14 @@ def _write(rows: Iterator[tuple[Any, ...]] | list[tuple[Any, ...]]) -> str:
 
 def render(report: Report, layout: Layout) -> Iterator[str]:
     """Return the table `layout.table` as CSV, in pieces; raises `UsageError` when there is no such table."""
-    if layout.table not in _TABLES:
-        message = f"no table is called {layout.table!r}; there are {', '.join(_TABLES)}"
+    if layout.table not in CSV_TABLES:
+        message = f"no table is called {layout.table!r}; there are {', '.join(CSV_TABLES)}"
         raise UsageError(message)
-    shape, paths = _TABLES[layout.table], [capture.path for capture in report.captures]
+    shape = _SHAPES.get(layout.table, report.transaction_columns)
+    paths = [capture.path for capture in report.captures]
     table: pd.DataFrame = getattr(report, layout.table)
-    yield _write([tuple(_columns(table.iloc[:0], shape, paths))])
+    yield _write([tuple(_columns(table.iloc[:0], shape, paths, secrets=report.secrets))])
     for first in range(0, len(table), CHUNK):
-        yield _write(zip(*_columns(table.iloc[first : first + CHUNK], shape, paths).values(), strict=True))
+        rows = _columns(table.iloc[first : first + CHUNK], shape, paths, secrets=report.secrets)
+        yield _write(zip(*rows.values(), strict=True))
 
-
-def plain(table: pd.DataFrame) -> Iterator[str]:
-    """Return any table as CSV in pieces, its text as safe as that of the others; for tables whose columns no module declares."""
-    yield _write([tuple(table.columns)])
-    for first in range(0, len(table), CHUNK):
-        part = table.iloc[first : first + CHUNK]
-        cells = ([disarm(printable(cell)) if isinstance(cell, str) else cell for cell in part[name].tolist()] for name in part.columns)
-        yield _write(zip(*cells, strict=True))

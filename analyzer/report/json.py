@@ -1,7 +1,8 @@
 """The report as JSON, for programs; rules/schema/report.schema.json describes it.
 
 Promises: strict JSON in ASCII (every other character escaped), no NaN, one connection a line, fields in a fixed order;
-absent is null; times are ISO 8601 in UTC and, since many readers round large numbers, nanoseconds as decimal strings.
+absent is null; times are ISO 8601 in UTC and, since many readers round large numbers, nanoseconds as decimal strings. A transaction has
+the columns all have and those of its protocol.
 Must not know: where the text goes.
 """
 
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from analyzer import __version__
-from analyzer.model import FINDINGS, FLOWS, STEPS, Note, Report, Summary
+from analyzer.model import FINDINGS, FLOWS, STEPS, TRANSACTIONS, Note, Report, Summary
 from analyzer.report import tally
 from analyzer.report.columns import CHUNK, is_time, iso_times, values
 from analyzer.report.escaping import unicode
+from analyzer.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analyzer.report import Layout
-    from analyzer.tables import Column, Table
+    from analyzer.tables import Column
 
 SCHEMA_VERSION: Final = "1"
 
@@ -55,8 +57,12 @@ def capture_row(capture: Summary) -> dict[str, Any]:
 
 def _fragments(name: str, cells: list[Any]) -> list[str]:
     """Return `"name": value` for each cell; each distinct value is encoded once."""
-    encoded = {cell: f'"{name}": {encode(cell)}' for cell in set(cells)}
+    encoded = {cell: f'"{name}": {encode(_listed(cell) if isinstance(cell, tuple) else cell)}' for cell in set(cells)}
     return [encoded[cell] for cell in cells]
+
+
+def _listed(cells: tuple[Any, ...]) -> list[Any]:
+    return [unicode(cell) if isinstance(cell, str) else cell for cell in cells]
 
 
 def _numbers(name: str, cells: list[Any]) -> list[str]:
@@ -72,7 +78,7 @@ def _column(cells: pd.Series[Any], column: Column) -> Iterator[list[str]]:
         yield [f'"{column.name}": null' if cell is None else f'"{column.name}": "{cell}"' for cell in found]
     elif column.dtype == "str":
         yield _fragments(column.name, [cell if cell is None or cell.isascii() else unicode(cell) for cell in found])
-    elif column.dtype == "bool":
+    elif column.dtype in {"bool", "object"}:
         yield _fragments(column.name, found)
     else:
         yield _numbers(column.name, found)
@@ -146,26 +152,38 @@ def flow_lines(report: Report) -> Iterator[list[str]]:
         yield lines
 
 
-def _lines(report: Report) -> Iterator[str]:
-    for number, bodies in enumerate(flow_lines(report)):
+def _lines(chunks: Iterator[list[str]]) -> Iterator[str]:
+    for number, bodies in enumerate(chunks):
         yield (",\n" if number else "") + ",\n".join(f"{{{body}}}" for body in bodies)
 
 
-def transaction_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the transactions as plain values."""
-    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", date_format="iso")) if len(table) else []
-    return rows
+def transaction_lines(report: Report, leave_out: frozenset[str] = frozenset()) -> Iterator[list[str]]:
+    """Yield each transaction as the inside of a JSON object, in lists of some thousands: what all have, then what its protocol has."""
+    common = set(TRANSACTIONS.names)
+    shapes = {
+        protocol: Table("transactions", tuple(column for column in report.transaction_columns.columns if column.name in common | set(own)))
+        for protocol, own in report.spoken.items()
+    }
+    for first in range(0, len(report.transactions), CHUNK):
+        part = report.transactions.iloc[first : first + CHUNK]
+        spoken = part["protocol"].to_numpy(object)
+        bodies = np.empty(len(part), object)
+        for protocol in dict.fromkeys(spoken.tolist()):
+            rows = np.flatnonzero(spoken == protocol)
+            bodies[rows] = _bodies(part.take(rows), shapes.get(protocol, TRANSACTIONS), leave_out)
+        yield bodies.tolist()
 
 
 def head(report: Report) -> dict[str, Any]:
-    """Return what stands before all else: versions, and from which severity on a check fails."""
-    return {"schema_version": SCHEMA_VERSION, "pcaplint": __version__, "fail_on": report.fail_on}
+    """Return what stands before all else: versions, from which severity on a check fails, and whether secrets were let in."""
+    return {"schema_version": SCHEMA_VERSION, "pcaplint": __version__, "fail_on": report.fail_on, "secrets": report.secrets}
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
     """Return the report as one JSON object, in pieces."""
     yield "{\n" + "".join(starmap(lambda name, value: f'"{name}": {encode(value)},\n', head(report).items()))
     yield '"captures": [\n' + ",\n".join(encode(capture_row(capture)) for capture in report.captures) + '\n],\n"flows": [\n'
-    yield from _lines(report)
-    yield '\n],\n"transactions": [\n' + ",\n".join(map(encode, transaction_rows(report.transactions))) + "\n],\n"
-    yield '"summary": ' + encode(tally.summarise(report)) + "\n}\n"
+    yield from _lines(flow_lines(report))
+    yield '\n],\n"transactions": [\n'
+    yield from _lines(transaction_lines(report))
+    yield '\n],\n"summary": ' + encode(tally.summarise(report)) + "\n}\n"

@@ -1,6 +1,6 @@
 """The report as Markdown (GitHub's), for a job summary or a comment.
 
-Promises: below 900 kB, since GitHub drops a summary above 1 MiB whole, with a notice of what was left out; everything from a capture or a
+Promises: below 1 MB, since GitHub drops a summary above 1 MiB whole, with a notice of what was left out; everything from a capture or a
 path stands in a code span, where nothing is a link, a mention, an image, HTML or the end of a table's cell.
 Must not know: where the text goes.
 """
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
     from analyzer.report.complaints import Complaint
 
 LIMIT: Final = 900_000
-"""Bytes of the whole document at most."""
+"""Bytes of the two tables at most."""
 _HALF: Final = LIMIT // 2
-"""Bytes each of the two tables may take, their heads and the lines around them aside."""
+"""Bytes each of them may take, their heads and the lines around them aside."""
 _MARGIN: Final = 2_000
+_ROOM: Final = 100_000
+"""Bytes of the third one, of dialogues: it has room below the 1 MiB when the others are full."""
+_DIALOGUES: Final = 100
+"""Dialogues told at most."""
 _TEXT: Final = 1_000
 """Characters of one cell at most."""
 
@@ -69,11 +73,32 @@ def _complaint(report: Report, complaint: Complaint) -> str:
     return "| " + " | ".join(cells) + " |\n"
 
 
+def _dialogues(report: Report) -> list[str]:
+    """Return the first of the connections on which something was said, a row each."""
+    names = ("flow_id", "capture", "service", "service_by_port", "dialogue", "control_flow_id")
+    rows = []
+    for cells in zip(*(report.flows[name].tolist() for name in names), strict=True):
+        flow = dict(zip(names, cells, strict=True))
+        if not flow["dialogue"]:
+            continue
+        if len(rows) == _DIALOGUES:
+            break
+        rows.append(f"| {code(flow['flow_id'])} | {code(report.captures[flow['capture']].path)} | {code(wording.said(flow))} |\n")
+    return rows
+
+
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
-    """Return a sentence, a table of the captures and one of the complaints, worst first."""
-    yield f"## pcaplint\n\n{tally.sentence(report)}\n\n| capture | status | connections | failed |\n| :-- | :-- | --: | --: |\n"
+    """Return a sentence, a table of the captures, one of the complaints, worst first, and one of what was said."""
+    stamp = f"{wording.SECRETS_SHOWN}\n\n" if report.secrets else ""
+    yield f"## pcaplint\n\n{stamp}{tally.sentence(report)}\n\n| capture | status | connections | failed |\n| :-- | :-- | --: | --: |\n"
     yield from _rows(_captures(report), len(report.captures), _HALF - _MARGIN)
     found = complaints.worst_first(complaints.collect(report))
     if found:
         yield "\n| severity | rule | capture | connection | what | evidence |\n| :-- | :-- | :-- | :-- | :-- | :-- |\n"
         yield from _rows((_complaint(report, complaint) for complaint in found), len(found), _HALF - _MARGIN)
+    said = _dialogues(report)
+    if said:
+        total = int((report.flows["dialogue"] != "").sum())
+        yield "\n| connection | capture | dialogue |\n| :-- | :-- | :-- |\n"
+        yield from _rows(said, len(said), _ROOM)
+        yield f"\n… {total - len(said):,} more are left out.\n" if total > len(said) else ""
