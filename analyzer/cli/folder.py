@@ -47,7 +47,7 @@ def report(  # noqa: PLR0913 - a command line is its options
     timeout: options.Timeout = None,
     tshark: options.Tshark = None,
 ) -> None:
-    """Judge PATHS and write report.json and the tables (flows, findings, steps, transactions) as CSV into a folder; with pyarrow as Parquet."""
+    """Judge PATHS and write report.json and the tables as CSV (flows, findings, steps, transactions) and Parquet into a folder."""
     _make(folder)
     ruleset = load_rules(rules, select, ignore)
     from analyzer.analysis import analyze
@@ -102,9 +102,10 @@ def _write(found: Report, folder: Path) -> None:
 
 def _parquet(table: pd.DataFrame, *, secrets: bool) -> bytes:
     """Return a table as Parquet; text that no UTF-8 can hold is escaped as in JSON, a column of lists holds texts or numbers throughout."""
-    cells = {name: _strict(column) for name, column in table.items()}
+    cells = {str(name): _strict(column) for name, column in table.items()}
     buffer = io.BytesIO()
-    table.assign(**cells, **({"secrets": True} if secrets else {})).to_parquet(buffer, engine="pyarrow", index=False)
+    stamp = {"secrets": True} if secrets else {}
+    table.assign(**cells, **stamp).to_parquet(buffer, engine="pyarrow", index=False)
     return buffer.getvalue()
 
 

@@ -97,4 +97,3 @@ def render(report: Report, layout: Layout) -> Iterator[str]:
     for first in range(0, len(table), CHUNK):
         rows = _columns(table.iloc[first : first + CHUNK], shape, paths, secrets=report.secrets)
         yield _write(zip(*rows.values(), strict=True))
-

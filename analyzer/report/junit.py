@@ -109,7 +109,12 @@ def _suite(path: str, cases: list[_Case], *, secrets: bool) -> str:
     ended = Counter(case.ended for case in cases)
     name = _safe(path)
     counts = f'tests="{len(cases)}" failures="{ended["failure"]}" errors="{ended["error"]}" skipped="{ended["skipped"]}"'
-    return f" <testsuite name={quoteattr(name)} {counts}>\n" + _SECRETS * secrets + "".join(case.write(name) for case in cases) + " </testsuite>\n"
+    return (
+        f" <testsuite name={quoteattr(name)} {counts}>\n"
+        + _SECRETS * secrets
+        + "".join(case.write(name) for case in cases)
+        + " </testsuite>\n"
+    )
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments

@@ -1,5 +1,4 @@
-"""One connection as a ladder: every opening segment an arrow between the two endpoints, and what became of each endpoint; below it what
-they said.
+"""One connection as a ladder: every opening segment an arrow between the two endpoints, what became of each, and what they said.
 
 Promises: a segment's line holds its frame, time, numbers and both states after it, as each endpoint's own segments prove them and,
 in parentheses where it differs, as the textbook draws them; a finding stands below the segment that settled it.
@@ -195,7 +194,12 @@ def _draw(page: Page, step: Record, start: int, between: int) -> None:
         "│ " + (step["server_state"] or "?"),
     )
     left, right = _textbook(step, "client"), _textbook(step, "server")
-    second = (f"  {wording.elapsed(step['time_ns'], start)}".ljust(_GUTTER), left.ljust(_STATE), f"  {_absolute(step)}".ljust(between), f" {right}".rstrip())
+    second = (
+        f"  {wording.elapsed(step['time_ns'], start)}".ljust(_GUTTER),
+        left.ljust(_STATE),
+        f"  {_absolute(step)}".ljust(between),
+        f" {right}".rstrip(),
+    )
     page.add((second[0] + second[1], "dim"), "│", (second[2], "dim"), "│", (second[3], "dim"))
     if step["repeats"] > 1:
         note = f"  sent {step['repeats']} times, last in frame {step['last_frame']}"

@@ -1,6 +1,6 @@
 """The report as Markdown (GitHub's), for a job summary or a comment.
 
-Promises: below 1 MB, since GitHub drops a summary above 1 MiB whole, with a notice of what was left out; everything from a capture or a
+Promises: below 900 kB, since GitHub drops a summary above 1 MiB whole, with a notice of what was left out; everything from a capture or a
 path stands in a code span, where nothing is a link, a mention, an image, HTML or the end of a table's cell.
 Must not know: where the text goes.
 """
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from analyzer.report.complaints import Complaint
 
 LIMIT: Final = 900_000
-"""Bytes of the two tables at most."""
-_HALF: Final = LIMIT // 2
-"""Bytes each of them may take, their heads and the lines around them aside."""
+"""Bytes of the whole document at most."""
+_ROOM: Final = 90_000
+"""Bytes the table of dialogues may take."""
+_HALF: Final = (LIMIT - _ROOM) // 2
+"""Bytes each of the other two tables may take, their heads and the lines around them aside."""
 _MARGIN: Final = 2_000
-_ROOM: Final = 100_000
-"""Bytes of the third one, of dialogues: it has room below the 1 MiB when the others are full."""
 _DIALOGUES: Final = 100
 """Dialogues told at most."""
 _TEXT: Final = 1_000
@@ -76,7 +76,7 @@ def _complaint(report: Report, complaint: Complaint) -> str:
 def _dialogues(report: Report) -> list[str]:
     """Return the first of the connections on which something was said, a row each."""
     names = ("flow_id", "capture", "service", "service_by_port", "dialogue", "control_flow_id")
-    rows = []
+    rows: list[str] = []
     for cells in zip(*(report.flows[name].tolist() for name in names), strict=True):
         flow = dict(zip(names, cells, strict=True))
         if not flow["dialogue"]:

@@ -46,29 +46,36 @@ def draw(page: Page, report: Report, flow: Record, findings: Sequence[Record]) -
     if not is_told(flow):
         return
     rows = _rows(report, flow["flow_id"])
-    details = [_details(report, row) for row in rows[: SHOWN + 1]]
     at: dict[int, list[Record]] = {}
     for finding in findings:
         at.setdefault(_place(finding, rows), []).append(finding)
     page.add(("Dialogue", "bold"), *((": ", printable(flow["dialogue"])) if flow["dialogue"] else ()), indent=10, wrap=True)
-    for finding in at.pop(-1, []):
-        tell(page, finding)
-    for number, row in enumerate(rows[:SHOWN]):
-        _exchange(page, row, flow["start_time_ns"])
-        # What two requests have in common, as what sets up a transfer and the transfer, stands below the last of them.
-        if number + 1 == len(details) or details[number] != details[number + 1]:
-            _add_details(page, details[number])
-        for finding in at.pop(number, []):
-            tell(page, finding)
+    _tell(page, at.pop(-1, []))
+    _exchanges(page, report, rows, at, flow["start_time_ns"])
     hidden = flow["transactions"] - min(len(rows), SHOWN)
     if hidden > 0:
-        page.add((f"… {wording.count(hidden, 'more')} not printed: report.json and transactions.csv have them", "dim"), indent=2, wrap=True)
+        page.add((f"… {hidden:,} more not printed: report.json and transactions.csv have them", "dim"), indent=2, wrap=True)
     for place in sorted(at):
-        for finding in at[place]:
-            tell(page, finding)
+        _tell(page, at[place])
     if flow["tls_frame"] >= 0:
         page.add(f"#{flow['tls_frame']}".ljust(_INDENT), (f"TLS begins ({flow['encrypted_by']})", "dim"))
     page.add("")
+
+
+def _tell(page: Page, findings: Sequence[Record]) -> None:
+    for finding in findings:
+        tell(page, finding)
+
+
+def _exchanges(page: Page, report: Report, rows: Sequence[Record], at: dict[int, list[Record]], start: int) -> None:
+    """Print the first requests, and take what is found about them out of `at`."""
+    details = [_details(report, row) for row in rows[: SHOWN + 1]]
+    for number, row in enumerate(rows[:SHOWN]):
+        _exchange(page, row, start)
+        # What two requests have in common, as what sets up a transfer and the transfer, stands below the last of them.
+        if number + 1 == len(details) or details[number] != details[number + 1]:
+            _add_details(page, details[number])
+        _tell(page, at.pop(number, []))
 
 
 def announced(report: Report, flow_id: str) -> Iterator[str]:
@@ -76,8 +83,8 @@ def announced(report: Report, flow_id: str) -> Iterator[str]:
     table = report.transactions
     for name in (name for name in table.columns if name.endswith(_LINK)):
         found = table[table[name] == flow_id]
-        for number, frame, request in zip(*(found[column].tolist() for column in ("number", "first_frame", "request")), strict=True):
-            yield f"{number}. {request} in frame {frame}"
+        for frame, request in zip(found["first_frame"].tolist(), found["request"].tolist(), strict=True):
+            yield f"{request} in frame {frame}"
 
 
 def _rows(report: Report, flow_id: str) -> list[Record]:
@@ -136,7 +143,9 @@ def _value(row: Record, detail: Detail, unit: str) -> str:
     value = row[detail.name]
     if isinstance(value, tuple):
         beside = row[detail.beside] if detail.beside else ()
-        words = [f"{item} {beside[place]}" if place < len(beside) and beside[place] != -1 else str(item) for place, item in enumerate(value)]
+        words = [
+            f"{item} {beside[place]}" if place < len(beside) and beside[place] != -1 else str(item) for place, item in enumerate(value)
+        ]
         return ", ".join(words)
     return wording.size(value) if unit in _SIZES else str(value)
 

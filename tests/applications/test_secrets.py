@@ -90,23 +90,63 @@ def lines(number: int) -> Iterator[tuple[str, int, str, bool]]:
         ("ftp pass and a tab", 21, lambda s: f"{FTP}C: USER bob\nS: 331 Please\nC: PASS\t{s}\nS: 230 in", False),
         ("ftp pass pipelined", 21, lambda s: f"{FTP}C: USER bob\nC: PASS {s}\nC: PWD\nS: 331 ok\nS: 230 in\nS: 257 / is it", True),
         ("ftp adat", 21, lambda s: f"{FTP}C: AUTH GSSAPI\nS: 334 go\nC: ADAT {b64(s)}\nS: 535 bad {b64(s)}", False),
-        ("ftp site pswd", 21, lambda s: f"{FTP}C: USER bob\nS: 331 ok\nC: PASS x1y2z3\nS: 230 in\nC: SITE PSWD x1y2z3 {s}\nS: 200 ok", False),
+        (
+            "ftp site pswd",
+            21,
+            lambda s: f"{FTP}C: USER bob\nS: 331 ok\nC: PASS x1y2z3\nS: 230 in\nC: SITE PSWD x1y2z3 {s}\nS: 200 ok",
+            False,
+        ),
         ("ftp on another port", 8021, lambda s: f"{FTP}C: USER bob\nS: 331 Please\nC: PASS {s}\nS: 230 in", True),
         ("smtp plain", 25, lambda s: SMTP + f"C: AUTH PLAIN {b64(chr(0) + 'bob' + chr(0) + s)}\nS: 235 in", False),
         ("smtp plain, asked for", 587, lambda s: SMTP + f"C: AUTH PLAIN\nS: 334 \nC: {b64(chr(0) + 'bob' + chr(0) + s)}\nS: 535 no", False),
         ("smtp plain, small letters", 25, lambda s: SMTP + f"C: auth plain {b64(chr(0) + 'bo' + chr(0) + s)}\nS: 235 in", False),
         ("smtp plain, not encoded", 25, lambda s: SMTP + f"C: AUTH PLAIN {s}\nS: 501 cannot decode {s}", False),
-        ("smtp login", 25, lambda s: SMTP + f"C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: {b64('bob')}\nS: 334 UGFzc3dvcmQ6\nC: {b64(s)}\nS: 235 in", False),
-        ("smtp login, cancelled", 25, lambda s: SMTP + f"C: AUTH LOGIN {b64('bob')}\nS: 334 UGFzc3dvcmQ6\nC: {b64(s)}\nC: *\nS: 501 off", False),
-        ("smtp login, password first", 25, lambda s: SMTP + f"C: AUTH LOGIN\nS: 334 UGFzc3dvcmQ6\nC: {b64(s)}\nS: 334 VXNlcm5hbWU6\nC: {b64('bob')}\nS: 235 in", False),
-        ("smtp login, in the clear", 25, lambda s: SMTP + f"C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: bob\nS: 334 UGFzc3dvcmQ6\nC: {s}\nS: 535 {s} no", False),
+        (
+            "smtp login",
+            25,
+            lambda s: SMTP + f"C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: {b64('bob')}\nS: 334 UGFzc3dvcmQ6\nC: {b64(s)}\nS: 235 in",
+            False,
+        ),
+        (
+            "smtp login, cancelled",
+            25,
+            lambda s: SMTP + f"C: AUTH LOGIN {b64('bob')}\nS: 334 UGFzc3dvcmQ6\nC: {b64(s)}\nC: *\nS: 501 off",
+            False,
+        ),
+        (
+            "smtp login, password first",
+            25,
+            lambda s: SMTP + f"C: AUTH LOGIN\nS: 334 UGFzc3dvcmQ6\nC: {b64(s)}\nS: 334 VXNlcm5hbWU6\nC: {b64('bob')}\nS: 235 in",
+            False,
+        ),
+        (
+            "smtp login, in the clear",
+            25,
+            lambda s: SMTP + f"C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: bob\nS: 334 UGFzc3dvcmQ6\nC: {s}\nS: 535 {s} no",
+            False,
+        ),
         ("smtp cram-md5", 25, lambda s: SMTP + f"C: AUTH CRAM-MD5\nS: 334 PDEyMz4=\nC: {b64('bob ' + s)}\nS: 235 in", False),
-        ("smtp xoauth2", 25, lambda s: SMTP + f"C: AUTH XOAUTH2 {b64('user=bob' + chr(1) + 'auth=Bearer ' + s + chr(1) * 2)}\nS: 235 in", False),
+        (
+            "smtp xoauth2",
+            25,
+            lambda s: SMTP + f"C: AUTH XOAUTH2 {b64('user=bob' + chr(1) + 'auth=Bearer ' + s + chr(1) * 2)}\nS: 235 in",
+            False,
+        ),
         ("smtp unknown mechanism", 25, lambda s: SMTP + f"C: AUTH FOO {s}\nS: 504 FOO {s}?", False),
-        ("smtp pipelined", 25, lambda s: SMTP + f"C: AUTH LOGIN\nC: {b64('bob')}\nC: {b64(s)}\nC: MAIL FROM:<a@b>\nS: 334 \nS: 334 \nS: 235 in\nS: 250 ok", False),
+        (
+            "smtp pipelined",
+            25,
+            lambda s: SMTP + f"C: AUTH LOGIN\nC: {b64('bob')}\nC: {b64(s)}\nC: MAIL FROM:<a@b>\nS: 334 \nS: 334 \nS: 235 in\nS: 250 ok",
+            False,
+        ),
         ("smtp before ehlo", 25, lambda s: f"S: 220 mx ESMTP\nC: AUTH PLAIN {b64(chr(0) + 'b' + chr(0) + s)}\nS: 503 first EHLO", False),
         ("smtp unknown command", 25, lambda s: SMTP + f"C: LOGIN bob {s}\nS: 500 LOGIN bob {s}: what", False),
-        ("smtp answer without auth", 25, lambda s: SMTP + f"C: AUTH\nS: 501 what\nC: {b64(chr(0) + 'bob' + chr(0) + s)}\nS: 500 {s}?", False),
+        (
+            "smtp answer without auth",
+            25,
+            lambda s: SMTP + f"C: AUTH\nS: 501 what\nC: {b64(chr(0) + 'bob' + chr(0) + s)}\nS: 500 {s}?",
+            False,
+        ),
         ("http basic", 80, lambda s: header(f"Authorization: Basic {b64('bob:' + s)}"), False),
         ("http basic, capitals", 80, lambda s: header(f"AUTHORIZATION: BASIC {b64('bo:' + s)}"), False),
         ("http basic, no blank", 80, lambda s: header(f"authorization:basic {b64('b:' + s)}"), False),
@@ -116,7 +156,12 @@ def lines(number: int) -> Iterator[tuple[str, int, str, bool]]:
         ("http digest", 80, lambda s: header(f'Authorization: Digest username="bob", nonce="n", response="{s}"'), False),
         ("http negotiate", 80, lambda s: header(f"Authorization: Negotiate {b64(s)}"), False),
         ("http ntlm", 80, lambda s: header(f"Authorization: NTLM {b64('NTLMSSP' + s)}"), False),
-        ("http proxy", 3128, lambda s: f"C: CONNECT h.example:443 HTTP/1.1\nC: Host: h.example:443\nC: Proxy-Authorization: Basic {b64('bob:' + s)}\n{OK}", False),
+        (
+            "http proxy",
+            3128,
+            lambda s: f"C: CONNECT h.example:443 HTTP/1.1\nC: Host: h.example:443\nC: Proxy-Authorization: Basic {b64('bob:' + s)}\n{OK}",
+            False,
+        ),
         ("http cookie", 80, lambda s: header(f"Cookie: sid={s}; theme=dark"), False),
         ("http cookie without a name", 80, lambda s: header(f"Cookie: {s}"), False),
         ("http set-cookie", 80, lambda s: answered(f"Set-Cookie: sid={s}; Path=/; HttpOnly"), False),
@@ -135,7 +180,12 @@ def lines(number: int) -> Iterator[tuple[str, int, str, bool]]:
         ("http path parameter", 80, lambda s: target(f"/a;jsessionid={s}"), True),
         ("http form", 80, lambda s: posted("application/x-www-form-urlencoded", f"user=bob&password={s}"), False),
         ("http json", 80, lambda s: posted("application/json", json.dumps({"user": "bob", "password": s})), False),
-        ("http echoed phrase", 80, lambda s: f"{GET}C: Authorization: Bearer {s}\nC: \nS: HTTP/1.1 401 token {s} is not known\nS: Content-Length: 0\nS: ", False),
+        (
+            "http echoed phrase",
+            80,
+            lambda s: f"{GET}C: Authorization: Bearer {s}\nC: \nS: HTTP/1.1 401 token {s} is not known\nS: Content-Length: 0\nS: ",
+            False,
+        ),
         ("http other port", 9999, lambda s: header(f"Authorization: Bearer {s}"), False),
     ]
     for offset, (name, port, write, shown) in enumerate(cases):
@@ -168,7 +218,9 @@ def _disturbed() -> Iterator[Planted]:
 
 def _disturb(way: str, port: int, greeting: tuple[Turn, ...], said: tuple[Turn, ...]) -> Talk:
     if way == "split":
-        return Talk(port, (*greeting, *(Turn(turn.by, turn.payload[at : at + 3]) for turn in said for at in range(0, len(turn.payload), 3))))
+        return Talk(
+            port, (*greeting, *(Turn(turn.by, turn.payload[at : at + 3]) for turn in said for at in range(0, len(turn.payload), 3)))
+        )
     if way == "again":
         return Talk(port, (*greeting, *(Turn(turn.by, turn.payload, copies=3) for turn in said)))
     if way == "gap":
@@ -315,9 +367,7 @@ def test_secrets_that_are_asked_for_are_shown_and_every_format_says_so(
 
 
 @pytest.mark.parametrize("command", [["show", "{}", "f1"], ["flows", "{}"], ["report", "{}", "-o", "{}.out"]])
-def test_every_command_that_shows_text_can_be_asked(
-    capture: Path, capfdbinary: pytest.CaptureFixture[bytes], command: list[str]
-) -> None:
+def test_every_command_that_shows_text_can_be_asked(capture: Path, capfdbinary: pytest.CaptureFixture[bytes], command: list[str]) -> None:
     run([command[0], "--show-secrets", *(part.format(capture) for part in command[1:])])
     out, err = capfdbinary.readouterr()
     assert b"are shown in this report (--show-secrets)" in out + err
