@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyzer import baseline as baseline_
 from analyzer import applications, capture, expectations, flows, opening
+from analyzer import baseline as baseline_
 from analyzer import rules as rules_
 from analyzer.applications import tabulate as dialogues
 from analyzer.applications.ground import Opening
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from analyzer.applications import Dialogues
     from analyzer.capture.engines import Engine
-    from analyzer.flows import Connections
     from analyzer.expectations import Excuses
+    from analyzer.flows import Connections
     from analyzer.model import Capture, FailOn, Note, Status
     from analyzer.rules import RuleSet
 
@@ -90,7 +90,7 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
         flows=table,
         findings=findings,
         steps=tabulate.steps(judged),
-        transactions=dialogues.transactions(spoken, ids, owners, shape),
+        transactions=dialogues.transactions(spoken, ids, owners, rules.protocols),
         transaction_columns=shape,
         spoken=dialogues.own(rules.protocols),
         details={id_: protocol.details for id_, protocol in rules.protocols.items()},
@@ -235,7 +235,7 @@ def hear(connections: Connections, captures: Sequence[Capture], judged: opening.
     )
     try:
         isns = judged.numbers["client_isn"], judged.numbers["server_isn"]
-        return applications.read(connections, captures, begun, isns, rules, secrets=secrets)
+        return applications.read(applications.Request(connections, captures, begun, *isns, rules, secrets))
     finally:
         for one in captures:
             if one.payloads is not None:

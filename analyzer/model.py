@@ -133,7 +133,7 @@ class Report:
     fail_on: FailOn = "warning"
     secrets: bool = False
     """Whether passwords and the like are in it, as they were asked for."""
-    transaction_columns: Table = field(default_factory=lambda: TRANSACTIONS)
+    transaction_columns: Table = field(default_factory=lambda: Table("transactions", ()))
     """What the columns of `transactions` are."""
     spoken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Per protocol, the columns of `transactions` that are its own."""

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from analyzer import flows, opening, rules
+from analyzer import analysis, flows, opening, rules
 from analyzer.opening import selection, tabulate
 from tests.reference import exchanges
 from tests.reference.exchanges import CIRCLE, EDGES, FROM_CLIENT, FROM_SERVER, MILLISECOND, Sent
@@ -224,7 +224,9 @@ def check_totality(batch: list[Exchange]) -> None:
         assert len(judged.verdict) == len(connections.flows)
         assert ((judged.verdict >= 0) & (judged.verdict < len(loaded().verdicts))).all()
         assert ((judged.view >= 0) & (judged.view < len(loaded().machine.views))).all()
-    assert len(tabulate.flows(connections, judged, loaded())) == len(connections.flows)
+    said = analysis.hear(connections, [exchanges.capture(batch)], judged, loaded(), secrets=False)
+    ids, ports = tabulate.flow_ids(len(judged.verdict)), tabulate.services_by_port(connections.flows["server_port"].to_numpy())
+    assert len(tabulate.flows(connections, judged, loaded(), dialogues.flows(said, ids, ports.to_numpy()))) == len(connections.flows)
     assert len(tabulate.findings(judged)) == len(judged.findings)
     assert set(tabulate.steps(judged)["flow_id"]) <= set(tabulate.flow_ids(len(connections.flows)))
 

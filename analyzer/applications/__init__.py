@@ -24,7 +24,7 @@ from analyzer.applications.recognise import UNKNOWN, Recogniser, skip_proxy
 from analyzer.rules.protocols import ANY, services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-__all__ = ["Dialogues", "read"]
+__all__ = ["Dialogues", "Request", "read"]
 
 _TLS: Final = "tls"
 _NESTED: Final = 4
@@ -63,13 +63,30 @@ class Dialogues:
     """How connections come to be encrypted, by the codes of fact `encrypted_by`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be heard."""
+
+    connections: Connections
+    captures: Sequence[Capture]
+    """They give access to the payloads."""
+    opening: Opening
+    client_isn: Array
+    """int64 a connection, -1 where not known."""
+    server_isn: Array
+    rules: RuleSet
+    secrets: bool = False
+    """Whether passwords and the like are kept."""
+
+
 @dataclass(slots=True)
 class _Hearing:
     """What is heard, as it grows."""
 
-    rules: RuleSet
+    request: Request
     recogniser: Recogniser
-    secrets: bool
+    streams: Streams
+    ground: Ground
     heard: dict[int, Heard] = field(default_factory=dict)
     dialogues: dict[int, Dialogue] = field(default_factory=dict)
     proxied: list[int] = field(default_factory=list)
@@ -77,48 +94,38 @@ class _Hearing:
     """Connection to the frame that carried other bytes than the copy before."""
 
 
-def read(
-    connections: Connections,
-    captures: Sequence[Capture],
-    opening: Opening,
-    isns: tuple[Array, Array],
-    rules: RuleSet,
-    *,
-    secrets: bool = False,
-) -> Dialogues:
-    """Return what was said on `connections`, whose payloads `captures` give access to.
-
-    `isns` are the client's and the server's, int64 a connection, -1 where not known. `secrets` keeps passwords and the like.
-    """
-    streams = assembly.assemble(connections.segments, *isns)
-    known = ground.lay(connections, streams, opening, rules.protocols)
-    hearing = _Hearing(rules, Recogniser(rules.protocols), secrets)
-    _hear_all(hearing, connections, captures, opening, streams, known)
-    _complete(hearing, known, streams)
-    linked = _link(hearing, connections, opening, streams, known)
-    owners = connections.flows["capture"].to_numpy()
-    findings = checks.run(rules, known, hearing.dialogues, owners)
+def read(request: Request) -> Dialogues:
+    """Return what was said on all connections."""
+    connections, rules = request.connections, request.rules
+    streams = assembly.assemble(connections.segments, request.client_isn, request.server_isn)
+    known = ground.lay(connections, streams, request.opening, rules.protocols)
+    hearing = _Hearing(request, Recogniser(rules.protocols), streams, known)
+    _hear_all(hearing)
+    _complete(hearing)
+    linked = _link(hearing)
+    findings = checks.run(rules, known, hearing.dialogues, connections.flows["capture"].to_numpy())
     return Dialogues(hearing.heard, hearing.dialogues, known, findings, linked, rules.protocols[ANY].enums["encryption"])
 
 
-def _hear_all(
-    hearing: _Hearing, connections: Connections, captures: Sequence[Capture], opening: Opening, streams: Streams, known: Ground
-) -> None:
-    """Hear every connection that has payload, capture by capture."""
-    words = services(hearing.rules.protocols)
-    spoken = np.flatnonzero(streams.spoken[0::2] | streams.spoken[1::2])
-    flows = connections.flows
-    columns = [flows[name].astype(object).to_numpy()[spoken].tolist() for name in ("client_ip", "server_ip")]
-    columns += [flows[name].to_numpy()[spoken].tolist() for name in ("client_port", "server_port", "capture", "capture_end")]
-    by_port = known.facts["service_by_port"][0][spoken].tolist()
-    columns += [column[spoken].tolist() for column in (opening.whole, opening.one_sided, opening.opened_at)]
-    for flow, client_ip, server_ip, client_port, server_port, capture, end, all_there, half, begun, port in zip(
-        spoken.tolist(), *columns, by_port, strict=True
+def _hear_all(hearing: _Hearing) -> None:
+    """Hear every connection that has payload."""
+    request, streams, flows = hearing.request, hearing.streams, hearing.request.connections.flows
+    words = services(request.rules.protocols)
+    chosen = np.flatnonzero(streams.spoken[0::2] | streams.spoken[1::2])
+    columns = [flows[name].astype(object).to_numpy()[chosen].tolist() for name in ("client_ip", "server_ip")]
+    columns += [flows[name].to_numpy()[chosen].tolist() for name in ("client_port", "server_port")]
+    opening = request.opening
+    known = (opening.one_sided, flows["capture_end"].to_numpy(), opening.opened_at, opening.whole)
+    columns += [column[chosen].tolist() for column in known]
+    by_port = hearing.ground.facts["service_by_port"][0][chosen].tolist()
+    owners = flows["capture"].to_numpy()[chosen].tolist()
+    for flow, owner, port, client, server, client_port, server_port, half, end, begun, whole in zip(
+        chosen.tolist(), owners, by_port, *columns, strict=True
     ):
-        payloads = captures[capture].payloads
+        payloads = request.captures[owner].payloads
         if payloads is None:
             continue
-        setting = Setting(hearing.secrets, all_there, client_ip, server_ip, client_port, server_port, half, end, opened_at=begun)
+        setting = Setting(request.secrets, whole, client, server, client_port, server_port, half, end, opened_at=begun)
         opened = streams.reader(2 * flow, payloads.read), streams.reader(2 * flow + 1, payloads.read)
         _hear(hearing, flow, opened, setting, words[port])
 
@@ -133,27 +140,37 @@ def _hear(hearing: _Hearing, flow: int, opened: tuple[Opened, Opened], setting: 
         hearing.proxied.append(flow)
     heard = hearing.recogniser.hear(client, server, by_port)
     hearing.heard[flow] = heard
-    dialogue = _read(hearing, client, server, setting, heard, _NESTED)
+    dialogue = _Ears(hearing.recogniser, hearing.request.rules.protocols).read(client, server, setting, heard.service)
     if dialogue is not None:
         hearing.dialogues[flow] = dialogue
 
 
-def _read(hearing: _Hearing, client: Reader, server: Reader, setting: Setting, heard: Heard, depth: int) -> Dialogue | None:
-    """Return the dialogue from where the readers stand; None when nobody can say what it is."""
-    protocol = hearing.rules.protocols.get(heard.service)
-    if protocol is None:
-        return None
-    if heard.service == _TLS:
-        return Dialogue(_TLS, tls="implicit", tls_spot=client.spot() if client.peek(1) else server.spot())
-    reader = _reader(protocol)
-    if reader is None:
-        return Dialogue(protocol.id, summary=protocol.title)
+@dataclass(frozen=True, slots=True)
+class _Ears:
+    """Recognises and reads what stands in two streams, and what stands in that."""
 
-    def nested(inner_client: Reader, inner_server: Reader, inner: Setting) -> Dialogue | None:
-        again = hearing.recogniser.hear(inner_client, inner_server, UNKNOWN)
-        return _read(hearing, inner_client, inner_server, inner, again, depth - 1) if depth else None
+    recogniser: Recogniser
+    protocols: Mapping[str, Protocol]
+    depth: int = _NESTED
 
-    return reader(client, server, replace(setting, nested=nested, protocol=protocol))
+    def read(self, client: Reader, server: Reader, setting: Setting, service: str) -> Dialogue | None:
+        """Return the dialogue from where the readers stand; None when nobody can say what it is."""
+        protocol = self.protocols.get(service)
+        if protocol is None:
+            return None
+        if service == _TLS:
+            return Dialogue(_TLS, tls="implicit", tls_spot=client.spot() if client.peek(1) else server.spot())
+        if not protocol.reader:
+            return Dialogue(service, summary=protocol.title)
+        found: Dialogue = _module(protocol.reader).read(client, server, replace(setting, nested=self.nested, protocol=protocol))
+        return found
+
+    def nested(self, client: Reader, server: Reader, setting: Setting) -> Dialogue | None:
+        """Return the dialogue inside another one."""
+        if not self.depth:
+            return None
+        heard = self.recogniser.hear(client, server, UNKNOWN)
+        return replace(self, depth=self.depth - 1).read(client, server, setting, heard.service)
 
 
 @cache
@@ -161,15 +178,11 @@ def _module(name: str) -> Any:  # noqa: ANN401 - a module
     return import_module(f"analyzer.applications.{name}")
 
 
-def _reader(protocol: Protocol) -> Callable[[Reader, Reader, Setting], Dialogue] | None:
-    found: Callable[[Reader, Reader, Setting], Dialogue] | None = _module(protocol.reader).read if protocol.reader else None
-    return found
-
-
-def _complete(hearing: _Hearing, known: Ground, streams: Streams) -> None:
+def _complete(hearing: _Hearing) -> None:
     """Add to the ground what was heard: services, PROXY headers, TLS, contradicting copies."""
+    known, protocols = hearing.ground, hearing.request.rules.protocols
     count = len(known.opened_at)
-    words = services(hearing.rules.protocols)
+    words = services(protocols)
     code = {word: place for place, word in enumerate(words)}
     said = {name: np.zeros(count, np.int64) for name in ("service", "service_client", "service_server")}
     for flow, heard in hearing.heard.items():
@@ -177,7 +190,7 @@ def _complete(hearing: _Hearing, known: Ground, streams: Streams) -> None:
         for side, ids, spoke in (("client", heard.client, heard.client_spoke), ("server", heard.server, heard.server_spoke)):
             said[f"service_{side}"][flow] = code[ids[0] if len(ids) == 1 else UNKNOWN] if spoke else 0
     speaker = known.facts["speaks_first"][0].copy()
-    heard_by = np.array([0, 0, *(_speaker(hearing.rules.protocols.get(word)) for word in words[2:])], np.int8)
+    heard_by = np.array([0, 0, *(_speaker(protocols.get(word)) for word in words[2:])], np.int8)
     told = said["service"] > 1
     speaker[told] = heard_by[said["service"][told]]
     known.facts.update({name: (values, None) for name, values in said.items()})
@@ -186,14 +199,14 @@ def _complete(hearing: _Hearing, known: Ground, streams: Streams) -> None:
         marked = np.zeros(count, bool)
         marked[flows] = True
         known.facts[name] = (marked, None)
-    _complete_tls(hearing, known, count)
+    _complete_tls(hearing)
     overlap = np.full(count, -1, np.int64)
     overlap[list(hearing.overlaps)] = list(hearing.overlaps.values())
     known.places["overlap"] = overlap
     # Directions in disorder, too, may have been captured whole.
     values, sure = known.facts["gaps"]
     for flow in np.flatnonzero(~sure if sure is not None else np.zeros(0, bool)).tolist():
-        values[flow] = any(assembly.missing(streams, 2 * flow + side) > 0 for side in (0, 1))
+        values[flow] = any(assembly.missing(hearing.streams, 2 * flow + side) > 0 for side in (0, 1))
     known.facts["gaps"] = (values, None)
 
 
@@ -201,8 +214,9 @@ def _speaker(protocol: Protocol | None) -> int:
     return ground.SIDES.index(protocol.speaks_first if protocol is not None else "client")
 
 
-def _complete_tls(hearing: _Hearing, known: Ground, count: int) -> None:
-    ways = hearing.rules.protocols[ANY].enums["encryption"]
+def _complete_tls(hearing: _Hearing) -> None:
+    known, count = hearing.ground, len(hearing.ground.opened_at)
+    ways = hearing.request.rules.protocols[ANY].enums["encryption"]
     way, frame = np.zeros(count, np.int8), np.full(count, -1, np.int64)
     for flow, dialogue in hearing.dialogues.items():
         if dialogue.tls:
@@ -212,13 +226,13 @@ def _complete_tls(hearing: _Hearing, known: Ground, count: int) -> None:
     known.places["tls"] = frame
 
 
-def _link(hearing: _Hearing, connections: Connections, opening: Opening, streams: Streams, known: Ground) -> dict[int, int]:
+def _link(hearing: _Hearing) -> dict[int, int]:
     """Let the protocols that announce further connections find them; return connection to the one that announced it."""
-    readers = dict.fromkeys(protocol.reader for protocol in hearing.rules.protocols.values() if protocol.reader)
+    readers = dict.fromkeys(protocol.reader for protocol in hearing.request.rules.protocols.values() if protocol.reader)
     links = [_module(name).link for name in readers if hasattr(_module(name), "link")]
     if not links or not any(dialogue.channels for dialogue in hearing.dialogues.values()):
         return {}
-    table = connections.flows
+    table, streams = hearing.request.connections.flows, hearing.streams
     flows = channels.Flows(
         capture=table["capture"].to_numpy(),
         client_ip=table["client_ip"].astype(object).tolist(),
@@ -227,11 +241,11 @@ def _link(hearing: _Hearing, connections: Connections, opening: Opening, streams
         server_port=table["server_port"].to_numpy(),
         first_frame=table["first_frame"].to_numpy(),
         last_frame=table["last_frame"].to_numpy(),
-        verdict=opening.verdict,
+        verdict=hearing.request.opening.verdict,
         client_bytes=streams.size[0::2],
         server_bytes=streams.size[1::2],
         reset=ground.reset(streams),
-        encrypted=known.facts["encrypted_by"][0] > 0,
+        encrypted=hearing.ground.facts["encrypted_by"][0] > 0,
     )
     linked: dict[int, int] = {}
     for link in links:

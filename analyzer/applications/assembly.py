@@ -83,11 +83,12 @@ class Streams:
     def reader(self, group: int, fetch: Callable[[int, int], bytes]) -> Opened:
         """Return a reader of one direction."""
         begin, end = int(self.bounds[group]), int(self.bounds[group + 1])
-        columns = [column[begin:end].tolist() for column in (self.start, self.stop, self.address, self.frame, self.time)]
+        start, stop, address, frame, time = (
+            column[begin:end].tolist() for column in (self.start, self.stop, self.address, self.frame, self.time)
+        )
         overlap = None
         if self.tangled[group]:
-            *columns, overlap = untangle(*columns, fetch)
-        start, stop, address, frame, time = columns
+            start, stop, address, frame, time, overlap = untangle(start, stop, address, frame, time, fetch)
         if -1 in address:
             kept = [place for place, where in enumerate(address) if where >= 0]
             start, stop, address, frame, time = ([column[place] for place in kept] for column in (start, stop, address, frame, time))

@@ -7,6 +7,7 @@ Must not know: output formats.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -29,6 +30,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _DTYPES: Final = {"str": "str", "int": "int64", "float": "float64", "flag": "bool", "list": "object"}
 _ABSENT: Final[dict[str, Any]] = {"str": "", "int64": -1, "float64": float("nan"), "bool": False, "object": ()}
+_FROM_OUTSIDE: Final = {"flow_id", "capture", "protocol"}
+"""Columns of a transaction that its reader does not know."""
 _SUMMARY: Final = 240
 """Letters of a summary that are kept."""
 
@@ -102,32 +105,53 @@ def own(protocols: Mapping[str, Protocol]) -> dict[str, tuple[str, ...]]:
     return {id_: tuple(protocol.transaction) for id_, protocol in protocols.items() if id_ != ANY and protocol.transaction}
 
 
-def transactions(found: Dialogues, flow_ids: Array, captures: Array, columns: Table) -> pd.DataFrame:
-    """Return the transactions table."""
-    rows, owners, protocols = list[dict[str, "Cell"]](), list[int](), list[str]()
-    for flow in sorted(found.dialogues):
-        dialogue = found.dialogues[flow]
-        rows += dialogue.rows
-        owners += [flow] * len(dialogue.rows)
-        protocols += [dialogue.service] * len(dialogue.rows)
-    owner = np.array(owners, np.int64)
-    made: dict[str, Any] = {"flow_id": flow_ids[owner], "capture": captures[owner].astype(np.int64), "protocol": protocols}
-    for column in columns.columns:
-        if column.name in made:
-            values = made[column.name]
-        else:
-            name = column.name.removesuffix("_ns") if column.name == "time_ns" else column.name
-            absent = NO_TIME if column.name == "time_ns" else _ABSENT[column.dtype]
-            values = [absent if (cell := one.get(name)) is None else cell for one in rows]
-        made[column.name] = _series(values, column.dtype)
-    return pd.DataFrame(made)[columns.names]
+def transactions(found: Dialogues, flow_ids: Array, captures: Array, protocols: Mapping[str, Protocol]) -> pd.DataFrame:
+    """Return the transactions table, columns as `shape` says."""
+    flows = sorted(flow for flow, dialogue in found.dialogues.items() if dialogue.rows)
+    said = [found.dialogues[flow] for flow in flows]
+    counts = [len(one.rows) for one in said]
+    owner = np.repeat(np.array(flows, np.int64), counts)
+    words, place = np.unique(np.array([one.service for one in said], object), return_inverse=True)
+    spoken = np.repeat(place, counts)
+    columns = shape(protocols)
+    made: dict[str, Any] = {column.name: _blank(column, len(owner)) for column in columns.columns}
+    rows = list(chain.from_iterable(one.rows for one in said))
+    for number, word in enumerate(words.tolist()):
+        at = np.flatnonzero(spoken == number)
+        own_rows = [rows[row] for row in at.tolist()] if len(words) > 1 else rows
+        names = {*protocols[word].transaction, *TRANSACTIONS.names} - _FROM_OUTSIDE
+        for column in columns.columns:
+            if column.name in names:
+                _fill(made[column.name], at, own_rows, column)
+    made["flow_id"], made["protocol"] = flow_ids[owner], words[spoken]
+    made["capture"] = captures[owner].astype(np.int64)
+    return pd.DataFrame({column.name: pd.Series(made[column.name], dtype=column.dtype) for column in columns.columns})
 
 
-def _series(values: Any, dtype: str) -> pd.Series[Any]:  # noqa: ANN401 - any sequence
-    if dtype == "object":
-        made = np.empty(len(values), object)
-        made[:] = [tuple(_legible(item) if isinstance(item, str) else item for item in items) for items in values]
-        return pd.Series(made)
-    if dtype == "str":
-        values = [_legible(text) for text in values]
-    return pd.Series(values, dtype=dtype)
+def _blank(column: Column, size: int) -> Array:
+    """Return a column in which nothing is there."""
+    if column.dtype == "object":
+        made = np.empty(size, object)
+        made[:] = [()] * size
+        return made
+    return np.full(size, _absent(column), object if column.dtype == "str" else column.dtype)
+
+
+def _absent(column: Column) -> Any:  # noqa: ANN401 - a value of the column's dtype
+    return NO_TIME if column.name == "time_ns" else _ABSENT[column.dtype]
+
+
+def _fill(made: Array, at: Array, rows: Sequence[dict[str, Cell]], column: Column) -> None:
+    """Put the cells of some rows into a column."""
+    name = "time" if column.name == "time_ns" else column.name
+    cells = [row.get(name) for row in rows]
+    if None not in cells:
+        there, values = at, cells
+    else:
+        kept = [place for place, cell in enumerate(cells) if cell is not None]
+        there, values = at[kept], [cells[place] for place in kept]
+    if column.dtype == "object":
+        for place, value in zip(there.tolist(), values, strict=True):
+            made[place] = tuple(_legible(item) if isinstance(item, str) else item for item in value)
+    elif values:
+        made[there] = [_legible(text) for text in values] if column.dtype == "str" else values

@@ -199,7 +199,7 @@ class Cells:
         Cells may be long: nothing is as wide as the longest of them. A cell that spells no bytes gives none.
         """
         length = np.zeros(len(self), dtype=np.int64)
-        text, parts = memoryview(self.buffer), list[bytes]()
+        text, parts = self.buffer.data, list[bytes]()
         rows = np.flatnonzero(self.filled)
         for row, start, stop in zip(rows.tolist(), self.start[rows].tolist(), self.stop[rows].tolist(), strict=True):
             with contextlib.suppress(binascii.Error):

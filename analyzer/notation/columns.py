@@ -122,8 +122,8 @@ def _segment_row(segment: Segment, pair: Connection, frame: int) -> tuple[Row, b
         "payload_captured": captured - stated if payload >= 0 and extent == stated else 0,
         "option_length": len(options),
     }
-    payload = (header + segment.payload)[max(stated, 0) :][: row["payload_captured"]] if segment.payload else b""
-    return row, options, payload
+    spoken = (header + segment.payload)[max(stated, 0) :][: row["payload_captured"]] if segment.payload else b""
+    return row, options, spoken
 
 
 def _decoded(captured: int, total: int, stated: int) -> int:

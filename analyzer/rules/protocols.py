@@ -107,7 +107,7 @@ def _build(document: dict[str, Any], common: dict[str, Any], path: Path) -> Prot
     enums = {name: tuple(words) for part in (shared, document) for name, words in part.get("enums", {}).items()}
     facts = {
         section: {
-            name: _fact(entry, f"{path}: {section}.{name}", _KINDS + ("service", *enums))
+            name: _fact(entry, f"{path}: {section}.{name}", (*_KINDS, "service", *enums))
             for part in (shared, document)
             for name, entry in part.get(section, {}).items()
         }
