@@ -13,7 +13,7 @@ import io
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.errors import UsageError
-from analyzer.model import FINDINGS, FLOWS, STEPS
+from analyzer.model import FINDINGS, FLOWS, STEPS, TRANSACTIONS
 from analyzer.report import CSV_TABLES
 from analyzer.report.columns import CHUNK, is_time, iso_times, values
 from analyzer.report.escaping import disarm, printable
@@ -79,6 +79,16 @@ def _columns(table: pd.DataFrame, shape: Table, paths: list[str], *, secrets: bo
     return columns | {"secrets": ["true"] * len(table)} if secrets else columns
 
 
+def _blank_foreign(columns: Columns, report: Report) -> Columns:
+    """Return transactions with nothing, not `false`, where a truth is another protocol's."""
+    for column in report.transaction_columns.columns:
+        if column.dtype == "bool" and column.name not in TRANSACTIONS.names:
+            known = {protocol for protocol, own in report.spoken.items() if column.name in own}
+            cells = zip(columns[column.name], columns["protocol"], strict=True)
+            columns[column.name] = [cell if protocol in known else "" for cell, protocol in cells]
+    return columns
+
+
 def _write(rows: Iterator[tuple[Any, ...]] | list[tuple[Any, ...]]) -> str:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\r\n").writerows(rows)
@@ -96,4 +106,5 @@ def render(report: Report, layout: Layout) -> Iterator[str]:
     yield _write([tuple(_columns(table.iloc[:0], shape, paths, secrets=report.secrets))])
     for first in range(0, len(table), CHUNK):
         rows = _columns(table.iloc[first : first + CHUNK], shape, paths, secrets=report.secrets)
+        rows = _blank_foreign(rows, report) if layout.table == "transactions" else rows
         yield _write(zip(*rows.values(), strict=True))

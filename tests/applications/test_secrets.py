@@ -22,7 +22,8 @@ from analyzer.cli import run
 from analyzer.cli.show import words
 from analyzer.report import CSV_TABLES, FORMATS, Layout, ladder, render
 from analyzer.rules import load
-from tests.applications.scripted import CLIENT, SERVER, Talk, Turn, notation as script, turns
+from tests.applications.scripted import Talk, Turn, turns
+from tests.applications.scripted import notation as script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +53,10 @@ Make = tuple[str, int, str, bool]
 
 FTP = "S: 220 (vsFTPd 3.0.3)\n"
 SMTP = "S: 220 mx.example ESMTP\nC: EHLO c.example\nS: 250-mx.example\nS: 250-PIPELINING\nS: 250 AUTH PLAIN LOGIN CRAM-MD5 XOAUTH2\n"
-MAIL = "\nC: MAIL FROM:<a@b.example>\nS: 250 ok\nC: RCPT TO:<c@d.example>\nS: 250 ok\nC: DATA\nS: 354 go\nC: hi\nC: .\nS: 250 queued\nC: QUIT\nS: 221 bye"
+MAIL = (
+    "\nC: MAIL FROM:<a@b.example>\nS: 250 ok\n"
+    "C: RCPT TO:<c@d.example>\nS: 250 ok\nC: DATA\nS: 354 go\nC: hi\nC: .\nS: 250 queued\nC: QUIT\nS: 221 bye"
+)
 GET = "C: GET / HTTP/1.1\nC: Host: h.example\n"
 OK = "C: \nS: HTTP/1.1 200 OK\nS: Content-Length: 0\nS: "
 
@@ -70,7 +74,8 @@ def answered(field: str, status: str = "302 Found") -> str:
 
 
 def posted(kind: str, body: str) -> str:
-    return f"C: POST /login HTTP/1.1\nC: Host: h.example\nC: Content-Type: {kind}\nC: Content-Length: {len(body) + 2}\nC: \nC: {body}\nS: HTTP/1.1 204 No\nS: "
+    head = f"C: POST /login HTTP/1.1\nC: Host: h.example\nC: Content-Type: {kind}\nC: Content-Length: {len(body) + 2}"
+    return f"{head}\nC: \nC: {body}\nS: HTTP/1.1 204 No\nS: "
 
 
 def lines(number: int) -> Iterator[tuple[str, int, str, bool]]:
@@ -205,7 +210,7 @@ def _disturbed() -> Iterator[Planted]:
     for number, (name, port, write) in enumerate(
         (
             ("ftp", 21, lambda s: f"C: USER bob\nS: 331 Please\nC: PASS {s}\nS: 530 {s} is wrong"),
-            ("smtp", 25, lambda s: f"C: AUTH LOGIN {b64('bob')}\nS: 334 UGFzc3dvcmQ6\nC: {b64(s)}\nS: 235 in"),
+            ("smtp", 25, lambda s: f"C: AUTH LOGIN {b64('bob')}\nS: 334 UGFzc3dvcmQ6\nC: {b64(s)}\nS: 235 in" + MAIL),
             ("http", 80, lambda s: f"C: GET /?token={s} HTTP/1.1\nC: Host: h\nC: Authorization: Bearer {s}\nC: Cookie: a={s}\n{OK}"),
         )
     ):

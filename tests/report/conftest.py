@@ -26,6 +26,7 @@ TALK = Table(
         *TRANSACTIONS.columns,
         Column("target", "str", "target of a request"),
         Column("cookies", "object", "names of cookies"),
+        Column("pipelined", "bool", "sent early"),
         Column("rcpt_to", "object", "recipients"),
         Column("rcpt_codes", "object", "what each was answered with"),
         Column("message_size", "int64", "size of the content", "octets"),
@@ -33,7 +34,7 @@ TALK = Table(
     ),
 )
 """Transactions of three protocols."""
-SPOKEN = {"http": ("target", "cookies"), "smtp": ("rcpt_to", "rcpt_codes", "message_size"), "ftp": ("data_flow_id",)}
+SPOKEN = {"http": ("target", "cookies", "pipelined"), "smtp": ("rcpt_to", "rcpt_codes", "message_size"), "ftp": ("data_flow_id",)}
 DETAILS = {
     "http": (Detail("cookies", "cookies"),),
     "smtp": (Detail("rcpt_to", "to", "rcpt_codes"), Detail("message_size", "message of")),

@@ -74,6 +74,7 @@ def test_lists_are_parted_without_doubt(written: Callable[..., str]) -> None:
     said = rows(written("csv", table="transactions"))
     assert [row["cookies"] for row in said] == ['sid; a\\x3bb; ""', "", "", ""]
     assert [row["rcpt_to"] for row in said] == ["", "", "c@d.example; =x@y.example", ""]
+    assert [row["pipelined"] for row in said] == ["false", "false", "", ""]
     assert said[2]["rcpt_codes"] == "250; 550"
     assert said[1]["target"] == "'=1+1"
     assert (said[1]["code"], said[1]["time"], said[1]["latency_ms"]) == ("", "", "")

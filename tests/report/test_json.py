@@ -42,7 +42,7 @@ def test_every_field_written_is_described(written: Callable[..., str]) -> None:
     assert set(flow) == set(described["flow"]["properties"])
     assert set(flow["opening"][0]) == set(described["step"]["properties"])
     assert set(flow["findings"][0]) == set(described["finding"]["properties"])
-    assert set(document["transactions"][0]) == set(described["transaction"]["properties"]) | {"target", "cookies"}
+    assert set(document["transactions"][0]) == set(described["transaction"]["properties"]) | {"target", "cookies", "pipelined"}
     assert set(document["captures"][0]) == set(described["capture"]["properties"])
     assert set(document["summary"]) == set(described["summary"]["properties"])
 
@@ -93,7 +93,7 @@ def test_absent_is_null_and_times_keep_their_nanoseconds(written: Callable[..., 
 def test_a_transaction_has_what_all_have_and_what_its_protocol_has(written: Callable[..., str]) -> None:
     rows = read(written("json"))["transactions"]
     own = [set(row) - set(SCHEMA["$defs"]["transaction"]["properties"]) for row in rows]
-    assert own == [{"target", "cookies"}, {"target", "cookies"}, {"rcpt_to", "rcpt_codes", "message_size"}, {"data_flow_id"}]
+    assert own == [{"target", "cookies", "pipelined"}] * 2 + [{"rcpt_to", "rcpt_codes", "message_size"}, {"data_flow_id"}]
     assert [row["cookies"] for row in rows[:2]] == [["sid", "a;b", ""], []]
     assert (rows[2]["rcpt_to"], rows[2]["rcpt_codes"], rows[2]["message_size"]) == (["c@d.example", "=x@y.example"], [250, 550], 1200)
     assert (rows[0]["time"], rows[0]["time_ns"]) == ("2023-11-14T22:13:20.127456789Z", "1700000000127456789")
