@@ -20,7 +20,7 @@ from analyzer import baseline as baseline_
 from analyzer import rules as rules_
 from analyzer.applications import tabulate as dialogues
 from analyzer.applications.ground import Opening
-from analyzer.capture import engines
+from analyzer.capture import engines, parts
 from analyzer.capture import paths as paths_
 from analyzer.errors import InputError, UsageError
 from analyzer.model import SEVERITIES, About, Report, Summary
@@ -58,16 +58,15 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
 
     `rules` are the shipped ones unless given; `fail_on` is the lowest severity that makes a capture's status `findings`;
     `expect` says whether expect.toml beside a capture counts; `baseline` is a file of what is accepted (`analyzer.baseline`);
-    `timeout_s` bounds each capture's reading; `jobs` is how many captures are read at a time, as many as there are processors unless
-    given; `progress` is called with a path and the frames read of it so far, from any thread; `engine` is as in `capture.read`; `secrets`
-    keeps passwords and the like in what was said, and stamps the report. Raises
-    `MachineError` when tshark cannot be used, `RuleError` when an expect.toml or the baseline is invalid; a bad capture is not an error
-    but a status.
+    `timeout_s` bounds each capture's reading; `jobs` is how many captures, or parts of a very large one, are read at a time, as many as
+    there are processors unless given; `progress` is called with a path and the frames read of it so far, from any thread; `engine` is as
+    in `capture.read`; `secrets` keeps passwords and the like in what was said, and stamps the report. Raises `MachineError` when tshark
+    cannot be used, `RuleError` when an expect.toml or the baseline is invalid; a bad capture is not an error but a status.
     """
     rules = rules or rules_.load()
     found = paths_.find([paths] if isinstance(paths, (str, Path)) else paths)
     read = partial(_read, timeout_s=timeout_s, tshark=tshark, engine=engine, large=_is_large(found, engine), progress=progress)
-    captures = _read_all(found, jobs, read)
+    captures = _read_all(found, jobs, read, divisible=engine != "pyshark")
     connections = flows.group(captures)
     captures = [_lightened(one) for one in captures]
     judged = opening.judge(connections, rules)
@@ -136,13 +135,24 @@ def _about(rules: RuleSet) -> dict[str, About]:
     return {id_: About(finding.severity, finding.title, finding.why, finding.references) for id_, finding in chosen.items()}
 
 
-def _read_all(found: Sequence[paths_.Found], jobs: int | None, read: Callable[[paths_.Found], Capture]) -> list[Capture]:
-    """Read all captures, some at a time, in order; each is a tshark of its own, so threads are enough."""
-    workers = min(jobs or os.cpu_count() or 1, len(found))
+def _read_all(found: Sequence[paths_.Found], jobs: int | None, read: Callable[..., Capture], *, divisible: bool) -> list[Capture]:
+    """Read all captures: very large ones one after another, each by several processes, then the others, some at a time.
+
+    Each of those is a tshark of its own, or soon read, so threads are enough.
+    """
+    jobs = jobs or os.cpu_count() or 1
+    captures: dict[int, Capture] = {}
+    for number, one in enumerate(found):
+        if divisible and not one.reason and parts.is_worth_it(one.path):
+            captures[number] = read(one, processes=jobs)
+    rest = [number for number in range(len(found)) if number not in captures]
+    workers = min(jobs, len(rest))
     if workers <= 1:
-        return [read(one) for one in found]
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(read, found))
+        captures |= {number: read(found[number]) for number in rest}
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            captures |= dict(zip(rest, pool.map(read, (found[number] for number in rest)), strict=True))
+    return [captures[number] for number in range(len(found))]
 
 
 def _is_large(found: Sequence[paths_.Found], engine: Engine) -> bool | None:
@@ -158,11 +168,12 @@ def _read(  # noqa: PLR0913 - what `capture.read` takes
     engine: Engine,
     large: bool | None,
     progress: Callable[[str, int], None] | None,
+    processes: int = 1,
 ) -> Capture:
     if found.reason:
         return capture.refuse(found.path, found.reason)
     report = None if progress is None else lambda frames: progress(found.path, frames)
-    return capture.read(found.path, timeout_s=timeout_s, tshark=tshark, progress=report, engine=engine, large=large)
+    return capture.read(found.path, timeout_s=timeout_s, tshark=tshark, progress=report, engine=engine, large=large, processes=processes)
 
 
 def _summaries(

@@ -16,6 +16,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from analyzer import analysis, flows, opening, rules
+from analyzer.applications import tabulate as dialogues
 from analyzer.opening import selection, tabulate
 from tests.reference import exchanges
 from tests.reference.exchanges import CIRCLE, EDGES, FROM_CLIENT, FROM_SERVER, MILLISECOND, Sent

@@ -84,7 +84,7 @@ class _Hearing:
     """What is heard, as it grows."""
 
     request: Request
-    recogniser: Recogniser
+    ears: _Ears
     streams: Streams
     ground: Ground
     heard: dict[int, Heard] = field(default_factory=dict)
@@ -99,7 +99,7 @@ def read(request: Request) -> Dialogues:
     connections, rules = request.connections, request.rules
     streams = assembly.assemble(connections.segments, request.client_isn, request.server_isn)
     known = ground.lay(connections, streams, request.opening, rules.protocols)
-    hearing = _Hearing(request, Recogniser(rules.protocols), streams, known)
+    hearing = _Hearing(request, _Ears(Recogniser(rules.protocols), rules.protocols), streams, known)
     _hear_all(hearing)
     _complete(hearing)
     linked = _link(hearing)
@@ -125,52 +125,55 @@ def _hear_all(hearing: _Hearing) -> None:
         payloads = request.captures[owner].payloads
         if payloads is None:
             continue
-        setting = Setting(request.secrets, whole, client, server, client_port, server_port, half, end, opened_at=begun)
         opened = streams.reader(2 * flow, payloads.read), streams.reader(2 * flow + 1, payloads.read)
-        _hear(hearing, flow, opened, setting, words[port])
+        heard = _recognise(hearing, flow, opened, words[port], whole=whole)
+        protocol = request.rules.protocols.get(heard.service)
+        if protocol is not None:
+            # By place: one is made a connection, and keywords cost as much as all the rest of it.
+            setting = Setting(
+                request.secrets, whole, client, server, client_port, server_port, half, end, hearing.ears.nested, begun, protocol
+            )
+            hearing.dialogues[flow] = _read(opened[0].reader, opened[1].reader, setting, protocol)
 
 
-def _hear(hearing: _Hearing, flow: int, opened: tuple[Opened, Opened], setting: Setting, by_port: str) -> None:
-    """Recognise what one connection speaks, and read it if there is a reader."""
+def _recognise(hearing: _Hearing, flow: int, opened: tuple[Opened, Opened], by_port: str, *, whole: bool) -> Heard:
+    """Return what one connection speaks."""
     client, server = opened[0].reader, opened[1].reader
     for one in opened:
         if one.overlap is not None:
             hearing.overlaps[flow] = min(one.overlap.frame, hearing.overlaps.get(flow, one.overlap.frame))
-    if setting.whole and skip_proxy(client):
+    if whole and skip_proxy(client):
         hearing.proxied.append(flow)
-    heard = hearing.recogniser.hear(client, server, by_port)
+    heard = hearing.ears.recogniser.hear(client, server, by_port)
     hearing.heard[flow] = heard
-    dialogue = _Ears(hearing.recogniser, hearing.request.rules.protocols).read(client, server, setting, heard.service)
-    if dialogue is not None:
-        hearing.dialogues[flow] = dialogue
+    return heard
+
+
+def _read(client: Reader, server: Reader, setting: Setting, protocol: Protocol) -> Dialogue:
+    """Return the dialogue from where the readers stand."""
+    if protocol.reader:
+        found: Dialogue = _module(protocol.reader).read(client, server, setting)
+        return found
+    if protocol.id == _TLS:
+        return Dialogue(_TLS, tls="implicit", tls_spot=client.spot() if client.peek(1) else server.spot())
+    return Dialogue(protocol.id, summary=protocol.title)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ears:
-    """Recognises and reads what stands in two streams, and what stands in that."""
+    """Recognises and reads what stands inside of a dialogue, and what stands in that."""
 
     recogniser: Recogniser
     protocols: Mapping[str, Protocol]
     depth: int = _NESTED
 
-    def read(self, client: Reader, server: Reader, setting: Setting, service: str) -> Dialogue | None:
-        """Return the dialogue from where the readers stand; None when nobody can say what it is."""
-        protocol = self.protocols.get(service)
-        if protocol is None:
-            return None
-        if service == _TLS:
-            return Dialogue(_TLS, tls="implicit", tls_spot=client.spot() if client.peek(1) else server.spot())
-        if not protocol.reader:
-            return Dialogue(service, summary=protocol.title)
-        found: Dialogue = _module(protocol.reader).read(client, server, replace(setting, nested=self.nested, protocol=protocol))
-        return found
-
     def nested(self, client: Reader, server: Reader, setting: Setting) -> Dialogue | None:
-        """Return the dialogue inside another one."""
-        if not self.depth:
+        """Return the dialogue inside another one; None when nobody can say what it is, or it lies too deep."""
+        protocol = self.protocols.get(self.recogniser.hear(client, server, UNKNOWN).service)
+        if protocol is None or not self.depth:
             return None
-        heard = self.recogniser.hear(client, server, UNKNOWN)
-        return replace(self, depth=self.depth - 1).read(client, server, setting, heard.service)
+        deeper = replace(self, depth=self.depth - 1)
+        return _read(client, server, replace(setting, nested=deeper.nested, protocol=protocol), protocol)
 
 
 @cache

@@ -49,6 +49,7 @@ def read(  # noqa: PLR0913 - every option has a default and a name
     progress: Callable[[int], None] | None = None,
     engine: Engine = "auto",
     large: bool | None = None,
+    processes: int = 1,
 ) -> Capture:
     """Return the capture at `path`: tables `SEGMENTS` and `QUOTES`, checked, and what was wrong with the file.
 
@@ -58,6 +59,7 @@ def read(  # noqa: PLR0913 - every option has a default and a name
 
     `engine` says who decodes: `pyshark`; `native`, with tshark for the frames that only it understands; or `auto`, which is
     native if the job is `large` (None: if this file alone is) or there is no tshark, and then compares both on some frames.
+    Up to so many `processes`, this one included, read a plain file that is large enough natively; the result is the same.
 
     Raises `MachineError` when tshark cannot be used, or is missing and was named or asked for by `engine`.
     """
@@ -76,7 +78,7 @@ def read(  # noqa: PLR0913 - every option has a default and a name
     try:
         absolute = Path(shown).absolute()
         seconds = limit(absolute.stat().st_size) if timeout_s is None else timeout_s
-        job = _Job(absolute, shown, known, seconds, progress)
+        job = _Job(absolute, shown, known, seconds, progress, processes)
         return _dissect(job) if engine == "pyshark" else _decode(job, compare=compare)
     except OSError as error:
         return refuse(shown, f"it cannot be read: {error.strerror or type(error).__name__}")
@@ -91,6 +93,7 @@ class _Job:
     tshark: Tshark | None
     seconds: float
     progress: Callable[[int], None] | None
+    processes: int
 
 
 def _find(tshark: str | None, *, needed: bool) -> Tshark | None:
@@ -122,7 +125,10 @@ def _decode(job: _Job, *, compare: bool) -> Capture:
     from analyzer.capture.frames import ForeignError
 
     try:
-        return native.read(native.Request(job.path, job.shown, job.tshark, job.seconds, compare=compare, progress=job.progress))
+        request = native.Request(
+            job.path, job.shown, job.tshark, job.seconds, compare=compare, progress=job.progress, processes=job.processes
+        )
+        return native.read(request)
     except ForeignError:
         return _dissect(job)
 

@@ -19,8 +19,11 @@ from analyzer.errors import PcaplintError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from analyzer.capture.frames import Store
+
     Array = npt.NDArray[Any]
     Ints = npt.NDArray[np.int64]
+    Bools = npt.NDArray[np.bool_]
 
 SECTION: Final = 0x0A0D0D0A
 INTERFACE, PACKET, SIMPLE, ENHANCED = 1, 2, 3, 6
@@ -64,7 +67,7 @@ class Blocks:
         wrong = (head[:, 0] == SECTION) | (head[:, 1] + np.uint32(3) & ~np.uint32(3) != trailer + np.uint32(3) & ~np.uint32(3))
         return int(wrong.argmax()) if wrong.any() else len(at)
 
-    def follow(self, store: bytearray, at: int, size: int) -> int:
+    def follow(self, store: Store, at: int, size: int) -> int:
         """Return where the next block begins, -1 when there is none."""
         if at + LEAST_BYTES > size:
             return -1
@@ -75,19 +78,25 @@ class Blocks:
             return -1
         return after if self.length(store, after - 8) == length else -1
 
-    def length(self, store: bytearray, at: int) -> int:
+    def length(self, store: Store, at: int) -> int:
         """Return the length the block at `at` states, as Wireshark rounds it."""
         (length,) = struct.unpack_from(self.order + "I", store, at + 4)
         return int(length) + 3 & ~3
 
-    def mark(self, store: bytearray, at: int) -> tuple[bytes, int]:
-        """Return the type of an enhanced packet block, which most blocks are, or of the one at `at` if it holds a packet."""
-        (own,) = struct.unpack_from(self.order + "I", store, at)
+    def mark(self, like: bytes) -> tuple[bytes, int]:
+        """Return the type of an enhanced packet block, which most blocks are, or that of `like` if it holds a packet."""
+        (own,) = struct.unpack_from(self.order + "I", like)
         return struct.pack(self.order + "I", own if own in (PACKET, SIMPLE) else ENHANCED), 0
 
-    def plausible(self, store: bytearray, at: int, like: int) -> bool:
-        """Whether a block might be at `at`."""
-        return (at - like) % 4 == 0 and self.follow(store, at, len(store)) > 0
+    def plausible(self, data: Array, at: Ints, like: bytes) -> Bools:
+        """Return at which of `at` a block might be: one at an even place, whose two lengths are the same."""
+        del like
+        after = self.following(data, at, len(data))
+        found: Bools = (at % 4 == 0) & (after >= 0)
+        head = gather(data, at[found] + 4, 4).view(f"{self.order}u4")
+        tail = gather(data, after[found] - 4, 4).view(f"{self.order}u4")
+        found[found] = head + np.uint32(3) & ~np.uint32(3) == tail + np.uint32(3) & ~np.uint32(3)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,7 @@ class Description:
     fcs: int
 
 
-def read_section(store: bytearray, at: int, size: int) -> tuple[Blocks, int]:
+def read_section(store: Store, at: int, size: int) -> tuple[Blocks, int]:
     """Return the kind of the blocks after the section header at `at`, and where they begin; -1 when it is not whole."""
     if at + _SECTION_BYTES > size:
         return Blocks("<"), -1
@@ -132,7 +141,7 @@ def read_section(store: bytearray, at: int, size: int) -> tuple[Blocks, int]:
     return kind, at + length
 
 
-def read_interface(store: bytearray, at: int, after: int, order: str) -> Description:
+def read_interface(store: Store, at: int, after: int, order: str) -> Description:
     """Return what the interface description block from `at` to `after` says."""
     if after - at < _INTERFACE_BYTES:
         message = "an interface description of too few bytes"
@@ -147,7 +156,7 @@ def read_interface(store: bytearray, at: int, after: int, order: str) -> Descrip
     return Description(link, snap, found.get(_RESOLUTION, b"\6")[0], offset, found.get(_FCS_LENGTH, b"\0")[0])
 
 
-def read_options(store: bytearray, at: int, stop: int, order: str) -> dict[int, bytes]:
+def read_options(store: Store, at: int, stop: int, order: str) -> dict[int, bytes]:
     """Return the last value of each option between `at` and `stop`."""
     found: dict[int, bytes] = {}
     while at + _OPTION_BYTES <= stop:

@@ -7,6 +7,7 @@ Must not know: what the bytes mean.
 
 from __future__ import annotations
 
+import mmap
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 WINDOW_BYTES: Final = 1 << 24
 _LEAST_WINDOW_BYTES: Final = 1 << 20
+_BEYOND_BYTES: Final = 1 << 19
+"""How far behind the place to stop at a window reaches: the last record, nearly always."""
 PAD_BYTES: Final = 64
 _GZIP: Final = bytes.fromhex("1f8b")
 _GZIP_BITS: Final = 31
@@ -90,19 +93,28 @@ class Gzip:
         return bytes(found[:size])
 
 
+def is_compressed(path: Path) -> bool:
+    """Whether the file at `path` is gzip."""
+    with path.open("rb") as file:
+        return file.read(len(_GZIP)) == _GZIP
+
+
 class Buffer:
     """A window of a file's bytes: `store[:size]` begins at byte `base` of what the file holds."""
 
-    def __init__(self, path: Path, window: int | None = None) -> None:
-        """Open `path`; raises `OSError`."""
+    def __init__(self, path: Path, window: int | None = None, begin: int = 0, stop: int | None = None) -> None:
+        """Open `path` at byte `begin`, not to be read far beyond `stop` unless asked to; raises `OSError`."""
         self._file = path.open("rb", buffering=0)
         head = self._file.read(len(_GZIP))
-        self._file.seek(0)
+        self._file.seek(begin)
         self._gzip = Gzip(self._file) if head == _GZIP else None
+        self._limit = None if stop is None else stop + _BEYOND_BYTES
         # A small file is not worth a large window, which is filled with zeros first; one byte more shows where it ends.
         self._capacity = window or min(WINDOW_BYTES, max(path.stat().st_size + 1, _LEAST_WINDOW_BYTES))
-        self.store = bytearray(self._capacity + PAD_BYTES)
-        self.base = 0
+        # Memory straight from the system: an allocator that has once been given back so large a piece keeps all it gets below that
+        # size, and columns that grow leave holes in it.
+        self.store = mmap.mmap(-1, self._capacity + PAD_BYTES)
+        self.base = begin
         self.size = 0
         self.ended = False
         try:
@@ -139,21 +151,24 @@ class Buffer:
         left = self.size - consumed
         if left == self._capacity:
             self._capacity *= 2
-            grown = bytearray(self._capacity + PAD_BYTES)
+            grown = mmap.mmap(-1, self._capacity + PAD_BYTES)
             grown[:left] = self.store[:left]
             self.store = grown
         else:
             self.store[:left] = self.store[consumed : self.size]
         self.base += consumed
         self.size = left
+        if self._limit is not None and self.base + self.size >= self._limit:
+            self._limit += self._capacity
         self._fill()
 
     def _fill(self) -> None:
         """Read until the window is full or the file ends."""
         source = self._gzip or self._file
         view = memoryview(self.store)
-        while self.size < self._capacity:
-            found = source.readinto(view[self.size : self._capacity])
+        room = self._capacity if self._limit is None else min(self._capacity, max(self._limit - self.base, self.size))
+        while self.size < room:
+            found = source.readinto(view[self.size : room])
             if not found:
                 self.ended = True
                 return

@@ -8,7 +8,7 @@ Must not know: what a record holds.
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -16,15 +16,21 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from analyzer.capture.frames import Store
+
     Array = npt.NDArray[Any]
     Ints = npt.NDArray[np.int64]
+    Bools = npt.NDArray[np.bool_]
 
-LEAST_BYTES: Final = 1 << 20
+LEAST_BYTES: Final = 1 << 18
 """Below this, parts cost more than they spare."""
-PART_SHARE: Final = 11.0
-"""Bytes of a part over the root of all bytes. A part more costs a search for its beginning, a longer part more steps: the sum
-is least near this."""
-_TRIES: Final = 16
+PART_BYTES: Final = 1 << 14
+"""A part more costs a search for its beginning, a longer part more steps."""
+HEAD_BYTES: Final = 32
+"""How much of a record tells what others look like."""
+_REACH_BYTES: Final = 1 << 11
+"""How far behind the place where a part should begin a record is looked for, at first."""
+_FURTHER: Final = 8
 _HOPS: Final = 2
 
 
@@ -34,17 +40,17 @@ class Kind(Protocol):
     def following(self, data: Array, at: Ints, size: int) -> Ints:
         """Return where the record after each of `at` begins; -1 where none whole and sound lies before `size`."""
 
-    def follow(self, store: bytearray, at: int, size: int) -> int:
+    def follow(self, store: Store, at: int, size: int) -> int:
         """Return the same of one record."""
 
-    def mark(self, store: bytearray, at: int) -> tuple[bytes, int]:
-        """Return bytes that the record at `at` shares with most others, and their offset in it."""
+    def mark(self, like: bytes) -> tuple[bytes, int]:
+        """Return bytes that a record which begins with `like` shares with most others, and their offset in it."""
 
-    def plausible(self, store: bytearray, at: int, like: int) -> bool:
-        """Whether what is at `at` might be a record, given one at `like`."""
+    def plausible(self, data: Array, at: Ints, like: bytes) -> Bools:
+        """Return what of `at` might be records, given what another one begins with."""
 
 
-def walk(kind: Kind, store: bytearray, start: int, size: int) -> tuple[Ints, int]:
+def walk(kind: Kind, store: Store, start: int, size: int) -> tuple[Ints, int]:
     """Return where the records from `start` on begin, and where the last ends.
 
     The walk ends before the first record that is not whole and sound before `size`, at which the end then points.
@@ -52,12 +58,78 @@ def walk(kind: Kind, store: bytearray, start: int, size: int) -> tuple[Ints, int
     data = np.frombuffer(store, dtype=np.uint8)
     if size - start < LEAST_BYTES:
         return _step(kind, store, start, size, frozenset())
-    starts = _divide(kind, store, start, size)
-    parts, ends = _walk_parts(kind, data, starts, size)
-    return _join(kind, store, size, (starts, parts, ends))
+    nominal = np.arange(start + PART_BYTES, size - PART_BYTES, PART_BYTES)
+    found = Search(kind, data, size, bytes(store[start : start + HEAD_BYTES])).find(nominal)
+    starts = np.concatenate(([start], found[found >= 0]))
+    return _walk_parts(kind, store, starts, size)
 
 
-def _step(kind: Kind, store: bytearray, start: int, size: int, known: frozenset[int]) -> tuple[Ints, int]:
+def cut(walked: tuple[Ints, int], base: int, stop: int | None) -> tuple[Ints, int]:
+    """Return of what a walk found the records that begin before byte `stop` of the file, and where the last of them ends."""
+    at, end = walked
+    count = len(at) if stop is None else int(np.searchsorted(at, stop - base))
+    return (at, end) if count == len(at) else (at[:count], int(at[count]))
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search for the beginnings of records in bytes of which only some are known to be one."""
+
+    kind: Kind
+    data: Array
+    size: int
+    like: bytes
+    """What some record begins with, `HEAD_BYTES` of it."""
+    hops: int = _HOPS
+    """So many plausible records must follow each other."""
+
+    def find(self, nominal: Ints) -> Ints:
+        """Return the first place behind each of `nominal`, equally far apart, that looks like a record, -1 for none before the next."""
+        found = np.full(len(nominal), -1, dtype=np.int64)
+        if not len(nominal):
+            return found
+        first, apart = int(nominal[0]), int(nominal[1] - nominal[0]) if len(nominal) > 1 else self.size - int(nominal[0])
+        reach = _REACH_BYTES
+        while True:
+            reach = min(reach, apart, self.size - int(nominal[-1]))
+            rows, at = self._match(first, apart, len(nominal), reach)
+            right = self._look_right(at)
+            rows, leading = np.unique(rows[right], return_index=True)
+            found[rows] = at[right][leading]
+            # Some parts may do without a beginning of their own, if not too many.
+            if reach * _FURTHER > apart or 4 * len(rows) >= 3 * len(nominal):
+                return found
+            reach *= _FURTHER
+
+    def _match(self, first: int, apart: int, count: int, reach: int) -> tuple[Ints, Ints]:
+        """Return where the mark of a record is found, and behind which of `count` places."""
+        mark, offset = self.kind.mark(self.like)
+        # One byte that is rarely 0 leaves few places to look at the others.
+        rare = next((place for place, byte in enumerate(mark) if byte), 0)
+        shape = count, max(reach - len(mark), 0)
+        equal = np.ndarray(shape, dtype=np.uint8, buffer=self.data, offset=first + rare, strides=(apart, 1)) == mark[rare]
+        rows, columns = np.divmod(np.flatnonzero(equal.reshape(-1)), max(shape[1], 1))
+        at = first + apart * rows + columns
+        for place, byte in enumerate(mark):
+            same = self.data[at + place] == byte
+            rows, at = rows[same], at[same]
+        at -= offset
+        return rows[at >= 0], at[at >= 0]
+
+    def _look_right(self, at: Ints) -> Bools:
+        """Return at which of `at` a chain of plausible records begins."""
+        right = np.ones(len(at), dtype=bool)
+        rows = np.arange(len(at))
+        for _ in range(self.hops):
+            sound = self.kind.plausible(self.data, at, self.like)
+            after = self.kind.following(self.data, at[sound], self.size)
+            right[rows[~sound]] = False
+            right[rows[sound][after < 0]] = False
+            rows, at = rows[sound][after >= 0], after[after >= 0]
+        return right
+
+
+def _step(kind: Kind, store: Store, start: int, size: int, known: frozenset[int]) -> tuple[Ints, int]:
     """Walk record by record, to one that begins in `known` at the latest."""
     found: list[int] = []
     append, follow, at = found.append, kind.follow, start
@@ -70,61 +142,35 @@ def _step(kind: Kind, store: bytearray, start: int, size: int, known: frozenset[
     return np.array(found, dtype=np.int64), at
 
 
-def _divide(kind: Kind, store: bytearray, start: int, size: int) -> Ints:
-    """Return `start` and places, about equally far from each other, that look like the beginning of a record."""
-    starts = [start]
-    mark, offset = kind.mark(store, start)
-    part = int(PART_SHARE * math.sqrt(size - start))
-    for nominal in range(start + part, size, part):
-        found = nominal - 1
-        for _ in range(_TRIES):
-            found = store.find(mark, found + 1, min(nominal + part, size))
-            place = found - offset
-            if found < 0 or _looks_right(kind, store, place, starts[-1], size):
-                break
-        else:
-            found = -1
-        if found >= 0 and place > starts[-1]:
-            starts.append(place)
-    return np.array(starts, dtype=np.int64)
-
-
-def _looks_right(kind: Kind, store: bytearray, place: int, like: int, size: int) -> bool:
-    """Whether a chain of plausible records begins at `place`."""
-    for _ in range(_HOPS):
-        if place < 0 or not kind.plausible(store, place, like):
-            return False
-        place = kind.follow(store, place, size)
-    return True
-
-
-def _walk_parts(kind: Kind, data: Array, starts: Ints, size: int) -> tuple[list[Ints], Ints]:
-    """Return the records of each part, and where its walk ended: at or beyond the next part, or at a record that is none."""
-    stops = np.append(starts[1:], size)
+def _walk_parts(kind: Kind, store: Store, starts: Ints, size: int) -> tuple[Ints, int]:
+    """Return the records of all parts, which begin at `starts`, and where the last ends."""
+    data = np.frombuffer(store, dtype=np.uint8)
     ends = starts.copy()
-    rows = np.arange(len(starts))
-    steps: list[tuple[Array, Ints]] = []
+    rows, at, stop = np.arange(len(starts)), starts, np.append(starts[1:], size)
+    steps: list[tuple[Ints, Ints]] = []
     while len(rows):
-        at = ends[rows]
         after = kind.following(data, at, size)
         sound = after >= 0
         if not sound.all():
-            rows, at, after = rows[sound], at[sound], after[sound]
+            ends[rows[~sound]] = at[~sound]
+            rows, at, stop, after = rows[sound], at[sound], stop[sound], after[sound]
         steps.append((rows, at))
-        ends[rows] = after
-        rows = rows[after < stops[rows]]
+        on = after < stop
+        if not on.all():
+            ends[rows[~on]] = after[~on]
+            rows, stop, after = rows[on], stop[on], after[on]
+        at = after
+    if (ends[:-1] == starts[1:]).all():
+        return np.sort(np.concatenate([at for _, at in steps])), int(ends[-1])
     owner = np.concatenate([rows for rows, _ in steps])
-    at = np.concatenate([at for _, at in steps])
-    at = at[np.argsort(owner, kind="stable")]
-    edges = np.cumsum(np.bincount(owner, minlength=len(starts)))[:-1]
-    return np.split(at, edges), ends
+    order = np.argsort(owner, kind="stable")
+    parts = np.split(np.concatenate([at for _, at in steps])[order], np.cumsum(np.bincount(owner, minlength=len(starts)))[:-1])
+    return _join(kind, store, size, (starts, parts, ends))
 
 
-def _join(kind: Kind, store: bytearray, size: int, walked: tuple[Ints, list[Ints], Ints]) -> tuple[Ints, int]:
+def _join(kind: Kind, store: Store, size: int, walked: tuple[Ints, list[Ints], Ints]) -> tuple[Ints, int]:
     """Return the records of the parts that continue each other from the first on, with the walk between those that do not."""
     starts, parts, ends = walked
-    if (ends[:-1] == starts[1:]).all():
-        return np.concatenate(parts), int(ends[-1])
     places = {place: part for part, place in enumerate(starts.tolist())}
     known = frozenset(places)
     joined = [parts[0]]

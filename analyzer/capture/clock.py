@@ -41,7 +41,10 @@ class Clock:
     """Frames earlier than the frame before them."""
     backwards_frame: int | None = None
     """The first of those."""
-    _before: int | None = None
+    first_frame: int | None = None
+    """The frame that `first` is the time of."""
+    last: int | None = None
+    """Time of the last frame that has one."""
 
     def read(self, cells: Cells, number: Ints) -> Ints:
         """Return the times of frames `number` as int64 nanoseconds, `NO_TIME` where there is none."""
@@ -62,14 +65,35 @@ class Clock:
         known = time[there]
         if not len(known):
             return
-        before = np.concatenate(([known[0] if self._before is None else self._before], known[:-1]))
+        before = np.concatenate(([known[0] if self.last is None else self.last], known[:-1]))
         back = known < before
         if back.any() and self.backwards_frame is None:
             self.backwards_frame = int(number[there][back][0])
         self.backwards += int(back.sum())
-        self._before = int(known[-1])
-        self.first = int(known[0]) if self.first is None else self.first
+        self.last = int(known[-1])
+        if self.first is None:
+            self.first, self.first_frame = int(known[0]), int(number[there][0])
         self.latest = max(int(known.max()), self.latest if self.latest is not None else NO_TIME)
+
+    def shift(self, frames: int) -> None:
+        """Let all frames be numbered `frames` higher."""
+        self.first_frame = None if self.first_frame is None else self.first_frame + frames
+        self.backwards_frame = None if self.backwards_frame is None else self.backwards_frame + frames
+
+    def go_on(self, then: Clock) -> None:
+        """Take in what `then` knows of the frames that follow."""
+        self.absent += then.absent
+        self.unfit += then.unfit
+        if then.first is None or then.latest is None:
+            return
+        back = self.last is not None and then.first < self.last
+        self.backwards += then.backwards + back
+        if self.backwards_frame is None:
+            self.backwards_frame = then.first_frame if back else then.backwards_frame
+        if self.first is None:
+            self.first, self.first_frame = then.first, then.first_frame
+        self.last = then.last
+        self.latest = then.latest if self.latest is None else max(self.latest, then.latest)
 
 
 def parse(text: str) -> int | None:

@@ -7,18 +7,23 @@ Must not know: what a frame holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.errors import PcaplintError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from mmap import mmap
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
+    from analyzer.capture.blocks import Description
+    from analyzer.capture.chains import Kind
+
+    Store = bytearray | mmap
     Array = npt.NDArray[Any]
     Ints = npt.NDArray[np.int64]
 
@@ -42,6 +47,18 @@ class Interface:
     """Bytes of frame check sequence that each frame is said to end with."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place between two records, and all that must be known there to read on: reading on from equal places gives the same."""
+
+    byte: int
+    kind: Kind
+    interfaces: tuple[Interface, ...]
+    """All of the file so far."""
+    described: tuple[Description, ...] = ()
+    """What a pcapng section says of its own."""
+
+
 @dataclass(slots=True)
 class Outline:
     """What is known of a file so far."""
@@ -50,6 +67,10 @@ class Outline:
     """In the order tshark numbers them."""
     damage: str = ""
     """What ended the frames before the end of the file, in one line."""
+    place: Place | None = None
+    """Where reading stopped because it was told to."""
+    lost: list[str] = field(default_factory=list)
+    """How processes ended that were to read a part of the file and did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +80,9 @@ class Frames:
     data: Array
     """uint8: the window; valid until the next one is asked for."""
     first: int
-    """Number of the first frame, from 1."""
+    """Number of the first frame, from 1 where reading began."""
+    base: int
+    """The byte of what the file holds that `data` begins with."""
     start: Ints
     """Where each frame begins in `data`."""
     captured: Ints
@@ -70,26 +93,39 @@ class Frames:
     """Nanoseconds since the epoch, NO_TIME where the record has none."""
     interface: Ints
     """Place in `Outline.interfaces`, -1 for a record that counts as a frame and holds no packet."""
-    base: int = -1
-    """Where in the file `data` begins; -1 when the file is compressed, and holds no such bytes."""
 
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.start)
 
+    def copy(self, rows: Ints) -> Frames:
+        """Return some of the frames with a copy of their bytes alone; `first` and `base` lose their meaning."""
+        import numpy as np
 
-def read(path: Path, outline: Outline, window: int | None = None) -> Iterator[Frames]:
+        captured = self.captured[rows]
+        bounds = zip(self.start[rows].tolist(), captured.tolist(), strict=True)
+        data = np.concatenate([np.zeros(0, dtype=np.uint8), *(self.data[start : start + size] for start, size in bounds)])
+        start = np.cumsum(captured) - captured
+        return Frames(data, 1, 0, start, captured, self.length[rows], self.time[rows], self.interface[rows])
+
+
+def read(
+    path: Path, outline: Outline, window: int | None = None, *, begin: Place | None = None, stop: int | None = None
+) -> Iterator[Frames]:
     """Give the frames of the capture at `path`, some thousands at a time; `outline` is filled in as they come.
+
+    From `begin` on, which must be no place in a gzip file, and those whose records begin before byte `stop`.
 
     Raises `ForeignError` when the file is of a kind, or has a record, that is left to tshark; `OSError`.
     """
-    from analyzer.capture import pcap, pcapng
+    from analyzer.capture import blocks, pcap, pcapng
     from analyzer.capture.buffers import Buffer
 
-    with Buffer(path, window) as buffer:
-        reader = pcapng.read if pcapng.recognise(buffer.store) else pcap.read
-        for frames in reader(buffer, outline):
-            yield frames if buffer.compressed else replace(frames, base=buffer.base)
+    with Buffer(path, window, 0 if begin is None else begin.byte, stop) as buffer:
+        if begin is not None:
+            outline.interfaces[:] = begin.interfaces
+        ng = pcapng.recognise(buffer.store) if begin is None else isinstance(begin.kind, blocks.Blocks)
+        yield from (pcapng.read if ng else pcap.read)(buffer, outline, begin, stop)
         if buffer.damage and not outline.damage:
             outline.damage = f"{buffer.damage} after {buffer.base + buffer.size} bytes of what it holds"
 

@@ -67,17 +67,17 @@ class Handover:
         """Return the number of frames."""
         return sum(len(part) for part in self.frames)
 
-    def add(self, frames: Frames, interfaces: Sequence[Interface], rows: Ints) -> None:
-        """Take some of `frames` over."""
-        if not len(rows):
+    def add(self, frames: Frames, interfaces: Sequence[Interface], numbers: Ints) -> None:
+        """Take `frames` over, which have `numbers` in the whole capture."""
+        if not len(frames):
             return
         number = np.array([*(interface.number for interface in interfaces), -1], dtype=np.int64)
-        self.frames.append(frames.first + rows)
-        self.interfaces.append(number[frames.interface[rows]])
-        self.times.append(frames.time[rows])
+        self.frames.append(numbers)
+        self.interfaces.append(number[frames.interface])
+        self.times.append(frames.time)
         file = self._open()
-        for first in range(0, len(rows), _SLICE):
-            file.write(self._pack(frames, interfaces, rows[first : first + _SLICE]))
+        for first in range(0, len(frames), _SLICE):
+            file.write(self._pack(frames, interfaces, slice(first, first + _SLICE)))
 
     def _open(self) -> BinaryIO:
         """Return the file, made in a folder that only this user may enter."""
@@ -87,7 +87,7 @@ class Handover:
             self._file.write(_SECTION)
         return self._file
 
-    def _pack(self, frames: Frames, interfaces: Sequence[Interface], rows: Ints) -> bytes:
+    def _pack(self, frames: Frames, interfaces: Sequence[Interface], rows: slice) -> bytes:
         """Return the blocks of some frames, and of the interfaces not described so far."""
         found = bytearray()
         columns = (frames.start, frames.captured, frames.length, frames.time, frames.interface)

@@ -281,6 +281,8 @@ def _read_quotes(frames: Frames, network: Network, carried: Carried, known: Dict
         strange = networks.ICMP6 if protocol == networks.ICMP else networks.ICMP
         asked[of[packets.protocol == strange]] = True
         errors = np.flatnonzero(packets.protocol == protocol)
+        if not len(errors):
+            continue
         found, unsure = quotes.read(frames.data, version, packets, errors, (frames.start + frames.captured)[of])
         asked[of[unsure]] = True
         if not len(found.rows):

@@ -84,7 +84,8 @@ def merge(own: Rows, rest: Capture | None, asked: Ints) -> tuple[pd.DataFrame, p
         _add(own.quotes, rest.quotes, asked, own.known, 0)
         own.options += rest.option_bytes
     # All texts are known before the first table is made: the tables share them.
-    return _order(own.segments, own.known), _order(own.quotes, own.known), bytes(own.options)
+    dtypes = {name: pd.CategoricalDtype(pd.Index(getattr(own.known, name).texts() or [""], dtype=object)) for name in set(TEXTS.values())}
+    return _order(own.segments, dtypes), _order(own.quotes, dtypes), bytes(own.options)
 
 
 def _add(columns: Columns, table: pd.DataFrame, asked: Ints, known: Dictionaries, base: int) -> None:
@@ -103,7 +104,7 @@ def _add(columns: Columns, table: pd.DataFrame, asked: Ints, known: Dictionaries
     columns.add(part)
 
 
-def _order(rows: Columns, known: Dictionaries) -> pd.DataFrame:
+def _order(rows: Columns, dtypes: dict[str, pd.CategoricalDtype]) -> pd.DataFrame:
     """Return the rows as a table ordered by frame."""
     frame = rows.column("frame")
     order = None if (frame[1:] >= frame[:-1]).all() else np.argsort(frame, kind="stable")
@@ -112,8 +113,7 @@ def _order(rows: Columns, known: Dictionaries) -> pd.DataFrame:
         values = rows.give_up(column.name)
         values = values if order is None else values[order]
         if column.dtype == "category":
-            texts = getattr(known, TEXTS[column.name]).texts() or [""]
-            columns[column.name] = pd.Categorical.from_codes(values, dtype=pd.CategoricalDtype(pd.Index(texts, dtype=object)))
+            columns[column.name] = pd.Categorical.from_codes(values, dtype=dtypes[TEXTS[column.name]])
         else:
             columns[column.name] = values
     return pd.DataFrame(columns, copy=False)

@@ -7,6 +7,7 @@ Must not know: connections.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -15,8 +16,10 @@ import numpy as np
 
 from analyzer import tables
 from analyzer.capture import frames as frames_
-from analyzer.capture import headers, links, merging
+from analyzer.capture import merging, parts, pieces
+from analyzer.capture.buffers import is_compressed
 from analyzer.capture.clock import Clock
+from analyzer.capture.crew import OverdueError
 from analyzer.capture.frames import ForeignError
 from analyzer.capture.handover import Handover
 from analyzer.capture.notes import describe
@@ -35,9 +38,6 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Ints = npt.NDArray[np.int64]
 
-RUNS: Final = 4
-RUN_FRAMES: Final = 64
-"""In each window, so many runs of so many frames are read by tshark as well when the engines are to be compared."""
 _MANY_FRAMES: Final = 1000
 """From so many frames on it is worth asking whether to copy most of a capture for tshark or to let it read the file."""
 _OWN_NOTES: Final = frozenset({"captured-short", "no-timestamp", "timestamp-unfit", "timestamps-backwards"})
@@ -57,6 +57,8 @@ class Request:
     """How long reading may take."""
     compare: bool = False
     """Whether tshark is to read a sample of the other frames, too."""
+    processes: int = 1
+    """How many processes may read parts of the file, this one included."""
     progress: Callable[[int], None] | None = None
     """Called with the number of frames so far."""
 
@@ -84,80 +86,60 @@ def read(request: Request) -> Capture:
     Raises `ForeignError` when it is of a kind that only tshark reads, `MachineError` when tshark cannot be used, `OSError` when
     the file is gone.
     """
-    begun = time.monotonic()
-    reading = Reading()
+    begun, reading = time.monotonic(), Reading()
+    apart = pieces.measure(request.path.stat().st_size) if request.compare and request.tshark is not None else 0
+    whole = pieces.Stretch(request.path, apart=apart, packed=is_compressed(request.path), outline=reading.outline)
     with Handover() as handover:
-        for frames in frames_.read(request.path, reading.outline):
-            _take(reading, frames, handover, request)
-            if time.monotonic() - begun > request.seconds:
-                reading.overdue = True
-                break
+        try:
+            with contextlib.closing(parts.read(whole, reading.own.known, request.processes, begun + request.seconds)) as found:
+                for piece in found:
+                    _take_in(reading, piece, handover, request)
+                    if time.monotonic() - begun > request.seconds:
+                        reading.overdue = True
+                        break
+        except OverdueError:
+            reading.overdue = True
         rest = None
         if len(handover) and request.tshark is not None:
             rest = handover.read(request.shown, request.tshark, max(request.seconds - (time.monotonic() - begun), 1.0), reading.spool)
     return _conclude(reading, rest, request, time.monotonic() - begun)
 
 
-def _take(reading: Reading, frames: frames_.Frames, handover: Handover, request: Request) -> None:
-    """Decode some frames, keep what they hold and hand over what is not understood."""
-    interfaces = reading.outline.interfaces
-    if frames.first == 1 and interfaces and interfaces[0].number < 0 and interfaces[0].link not in links.LINKS:
-        # All its frames would be handed over, or tshark would refuse to.
-        message = f"a pcap file of link type {interfaces[0].link}"
-        raise ForeignError(message)
-    decoded = headers.decode(frames, interfaces, reading.own.known)
-    decoded.segments["option_start"] += len(reading.own.options)
-    _keep_payloads(reading, frames, decoded.segments)
-    reading.own.segments.add(decoded.segments)
-    reading.own.options += decoded.options
-    for part in decoded.quotes:
-        reading.own.quotes.add(part)
-    reading.counts.frames += len(frames)
-    reading.counts.short += int((frames.captured < frames.length).sum())
-    reading.clock.absent += int((frames.time == tables.NO_TIME).sum())
-    if strangers := int((frames.interface < 0).sum()):
-        # What tshark's list of protocols says of a custom block.
-        reading.counts.strangers["data"] = reading.counts.strangers.get("data", 0) + strangers
-    reading.clock.follow(frames.time, frames.first + np.arange(len(frames)))
-    over = decoded.asked
-    if frames.first == 1 and len(frames) >= _MANY_FRAMES and 2 * len(over) > len(frames) and request.tshark is not None:
-        message = "a capture of frames most of which only tshark reads"
-        raise ForeignError(message)
-    reading.asked.append(frames.first + over)
+def _take_in(reading: Reading, piece: pieces.Piece, handover: Handover, request: Request) -> None:
+    """Keep what some frames hold and hand over what is not understood."""
     if request.tshark is not None:
-        if request.compare:
-            chosen = np.setdiff1d(sample(len(frames)), over)
-            chosen = chosen[frames.interface[chosen] >= 0]
-            reading.compared.append(frames.first + chosen)
-            over = np.sort(np.concatenate((over, chosen)))
-        handover.add(frames, interfaces, over)
+        if not reading.counts.frames and piece.count >= _MANY_FRAMES and 2 * len(piece.asked) > piece.count:
+            message = "a capture of frames most of which only tshark reads"
+            raise ForeignError(message)
+        handover.add(piece.lent, reading.outline.interfaces, piece.lent_numbers)
+    reading.asked.append(piece.asked)
+    reading.compared.append(piece.compared)
+    piece.segments["option_start"] += len(reading.own.options)
+    if piece.payloads:
+        start = piece.segments["payload_start"]
+        start[start >= 0] += reading.spool.add(piece.payloads)
+    reading.own.segments.add(piece.segments)
+    reading.own.options += piece.options
+    for part in piece.quotes:
+        reading.own.quotes.add(part)
+    reading.clock.go_on(piece.clock)
+    reading.counts.frames += piece.count
+    reading.counts.short += piece.short
+    if piece.strangers:
+        # What tshark's list of protocols says of a custom block.
+        reading.counts.strangers["data"] = reading.counts.strangers.get("data", 0) + piece.strangers
     if request.progress is not None:
         request.progress(reading.counts.frames)
-
-
-def _keep_payloads(reading: Reading, frames: frames_.Frames, segments: dict[str, Array]) -> None:
-    """Make `payload_start` addresses of the capture: in the file where it holds the bytes as they are, else in the spool."""
-    start = segments["payload_start"]
-    held = start >= 0
-    if frames.base >= 0:
-        start[held] += frames.base
-    elif held.any():
-        length = segments["payload_captured"][held].astype(np.int64)
-        before = np.cumsum(length) - length
-        chosen = np.repeat(start[held] - before, length) + np.arange(int(length.sum()))
-        start[held] = reading.spool.add(frames.data[chosen].tobytes()) + before
-
-
-def sample(count: int) -> Ints:
-    """Return which of `count` consecutive frames both engines are to read: some runs, equally far from each other, rising."""
-    runs = np.arange(RUNS) * count // RUNS
-    return np.unique(np.minimum(runs[:, None] + np.arange(RUN_FRAMES), count - 1))
 
 
 def _conclude(reading: Reading, rest: Capture | None, request: Request, seconds: float) -> Capture:
     """Return the capture made of both engines' rows."""
     asked, compared = (np.concatenate([np.zeros(0, dtype=np.int64), *parts]) for parts in (reading.asked, reading.compared))
     notes = list(describe(reading.counts, reading.clock, ()))
+    notes += [
+        Note("process-lost", f"a process that read a part of the file ended early ({how}); this one read it instead")
+        for how in reading.outline.lost
+    ]
     if rest is not None:
         notes += [note for note in rest.notes if note.id not in _OWN_NOTES]
         notes += _compare(reading.own, rest, compared)

@@ -1,7 +1,8 @@
 """TCP option bytes ─► columns, one decoder for every engine; and their text.
 
-Promises: whole arrays at a time, a step for each place an option can stand at, never for each row; an option that is
-cut or has a length its kind does not allow is not decoded and marks its row.
+Promises: whole arrays at a time; where many rows are laid out alike, as a stack's are, that layout is read once and the
+numbers are taken from the same bytes of all of them, and the rest is walked, a step for each place an option can stand at,
+never for each row. An option that is cut or has a length its kind does not allow is not decoded and marks its row.
 Must not know: what an option means for a connection.
 """
 
@@ -28,10 +29,17 @@ FAST_OPEN_MAGIC: Final = 0xF989
 MOST_BYTES: Final = 40
 """The option bytes a TCP header has room for (RFC 9293 3.1)."""
 
+_WORDS: Final = MOST_BYTES // 8
 _HEADER: Final = 2
 _BLOCK: Final = 8
 _MAGIC_HEADER: Final = 4
 _CHUNK: Final = 1 << 16
+_LAYOUTS: Final = 16
+"""Layouts looked for in one call at most: a capture has some per stack."""
+_FEW: Final = 256
+"""So few rows are walked at once."""
+_ODD: Final = 4
+"""After so many layouts that fit few rows no more are looked for."""
 _LENGTHS: Final = {MSS: (4,), WINDOW_SCALE: (3,), SACK_PERMITTED: (2,), SACK: (10, 18, 26, 34), TIMESTAMPS: (10,), MD5: (18,)}
 """The lengths RFC 9293 3.2, RFC 7323 2.2 and 3.2, RFC 2018 2 and 3, and RFC 2385 3 allow."""
 _ONCE: Final = (MSS, WINDOW_SCALE, SACK_PERMITTED, TIMESTAMPS, FAST_OPEN)
@@ -85,17 +93,117 @@ def decode(option_bytes: bytes, start: npt.NDArray[np.int64], length: npt.NDArra
     import numpy as np
     import pandas as pd
 
-    count = len(length)
-    columns: dict[str, Array] = {name: np.full(count, blank, dtype=dtype) for name, (dtype, blank) in _COLUMNS.items()}
-    data = np.frombuffer(option_bytes + bytes(MOST_BYTES), dtype=np.uint8)
-    overlay = np.ndarray(shape=(len(option_bytes) + 1,), dtype=f"V{MOST_BYTES}", buffer=data, strides=(1,))
-    for first in range(0, count, _CHUNK):
-        part = slice(first, first + _CHUNK)
-        size = np.minimum(np.asarray(length[part], dtype=np.int64), MOST_BYTES)
-        begin = np.where(size > 0, np.asarray(start[part], dtype=np.int64), 0)
-        text = overlay[begin].view(np.uint8).reshape(len(size), MOST_BYTES)
-        _walk({name: column[part] for name, column in columns.items()}, text, size)
+    held = np.flatnonzero(np.asarray(length) > 0)
+    columns = _blank(len(length))
+    layouts: list[_Layout] = []
+    runs = overlay(option_bytes)
+    for first in range(0, len(held), _CHUNK):
+        rows = held[first : first + _CHUNK]
+        size = np.minimum(np.asarray(length, dtype=np.int64)[rows], MOST_BYTES)
+        text = gather(runs, np.asarray(start)[rows], size)
+        _decode(columns, rows, text, size, layouts)
     return pd.DataFrame(columns, copy=False)
+
+
+def overlay(option_bytes: bytes) -> Array:
+    """Return the `MOST_BYTES` bytes from each place on, zero beyond the end; they share one memory."""
+    import numpy as np
+
+    data = np.frombuffer(option_bytes + bytes(MOST_BYTES), dtype=np.uint8)
+    return np.ndarray(shape=(len(option_bytes) + 1,), dtype=f"V{MOST_BYTES}", buffer=data, strides=(1,))
+
+
+def gather(runs: Array, start: npt.NDArray[np.int64], size: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """Return the option bytes of each row out of an `overlay`, shape (n, `MOST_BYTES`), zero beyond the row's own `size`."""
+    import numpy as np
+
+    words: Array = runs[np.where(size > 0, start, 0)].view(np.uint64).reshape(len(size), _WORDS)
+    words &= _masks()[size]
+    return words.view(np.uint8)
+
+
+def _masks() -> Array:
+    """Return, for each number of bytes up to `MOST_BYTES`, the words that keep so many and clear the rest."""
+    import numpy as np
+
+    kept = np.arange(MOST_BYTES) < np.arange(MOST_BYTES + 1)[:, None]
+    return (kept * np.uint8(0xFF)).view(np.uint64)
+
+
+def _blank(count: int) -> dict[str, Array]:
+    import numpy as np
+
+    return {name: np.full(count, blank, dtype=dtype) for name, (dtype, blank) in _COLUMNS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Which options stand where in a row, and what that alone tells."""
+
+    size: int
+    mask: Array
+    """Words that keep kinds, lengths and whatever else decides how the row is read."""
+    words: Array
+    """What is kept."""
+    told: dict[str, Any]
+    """Columns that are not blank, numbers apart."""
+    numbers: tuple[tuple[str, int, int], ...]
+    """Column, and where in the row its number stands: offset and width in bytes."""
+
+    def fits(self, words: Array, size: Array) -> Array:
+        """Return which rows are laid out so."""
+        fits: Array = size == self.size
+        for place in self.mask.nonzero()[0].tolist():
+            fits &= words[:, place] & self.mask[place] == self.words[place]
+        return fits
+
+
+def _decode(columns: dict[str, Array], rows: Array, text: Array, size: Array, layouts: list[_Layout]) -> None:
+    """Fill `columns` at `rows`, whose bytes are `text`, by the `layouts` known and new ones, which are added."""
+    import numpy as np
+
+    words, known, odd = text.view(np.uint64), iter(tuple(layouts)), 0
+    while len(rows) > _FEW:
+        layout = next(known, None)
+        if layout is None:
+            if odd == _ODD or len(layouts) == _LAYOUTS:
+                break
+            layout = _read_layout(text[0], int(size[0]))
+            layouts.append(layout)
+        fits = layout.fits(words, size)
+        odd += int(np.count_nonzero(fits) < _FEW)
+        for name, value in layout.told.items():
+            columns[name][rows[fits]] = value
+        for name, at, width in layout.numbers:
+            columns[name][rows[fits]] = np.ascontiguousarray(text[fits, at : at + width]).view(f">u{width}")[:, 0]
+        left = np.flatnonzero(~fits)
+        rows, text, words, size = rows[left], text[left], words[left], size[left]
+    walked = _blank(len(rows))
+    _walk(walked, text, size)
+    for name, column in walked.items():
+        columns[name][rows] = column
+
+
+def _read_layout(text: Array, size: int) -> _Layout:
+    """Return how the one row `text` of `size` bytes is laid out."""
+    import numpy as np
+
+    mask, numbers, at = np.zeros(MOST_BYTES, dtype=np.uint8), dict[str, tuple[str, int, int]](), 0
+    while at < size:
+        kind, length = int(text[at]), 1 if text[at] == NOP else int(text[at + 1]) if at + 1 < size else 0
+        mask[at : at + (_MAGIC_HEADER if kind in EXPERIMENTAL else _HEADER if kind > NOP else 1)] = 0xFF
+        if kind == END or at + length > size or (kind > NOP and length < _HEADER):
+            mask[at:size] = 0xFF
+            break
+        for known, column, offset, width in _NUMBERS:
+            if kind == known and length in _LENGTHS[known]:
+                numbers.setdefault(column, (column, at + offset, width))
+        at += length
+    walked = _blank(1)
+    _walk(walked, text[None], np.array([size]))
+    told = {name: column[0] for name, column in walked.items() if name not in numbers and column[0] != _COLUMNS[name][1]}
+    words = mask.view(np.uint64)
+    return _Layout(size, words, text.view(np.uint64) & words, told, tuple(numbers.values()))
 
 
 def _walk(columns: dict[str, Array], text: Array, size: Array) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
 from analyzer.capture import chains
 from analyzer.capture.buffers import gather
-from analyzer.capture.frames import MOST_CAPTURED_BYTES, ForeignError, Frames, Interface, Outline, cut_short
+from analyzer.capture.chains import cut
+from analyzer.capture.frames import MOST_CAPTURED_BYTES, ForeignError, Frames, Interface, Outline, Place, cut_short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from analyzer.capture.buffers import Buffer
+    from analyzer.capture.frames import Store
 
     Array = npt.NDArray[Any]
     Ints = npt.NDArray[np.int64]
+    Bools = npt.NDArray[np.bool_]
 
 _HEADER_BYTES: Final = 24
 _MAGICS: Final = {0xA1B2C3D4: (16, 1000), 0xA1B23C4D: (16, 1), 0xA1B2CD34: (24, 1000)}
@@ -54,10 +57,13 @@ class Records:
         """Return where the next records begin, -1 where there is none."""
         # The buffer's padding is longer than a record header.
         length = gather(data, at + 8, 4).view(f"{self.order}u4").astype(np.int64)
-        after = at + self.header + length
-        return np.where((length <= MOST_CAPTURED_BYTES) & (after <= size), after, -1)
+        after: Ints = at + self.header + length
+        bad = (length > MOST_CAPTURED_BYTES) | (after > size)
+        if bad.any():
+            after[bad] = -1
+        return after
 
-    def follow(self, store: bytearray, at: int, size: int) -> int:
+    def follow(self, store: Store, at: int, size: int) -> int:
         """Return where the next record begins, -1 when there is none."""
         if at + self.header > size:
             return -1
@@ -65,46 +71,53 @@ class Records:
         after: int = at + self.header + length
         return after if length <= MOST_CAPTURED_BYTES and after <= size else -1
 
-    def mark(self, store: bytearray, at: int) -> tuple[bytes, int]:
+    def mark(self, like: bytes) -> tuple[bytes, int]:
         """Return the upper half of the seconds, which change by the day."""
         offset = 2 if self.order == "<" else 0
-        return bytes(store[at + offset : at + offset + 2]), offset
+        return like[offset : offset + 2], offset
 
-    def plausible(self, store: bytearray, at: int, like: int) -> bool:
-        """Whether the fields have values a record near `like` might have."""
-        if at + self.header > len(store):
-            return False
-        seconds, part, captured, length = struct.unpack_from(self.order + "4I", store, at)
-        (near,) = struct.unpack_from(self.order + "I", store, like)
-        fits = captured <= length and captured <= MOST_CAPTURED_BYTES and part * self.tick < _SECOND
-        return bool(fits and seconds >> 16 == near >> 16)
+    def plausible(self, data: Array, at: Ints, like: bytes) -> Bools:
+        """Return whether the fields at each of `at` have values a record near one that begins with `like` might have."""
+        fields = gather(data, np.minimum(at, len(data) - 16), 16).view(f"{self.order}u4").reshape(len(at), 4)
+        (near,) = struct.unpack_from(self.order + "I", like)
+        captured = fields[:, 2]
+        fits: Bools = (captured <= fields[:, 3]) & (captured <= MOST_CAPTURED_BYTES) & (fields[:, 1] < _SECOND // self.tick)
+        fits &= (fields[:, 0] >> 16 == near >> 16) & (at <= len(data) - 16)
+        return fits
 
 
-def read(buffer: Buffer, outline: Outline) -> Iterator[Frames]:
+def read(buffer: Buffer, outline: Outline, begin: Place | None = None, stop: int | None = None) -> Iterator[Frames]:
     """Give the frames of the capture in `buffer`; see `frames.read`."""
-    if buffer.size < _HEADER_BYTES:
+    if begin is not None:
+        records, place = cast("Records", begin.kind), 0
+    elif buffer.size < _HEADER_BYTES:
         outline.damage = cut_short(0, 0)
         return
-    records = _read_header(buffer.store, outline)
-    first, begin = 1, _HEADER_BYTES
+    else:
+        records, place = _read_header(buffer.store, outline), _HEADER_BYTES
+    # Only the records that the file begins with are doubtful.
+    first, doubtful = 1, begin is None
     while True:
-        at, end = chains.walk(records, buffer.store, begin, buffer.size)
+        at, end = cut(chains.walk(records, buffer.store, place, buffer.size), buffer.base, stop)
         if len(at):
-            yield _locate(records, buffer.data, at, first)
+            yield _locate(records, buffer, at, first, doubtful=doubtful and first <= _SURE_RECORDS)
             first += len(at)
+        if stop is not None and buffer.base + end >= stop:
+            outline.place = Place(buffer.base + end, records, tuple(outline.interfaces))
+            return
         if not buffer.ended and not _is_bad(records, buffer, end):
             buffer.advance(end)
-            begin = 0
+            place = 0
             continue
         if end < buffer.size:
             outline.damage = _explain(records, buffer, end)
-            if first <= _SURE_RECORDS:
+            if doubtful and first <= _SURE_RECORDS:
                 message = "a pcap file whose first records are none of the usual kind"
                 raise ForeignError(message)
         return
 
 
-def _read_header(store: bytearray, outline: Outline) -> Records:
+def _read_header(store: Store, outline: Outline) -> Records:
     """Return the kind of records the file header states."""
     for order in "<>":
         magic, major, minor, _, _, _, link = struct.unpack_from(order + "IHHiIII", store)
@@ -136,19 +149,21 @@ def _explain(records: Records, buffer: Buffer, at: int) -> str:
     return cut_short(buffer.base, at)
 
 
-def _locate(records: Records, data: Array, at: Ints, first: int) -> Frames:
+def _locate(records: Records, buffer: Buffer, at: Ints, first: int, *, doubtful: bool) -> Frames:
     """Return the frames of the records that begin at `at`."""
+    data = buffer.data
     fields = gather(data, at, 16).view(f"{records.order}u4").reshape(len(at), 4)
     part, length = fields[:, 1], fields[:, 3]
     if int(part.max()) * records.tick >= _SECOND:
         message = "a pcap file with impossible fractions of seconds"
         raise ForeignError(message)
-    if first <= _SURE_RECORDS and (length[:_SURE_RECORDS] > _LONGEST).any():
+    if doubtful and (length[:_SURE_RECORDS] > _LONGEST).any():
         message = "a pcap file whose first records are none of the usual kind"
         raise ForeignError(message)
     return Frames(
         data=data,
         first=first,
+        base=buffer.base,
         start=at + records.header,
         captured=fields[:, 2].astype(np.int64),
         length=length.astype(np.int64),

@@ -8,14 +8,14 @@ Must not know: pcap.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
 from analyzer.capture import blocks, chains
 from analyzer.capture.blocks import DamageError, Description
 from analyzer.capture.buffers import gather
-from analyzer.capture.frames import MOST_CAPTURED_BYTES, ForeignError, Frames, Interface, Outline
+from analyzer.capture.frames import MOST_CAPTURED_BYTES, ForeignError, Frames, Interface, Outline, Place
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from analyzer.capture.buffers import Buffer
+    from analyzer.capture.frames import Store
 
     Array = npt.NDArray[Any]
     Ints = npt.NDArray[np.int64]
@@ -73,36 +74,45 @@ class Packets:
     """Where the block's trailer begins."""
 
 
-def recognise(store: bytearray) -> bool:
-    """Whether a file that begins with `store` is pcapng."""
-    return store.startswith(_MAGIC)
+def recognise(store: Store, place: int = 0) -> bool:
+    """Whether a section begins at `place`; a file that begins with one is pcapng."""
+    return store[place : place + len(_MAGIC)] == _MAGIC
 
 
-def read(buffer: Buffer, outline: Outline) -> Iterator[Frames]:
+def read(buffer: Buffer, outline: Outline, begin: Place | None = None, stop: int | None = None) -> Iterator[Frames]:
     """Give the frames of the capture in `buffer`; see `frames.read`."""
-    section, first = Section(blocks.Blocks("<")), 1
+    section, first = _enter(begin), 1
     while True:
         place, damage = 0, ""
-        while place < buffer.size and not damage:
-            if buffer.store.startswith(_MAGIC, place):
+        while place < buffer.size and not damage and (stop is None or buffer.base + place < stop):
+            if recognise(buffer.store, place):
                 section, after, damage = _open(section, buffer, place, outline)
                 if damage or after < 0:
                     break
                 place = after
                 continue
-            at, end = _walk(section, buffer, place)
+            at, end = chains.cut(_walk(section, buffer, place), buffer.base, stop)
             if not len(at):
                 break
-            frames, damage = _locate(section, buffer.store, (at, end), outline)
+            frames, damage, place = _locate(section, buffer.store, (at, end), outline)
             if len(frames):
-                yield replace(frames, first=first)
+                yield replace(frames, first=first, base=buffer.base)
                 first += len(frames)
-            place = end
+        if not damage and stop is not None and buffer.base + place >= stop:
+            outline.place = Place(buffer.base + place, section.kind, tuple(outline.interfaces), tuple(section.described))
+            return
         damage = damage or _judge(section.kind, buffer, place)
         if damage or buffer.ended:
-            outline.damage = damage and f"the capture is damaged at or before byte {buffer.base + place}: {damage}"
+            outline.damage = damage and f"the capture is damaged at byte {buffer.base + place}: {damage}"
             return
         buffer.advance(place)
+
+
+def _enter(begin: Place | None) -> Section:
+    """Return the section that `begin` lies in."""
+    if begin is None:
+        return Section(blocks.Blocks("<"))
+    return Section(cast("blocks.Blocks", begin.kind), list(begin.described), len(begin.interfaces) - len(begin.described))
 
 
 def _open(before: Section, buffer: Buffer, place: int, outline: Outline) -> tuple[Section, int, str]:
@@ -132,7 +142,7 @@ def _walk(section: Section, buffer: Buffer, place: int) -> tuple[Ints, int]:
 def _judge(kind: blocks.Blocks, buffer: Buffer, place: int) -> str:
     """Return what is wrong with the block at `place`, at which a walk ended; empty when there is none, or not all of it yet."""
     left = buffer.size - place
-    if left >= blocks.LEAST_BYTES and not buffer.store.startswith(_MAGIC, place):
+    if left >= blocks.LEAST_BYTES and not recognise(buffer.store, place):
         length = kind.length(buffer.store, place)
         if not blocks.LEAST_BYTES <= length <= blocks.MOST_BYTES:
             return f"a block states a length of {length} bytes"
@@ -141,8 +151,11 @@ def _judge(kind: blocks.Blocks, buffer: Buffer, place: int) -> str:
     return "it ends within a block" if left and buffer.ended else ""
 
 
-def _locate(section: Section, store: bytearray, walked: tuple[Ints, int], outline: Outline) -> tuple[Frames, str]:
-    """Return the frames of some blocks, as far as these are sound, and what is wrong with the next block if they are not."""
+def _locate(section: Section, store: Store, walked: tuple[Ints, int], outline: Outline) -> tuple[Frames, str, int]:
+    """Return the frames of some blocks, as far as these are sound, what is wrong with the next block if they are not, and where that is.
+
+    Without damage, that is where the blocks end.
+    """
     data = np.frombuffer(store, dtype=np.uint8)
     at, end = walked
     stop = np.append(at[1:], end) - 4
@@ -151,21 +164,22 @@ def _locate(section: Section, store: bytearray, walked: tuple[Ints, int], outlin
         message = "a pcapng file with blocks that hold no packets but events"
         raise ForeignError(message)
     known = np.full(len(at), len(section.described), dtype=np.int64)
-    sound, damage = len(at), ""
-    for place in np.flatnonzero(kinds == blocks.INTERFACE).tolist():
+    sound, damage, place = len(at), "", end
+    for row in np.flatnonzero(kinds == blocks.INTERFACE).tolist():
         try:
-            _describe(section, blocks.read_interface(store, int(at[place]), int(stop[place]) + 4, section.kind.order), outline)
+            _describe(section, blocks.read_interface(store, int(at[row]), int(stop[row]) + 4, section.kind.order), outline)
         except DamageError as error:
-            sound, damage = place, str(error)
+            sound, damage, place = row, str(error), int(at[row])
             break
-        known[place:] += 1
+        known[row:] += 1
     holds = np.isin(kinds, (blocks.PACKET, blocks.SIMPLE, blocks.ENHANCED, *blocks.CUSTOM))
     holds[sound:] = False
     packets = _read_packets(section, data, (at[holds], stop[holds], kinds[holds]))
     bad = _find_bad(section, data, packets, known[holds])
     if bad.any():
-        packets, damage = _cut(packets, int(bad.argmax())), "a packet block that cannot be as it says"
-    return _make_frames(section, data, packets), damage
+        damage, place = "a packet block that cannot be as it says", int(packets.at[bad.argmax()])
+        packets = _cut(packets, int(bad.argmax()))
+    return _make_frames(section, data, packets), damage, place
 
 
 def _describe(section: Section, described: Description, outline: Outline) -> None:
@@ -262,6 +276,7 @@ def _make_frames(section: Section, data: Array, packets: Packets) -> Frames:
     return Frames(
         data=data,
         first=0,
+        base=0,
         start=packets.start,
         captured=packets.captured,
         length=packets.length,

@@ -150,7 +150,10 @@ def write(report: Report, format_name: str, layout: Layout, output_file: Path | 
 
     output.refuse(output_file, [capture.path for capture in report.captures])
     output.write(render(report, format_name, layout), output_file, exact=format_name != "text")
-    if format_name == "text" and output_file is None:
+    seen = format_name == "text" and output_file is None
+    if quiet or not seen:
+        warn_of(report)
+    if seen:
         return
     warn_of_secrets(report)
     complain_of(report)
@@ -162,6 +165,14 @@ def warn_of_secrets(report: Report) -> None:
     """Say on standard error that what was written holds secrets; text on a terminal says so itself."""
     if report.secrets:
         output.say(f"pcaplint: warning: {SECRETS_SHOWN}")
+
+
+def warn_of(report: Report) -> None:
+    """Say on standard error where the two engines do not agree: nothing else in the report can be trusted as much as usual."""
+    for capture in report.captures:
+        for note in capture.notes:
+            if note.id == "engines-differ":
+                output.complain(f"{capture.path}: {note.text}")
 
 
 def complain_of(report: Report) -> None:

@@ -88,7 +88,10 @@ EngineName = Annotated[
         "--engine", metavar="|".join(ENGINES), callback=one_of(ENGINES), help="Who decodes frames; auto goes by the size of the job."
     ),
 ]
-Jobs = Annotated[int | None, typer.Option("--jobs", "-j", metavar="N", min=1, help="Files read at a time.", show_default=False)]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", metavar="N", min=1, help="Files, or parts of a very large one, read at a time.", show_default=False),
+]
 Color = Annotated[str, typer.Option("--color", metavar="|".join(COLORS), callback=one_of(COLORS), help="Whether to colour text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only what is not a clean pass, and no summary.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say on standard error what was read and how.")]

@@ -40,6 +40,7 @@ class Aggregates:
         self.whole = np.array_equal(steps.picked, np.arange(len(steps.segments)))
         """Each segment is one step, so nothing need be looked up."""
         self.made: dict[str, Answer] = {}
+        self.carrying: dict[str, tuple[Array, Array, Array]] = {}
         self.makers: dict[str, Callable[[], Answer]] = {
             "copies": lambda: (connections.flows["duplicate_frames"].to_numpy(), None),
             "routed_copies": lambda: (connections.flows["routed_frames"].to_numpy(), None),
@@ -230,8 +231,9 @@ class Aggregates:
         first = self.first_syn[columns["flow"][steps]]
         differs = np.zeros(len(steps), bool)
         again = np.flatnonzero(steps != first)
-        for values in (columns["mss"], columns["window_scale"], self.bits & ~1, columns["flags"] & (ECE | CWR | AE)):
+        for values in (columns["mss"], columns["window_scale"], columns["flags"] & (ECE | CWR | AE)):
             differs[again] |= values[steps[again]] != values[first[again]]
+        differs[again] |= (self.bits(steps[again]) ^ self.bits(first[again])) > 1
         changed = np.zeros(self.size, bool)
         changed[columns["flow"][steps[differs]]] = True
         return changed, None if not self.cut_steps.any() else ~self.touched(self.syn_steps[self.cut_steps[self.syn_steps]])
@@ -290,8 +292,9 @@ class Aggregates:
         columns = self.steps.columns
         differs = np.zeros(self.size, bool)
         both = np.flatnonzero(known)
-        for values in (columns["mss"], columns["window_scale"], self.bits & ~1):
+        for values in (columns["mss"], columns["window_scale"]):
             differs[both] |= values[one[both]] != values[other[both]]
+        differs[both] |= (self.bits(one[both]) ^ self.bits(other[both])) > 1
         known[both] &= ~(self.cut_steps[one[both]] | self.cut_steps[other[both]])
         return differs, known
 
@@ -328,21 +331,25 @@ class Aggregates:
         found: Array = self.steps.columns["header_cut"]
         return found
 
-    @cached_property
-    def bits(self) -> Array:
-        """One bit an option, in the order of `vocabulary.OPTIONS`, above a bit that is set where the header was cut."""
-        total: Array = self.cut_steps.astype(np.int16)
+    def bits(self, steps: Array) -> Array:
+        """Return one bit an option, in the order of `vocabulary.OPTIONS`, above a bit that is set where the header was cut."""
+        total: Array = self.cut_steps[steps].astype(np.int16)
         for place, name in enumerate(OPTIONS):
-            found = self.option(_PRESENT[name]) >= 0 if name in _PRESENT else self.option(_SAID[name])
+            found = self.option(_PRESENT[name])[steps] >= 0 if name in _PRESENT else self.option(_SAID[name])[steps]
             total |= found.astype(np.int16) << (place + 1)
         return total
 
+    def carriers(self, place: str) -> tuple[Array, Array, Array]:
+        """Return the segments called `place`, the bits of each, and the connections that have any."""
+        if place not in self.carrying:
+            steps = {"syn": self.syn_steps, "synack": self.synack_steps, "third": self.third[self.third >= 0]}[place]
+            self.carrying[place] = steps, self.bits(steps), self.touched(steps)
+        return self.carrying[place]
+
     def carries(self, place: str, option: str) -> Answer:
         """Whether one of the segments called `place` carries the option: any SYN, any SYN+ACK, the third segment."""
-        bit = 2 << list(OPTIONS).index(option)
-        steps = {"syn": self.syn_steps, "synack": self.synack_steps, "third": self.third[self.third >= 0]}[place]
-        found = self.touched(steps[self.bits[steps] & bit != 0])
-        known = self.touched(steps)
+        steps, bits, known = self.carriers(place)
+        found = self.touched(steps[bits & 2 << list(OPTIONS).index(option) != 0])
         if self.cut_steps.any():
-            known &= found | ~self.touched(steps[self.cut_steps[steps]])
+            known = known & (found | ~self.touched(steps[self.cut_steps[steps]]))
         return found, known

@@ -55,6 +55,7 @@ def conclude(program: Program, steps: Steps, facts: Facts, blocks: Sequence[tupl
     log.events[:] = [event for event in log.events if not event.hold]
     for everyone, state in blocks:
         group = Group(state, facts, np.arange(len(everyone)), np.zeros(0, np.int64), everyone)
+        group.at = slice(0, len(everyone))
         _release(program, group, kept_back, size, log)
         _conclude_block(program, steps, group, found, log)
     return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from analyzer.flows.keys import PORT_BITS, pack
 from analyzer.language import arrays
 from analyzer.opening.log import Event
 from analyzer.rules.check import scope_of
@@ -115,7 +116,7 @@ class Ends:
                 stamp = value.astype(np.int64) if known is None else np.where(known, value.astype(np.int64), -1)
                 return [self.isn("client"), self.isn("server"), stamp], both
             case _:
-                return [client, server, self.column("client_port"), self.column("server_port")], everyone
+                return [client << PORT_BITS | self.column("client_port"), server << PORT_BITS | self.column("server_port")], everyone
 
 
 class Groups:
@@ -126,12 +127,13 @@ class Groups:
         columns, possible = key
         rows = np.flatnonzero(chosen & possible)
         keys = [column[rows] for column in (*columns, ends.column("capture"))]
-        rows, keys = _shared(rows, keys)
-        order = np.lexsort((rows, *reversed(keys)))
-        rows, keys = rows[order], [key[order] for key in keys]
+        alike = _shared(keys[0])
+        rows, keys = rows[alike], [key[alike] for key in keys]
+        one, _ = pack([(key + 1, int(key.max(initial=0)) + 2) for key in keys])
+        order = np.argsort(one, kind="stable")
+        rows, one = rows[order], one[order]
         fresh = np.ones(len(rows), bool)
-        if len(rows):
-            fresh[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+        fresh[1:] = one[1:] != one[:-1]
         group = np.cumsum(fresh) - 1
         keep = np.bincount(group, minlength=1)[group] >= LEAST if len(rows) else fresh
         self.rows = rows[keep]
@@ -244,14 +246,8 @@ class Groups:
         return tuple(found)
 
 
-def _shared(rows: Array, keys: list[Array]) -> tuple[Array, list[Array]]:
-    """Drop connections whose first key no other has: most of them, and sorting the rest is what takes time."""
-    if not len(rows):
-        return rows, keys
-    order = np.argsort(keys[0], kind="stable")
-    ordered = keys[0][order]
-    alike = np.zeros(len(rows), bool)
-    same = ordered[1:] == ordered[:-1]
-    alike[order[1:][same]] = True
-    alike[order[:-1][same]] = True
-    return rows[alike], [key[alike] for key in keys]
+def _shared(key: Array) -> Array:
+    """Return where the key is one that others have, too: most connections share none, and sorting the rest is what takes time."""
+    ordered = np.sort(key)
+    same = ordered[1:][ordered[1:] == ordered[:-1]]
+    return np.flatnonzero(np.isin(key, same)) if len(same) else np.zeros(0, np.intp)

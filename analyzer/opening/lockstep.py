@@ -71,6 +71,8 @@ class Group:
 
     def __init__(self, state: State, facts: Facts, flows: Array, steps: Array, everyone: Array) -> None:
         self.state, self.facts, self.flows, self.steps, self.everyone = state, facts, flows, steps, everyone
+        self.at: Array | slice = flows
+        """Where the state of these connections stands; a slice spares copies where they are the first of their block."""
         self.bound: dict[str, Array] = {}
         self.cache: dict[str, Answer] = {}
         self.ids: Array | None = None
@@ -84,14 +86,14 @@ class Group:
     def _gather(self, name: str) -> Answer:
         if name in self.state.values:
             known = self.state.known.get(name)
-            return self.state.values[name][self.flows], None if known is None else known[self.flows]
+            return self.state.values[name][self.at], None if known is None else known[self.at]
         if name in self.facts.values:
             known = self.facts.known.get(name)
             return self.facts.values[name][self.steps], None if known is None else known[self.steps]
         if name in {"client", "server"}:
-            return getattr(self.state, name)[self.flows], None
+            return getattr(self.state, name)[self.at], None
         if self.ids is None:
-            self.ids = self.everyone[self.flows]
+            self.ids = self.everyone[self.at]
         flows = self.ids
         if name in self.facts.connection:
             values = self.facts.connection[name][flows]
@@ -103,7 +105,7 @@ class Group:
         """Return values and known of the bound member, else of the newest."""
         candidates = self.state.records[record]
         if candidates.width == 1:
-            return candidates.values[name][0, self.flows], candidates.known[name][0, self.flows]
+            return candidates.values[name][0, self.at], candidates.known[name][0, self.at]
         slot = self.slot(record)
         known = candidates.known[name][slot, self.flows] & (candidates.count[self.flows] > slot)
         return candidates.values[name][slot, self.flows], known
@@ -120,11 +122,11 @@ class Group:
 
     def seen(self, id_: str) -> Array:
         """Return whether the row or finding has been seen."""
-        return self.state.seen[id_][self.flows]
+        return self.state.seen[id_][self.at]
 
     def lost(self, record: str) -> Array:
         """Return whether a member of the record had to make room."""
-        return self.state.records[record].lost[self.flows]
+        return self.state.records[record].lost[self.at]
 
     def part(self, rows: Array) -> Group:
         """Return the group of the connections at `rows` of this one."""
@@ -150,11 +152,10 @@ def run(program: Program, steps: Steps, aggregates: Aggregates, *, few: int = FE
     `few` is the number of connections below which they are finished one at a time.
     """
     size = len(steps)
-    log = Log(
-        np.full(size, -1, np.int16), np.zeros(size, np.int8), np.zeros(size, np.int8), np.zeros(size, np.int8), np.zeros(size, np.int8)
-    )
+    client, server, client_textbook, server_textbook = (np.zeros(size, np.int8) for _ in range(4))
+    log = Log(classes_of(program, steps), np.full(size, -1, np.int16), client, server, client_textbook, server_textbook)
     facts = Facts(steps, aggregates)
-    codes = classes_of(program, steps) * np.int32(PLACES)
+    codes = log.seen * np.int32(PLACES)
     order = np.argsort(-steps.counts, kind="stable")
     blocks = []
     for begin in range(0, len(order), BLOCK):
@@ -198,6 +199,8 @@ def _run_block(block: Block, few: int) -> None:
         for begin, end in zip((0, *cuts), (*cuts, live), strict=True):
             flows = order[begin:end]
             group = Group(state, block.facts, flows, positions[flows], block.everyone)
+            if len(flows) == live:
+                group.at = slice(0, live)
             _fire(block.program.table[ordered[begin]], group, log)
         for name in ("client", "server", "client_textbook", "server_textbook"):
             getattr(log, name)[positions] = getattr(state, name)[:live]
@@ -264,9 +267,9 @@ def _gathered(step: Step, hits: list[Array], slots: list[tuple[int, ...]]) -> tu
 def _apply(step: Step, group: Group, log: Log) -> None:
     """Do what the row says for every connection of the group."""
     row, state, flows = step.row, group.state, group.flows
-    assigned = [(record, name, *expression.many(group)) for record, name, expression in step.set]
-    taken = [(name, *expression.many(group)) for name, expression in step.takes]
-    emitted = [(report, group.holds(report.when)) for report in step.reports]
+    assigned = [(record, name, *_settled(expression.many(group))) for record, name, expression in step.set]
+    taken = [(name, *_settled(expression.many(group))) for name, expression in step.takes]
+    emitted = [(report, group.holds(report.when).copy()) for report in step.reports]
     numbers = {name: _number(expression.many(group)) for name, expression in step.say} if step.say else {}
     cites = tuple(group.cited(record) for record in row.cite)
     evidence = group.steps
@@ -306,6 +309,12 @@ def _assign(group: Group, assigned: Sequence[tuple[str | None, str, Any, Any]]) 
         candidates, slot = group.state.records[record], group.slot(record)
         candidates.values[name][slot, group.flows] = values
         candidates.known[name][slot, group.flows] = True if known is None else known
+
+
+def _settled(answer: Answer) -> Answer:
+    """Return the answer as it is now, whatever is assigned to what it may be a view of."""
+    values, known = (part.copy() if isinstance(part, np.ndarray) and part.base is not None else part for part in answer)
+    return values, known
 
 
 def _number(answer: Answer) -> Array:

@@ -21,6 +21,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Log:
     """The states after each step, and all events, over all connections."""
 
+    seen: Array
+    """Per step of the input: by_client * classes + class."""
     row: Array
     """Per step of the input: index of the row that fired, -1 when none did."""
     client: Array

@@ -7,13 +7,13 @@ Must not know: any check.
 
 from __future__ import annotations
 
-import ipaddress
 from functools import cached_property
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from analyzer.opening.selection import NEAR, SEGMENT
+from analyzer.opening.selection import NEAR, SEGMENT, take
 from analyzer.rules.vocabulary import AGGREGATE
 from analyzer.tables import ACK, AE, CWR, ECE, FIN, FLAG_LETTERS, PSH, RST, SYN, URG
 
@@ -48,10 +48,20 @@ _SAID: Final = {
     "option_repeated": "repeated",
     "after_end": "after_end",
 }
+OF_FLAGS: Final = frozenset({"reserved", *(f"flag_{name}" for name in _FLAGS)})
+"""Facts that flags alone decide."""
 LEAST_MACS: Final = 2
 """Distinct link addresses without which none can change."""
 SHORTEST: Final = 20
 """Bytes of a header without options (RFC 9293 3.1)."""
+_ADDRESS: Final = 16
+"""Bytes of an address."""
+_IPV4: Final = 12
+"""Where an IPv4 address begins in them."""
+_LOOPBACK: Final = np.frombuffer(bytes(15) + b"\1", np.uint8)
+_LOOPBACK_NET: Final = 127
+_MULTICAST_NET: Final = 224
+_ALL_ONES: Final = 255
 _RESERVED_SHIFT: Final = len(FLAG_LETTERS)
 
 
@@ -61,31 +71,32 @@ class Particulars:
     def __init__(self, steps: Steps, connections: Connections, facts: Facts, aggregates: Aggregates) -> None:
         self.steps, self.connections, self.facts, self.aggregates = steps, connections, facts, aggregates
         self.made: dict[str, Answer] = {}
+        self.places: dict[tuple[str, bool], Array] = {}
+        self.of_syns: dict[str, Array] = {}
         self.whole = aggregates.whole
         self.makers: dict[str, Callable[[], Answer]] = {
             "by_client": lambda: (steps.columns["by_client"], None),
-            "reserved": lambda: (steps.columns["flags"] >> _RESERVED_SHIFT, self.is_segment),
             "ack_field": lambda: (steps.columns["ack"], self.is_segment),
             "overlong": lambda: (self.column("payload_length") < 0, self.column("header_length") >= SHORTEST),
             "checksum": lambda: (self.column("checksum_state"), None),
-            "ipv6": lambda: (self.ends("src", lambda text: ":" in text), None),
+            "ipv6": lambda: (self.ends("src", self.is_ipv6), None),
             "fragment": lambda: (self.column("fragment"), None),
             "same_ends": self.same_ends,
-            "loopback": lambda: (self.ends("dst", _is_loopback), None),
-            "to_group": lambda: (self.ends("dst", _is_group), None),
-            "destination": self.destination,
+            "loopback": lambda: (self.ends("dst", self.is_loopback), None),
+            "to_group": lambda: (self.ends("dst", self.is_group), None),
             "option_obsolete": self.obsolete,
             "option_malformed": lambda: (self.option("malformed"), self.uncut),
             "sack_blocks": lambda: (self.option("sack_blocks"), self.known_if(self.option("sack_blocks") > 0)),
             "nop_run": lambda: (self.option("longest_nop_run"), self.uncut),
-            "nth": self.nth,
-            "tsecr_answers": self.tsecr_answers,
         }
         self.partial: dict[str, Callable[[Array], Answer]] = {
             "offset": self.offset,
             "peer_mss": self.peer_mss,
             "ttl_change": self.ttl_change,
             "mac_change": self.mac_change,
+            "destination": self.destination,
+            "nth": self.nth,
+            "tsecr_answers": self.tsecr_answers,
         }
 
     def answer(self, name: str, at: Array) -> Answer:
@@ -106,6 +117,36 @@ class Particulars:
             return values, known
         return values[at], None if known is None else known[at]
 
+    def possible(self, name: str, *, flag: bool) -> Array | None:
+        """Return the steps at which a fact is known (and holds, if it is a `flag`), and those whose header was cut, where it is not.
+
+        None for a fact that is made for some steps alone, and for one that is known nearly everywhere.
+        """
+        if name in self.partial or self.of_connection(name):
+            return None
+        if (name, flag) not in self.places:
+            if name not in self.made:
+                self.made[name] = self._make(name)
+            values, known = self.made[name]
+            if not flag and (known is None or 2 * np.count_nonzero(known) > len(known)):
+                return None
+            holds = known if not flag else values if known is None else values & known
+            unsure = known is not None and self.cut is not None
+            self.places[name, flag] = np.flatnonzero(holds | (~known & self.cut) if unsure else holds)  # type: ignore[operator,arg-type]
+        return self.places[name, flag]
+
+    def never(self, name: str) -> bool:
+        """Return whether a flag of connections is known to hold in none."""
+        if self.cut is not None or not self.of_connection(name):
+            return False
+        values, known = self.aggregates.answer(name)
+        return not (values if known is None else values & known).any()
+
+    def of_flags(self, name: str, flags: Array) -> Array:
+        """Return what each of the sets of flags says of `name`, which is one of `OF_FLAGS`."""
+        found: Array = flags >> _RESERVED_SHIFT if name == "reserved" else flags & _FLAGS[name.removeprefix("flag_")] != 0
+        return found
+
     def of_connection(self, name: str) -> bool:
         """Return whether `name` is a fact of the whole connection."""
         return name in AGGREGATE or name in self.aggregates.plain
@@ -113,8 +154,8 @@ class Particulars:
     def _make(self, name: str) -> Answer:
         if name in self.makers:
             return self.makers[name]()
-        if name.startswith("flag_"):
-            return self.flags & _FLAGS[name.removeprefix("flag_")] != 0, self.is_segment
+        if name in OF_FLAGS:
+            return self.of_flags(name, self.flags), self.is_segment
         if name in _COLUMNS:
             values = self.column(name)
             return values, None if values.dtype.kind == "u" else values >= 0
@@ -137,6 +178,17 @@ class Particulars:
         return self.steps.columns["flags"]
 
     @cached_property
+    def flag_sets(self) -> Array:
+        """The sets of flags that occur."""
+        return np.flatnonzero(np.bincount(self.flags)).astype(self.flags.dtype)
+
+    @cached_property
+    def cut(self) -> Array | None:
+        """Whether the header was not captured whole; None when all were."""
+        found: Array = self.steps.columns["header_cut"]
+        return found if found.any() else None
+
+    @cached_property
     def is_segment(self) -> Array | None:
         """Whether the step is a segment with readable flags; None when all are."""
         found: Array = self.steps.columns["kind"] == SEGMENT
@@ -145,10 +197,9 @@ class Particulars:
     @cached_property
     def uncut(self) -> Array | None:
         """Whether the header was captured whole; None when all were."""
-        cut = self.steps.columns["header_cut"]
-        if not cut.any() and self.is_segment is None:
-            return None
-        whole: Array = ~cut & (True if self.is_segment is None else self.is_segment)
+        if self.cut is None:
+            return self.is_segment
+        whole: Array = ~self.cut & (True if self.is_segment is None else self.is_segment)
         return whole
 
     def known_if(self, found: Array) -> Array | None:
@@ -157,7 +208,7 @@ class Particulars:
 
     def column(self, name: str) -> Array:
         """Return a column of the segments table, a value a step; an ICMP error has that of some segment."""
-        values = self.connections.segments[name].to_numpy()[self.steps.segments]
+        values = take(self.connections.segments[name].to_numpy(), self.steps.segments)
         return values if self.whole else values[self.steps.picked]
 
     def option(self, name: str) -> Array:
@@ -166,13 +217,43 @@ class Particulars:
 
     def codes(self, name: str) -> Array:
         """Return the category codes of a column, a value a step."""
-        codes = self.connections.segments[name].cat.codes.to_numpy()[self.steps.segments]
+        codes = take(self.connections.segments[name].cat.codes.to_numpy(), self.steps.segments)
         return codes if self.whole else codes[self.steps.picked]
 
-    def ends(self, name: str, holds: Callable[[str], bool]) -> Array:
-        """Return whether `holds` of the address in column `name`; it is asked once an address."""
-        of_category = np.array([holds(text) for text in self.connections.segments[name].cat.categories], bool)
-        found: Array = of_category[self.codes(name)] if len(of_category) else np.zeros(len(self.steps), bool)
+    @cached_property
+    def addresses(self) -> Array:
+        """The addresses that the codes of `src` and `dst` stand for, 16 bytes each: of IPv4 the last four, where none is all zeros."""
+        packed = b"".join(map(_pack, self.categories("dst")))
+        return np.frombuffer(packed, np.uint8).reshape(-1, _ADDRESS)
+
+    @cached_property
+    def is_ipv6(self) -> Array:
+        """Whether it is an IPv6 address."""
+        return np.array([":" in text for text in self.categories("dst")], bool)
+
+    @cached_property
+    def is_loopback(self) -> Array:
+        """Whether it is 127.0.0.0/8 (RFC 1122 3.2.1.3) or ::1 (RFC 4291 2.5.3)."""
+        lone = (self.addresses == _LOOPBACK).all(axis=1)
+        found: Array = np.where(self.is_ipv6, lone, self.addresses[:, _IPV4] == _LOOPBACK_NET)
+        return found
+
+    @cached_property
+    def is_group(self) -> Array:
+        """RFC 9293 3.9.2.3: multicast or broadcast; a network's own broadcast address cannot be told without its mask."""
+        first = self.addresses[:, _IPV4]
+        of_ipv4 = (first >> 4 == _MULTICAST_NET >> 4) | (self.addresses[:, _IPV4:] == _ALL_ONES).all(axis=1)
+        found: Array = np.where(self.is_ipv6, self.addresses[:, 0] == _ALL_ONES, of_ipv4)
+        return found
+
+    def categories(self, name: str) -> list[str]:
+        """Return the texts that the codes of a column stand for."""
+        texts: list[str] = self.connections.segments[name].cat.categories.to_list()
+        return texts
+
+    def ends(self, name: str, holds: Array) -> Array:
+        """Return what is said of the address in column `name`; `holds` says it of each code."""
+        found: Array = holds[self.codes(name)] if holds.any() else np.zeros(len(self.steps), bool)
         return found
 
     # ── Facts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -181,11 +262,17 @@ class Particulars:
         """Source and destination are one; both columns share their categories."""
         return (self.codes("src") == self.codes("dst")) & (self.column("src_port") == self.column("dst_port")), None
 
-    def destination(self) -> Answer:
+    @cached_property
+    def destinations(self) -> Array:
+        """IPv4 addresses as numbers, -1 for others, by their codes."""
+        numbers = np.ascontiguousarray(self.addresses[:, _IPV4:]).view(">u4")[:, 0].astype(np.int64)
+        return np.where(self.is_ipv6 | (numbers == 0), -1, numbers)
+
+    def destination(self, at: Array) -> Answer:
         """IPv4 destination as a number."""
-        categories = self.connections.segments["dst"].cat.categories
-        numbers = np.array([int(ipaddress.IPv4Address(text)) if text and ":" not in text else -1 for text in categories], np.int64)
-        found = numbers[self.codes("dst")] if len(numbers) else np.zeros(len(self.steps), np.int64)
+        if "dst" not in self.made:
+            self.made["dst"] = self.codes("dst"), None
+        found = self.destinations[self.made["dst"][0][at]]
         return found.astype(np.uint32), found >= 0
 
     def obsolete(self) -> Answer:
@@ -193,57 +280,72 @@ class Particulars:
         found = self.option("obsolete") & ~self.option("ttcp")
         return found, self.known_if(found)
 
-    def nth(self) -> Answer:
+    @cached_property
+    def plain(self) -> Array:
+        """Segments with neither SYN, RST nor FIN."""
+        found: Array = (self.flags & (SYN | RST | FIN) == 0) & (self.steps.columns["kind"] == SEGMENT)
+        return found
+
+    @cached_property
+    def plain_before(self) -> tuple[Array, Array]:
+        """How many plain segments of servers, and of clients, stand before each step; one more entry than steps."""
+        by_client = self.steps.columns["by_client"]
+        counts = [np.cumsum(self.plain & side, dtype=np.int32) for side in (~by_client, by_client)]
+        return tuple(np.concatenate((np.zeros(1, np.int32), count)) for count in counts)  # type: ignore[return-value]
+
+    def nth(self, at: Array) -> Answer:
         """Rank among the side's segments with neither SYN, RST nor FIN; unknown once there are as many as are selected."""
-        columns = self.steps.columns
-        plain = (self.flags & (SYN | RST | FIN) == 0) & (columns["kind"] == SEGMENT)
-        total = np.zeros(len(self.steps), np.int64)
-        for side in (columns["by_client"], ~columns["by_client"]):
-            mine = plain & side
-            count = np.cumsum(mine)
-            before = np.concatenate(([0], count))[self.steps.first[:-1]]
-            total[mine] = (count - before[columns["flow"]])[mine]
-        return total, plain & (total <= NEAR) & (self.aggregates.isn_step[self.aggregates.sides] >= 0)
+        begin, by_client = self.steps.first[self.steps.columns["flow"][at]], self.steps.columns["by_client"][at]
+        of_server, of_client = (before[at + 1] - before[begin] for before in self.plain_before)
+        total = np.where(by_client, of_client, of_server)
+        return total, self.plain[at] & (total <= NEAR) & (self.aggregates.own(self.aggregates.isn_step, at) >= 0)
+
+    def of_syn(self, name: str) -> Array:
+        """Return a column of each side's first SYN-bearing segment, -1 where it has none; 2n and 2n + 1 are connection n's sides."""
+        if name not in self.of_syns:
+            step = self.aggregates.isn_step
+            values = self.steps.columns[name]
+            self.of_syns[name] = np.where(step >= 0, values[step].astype(np.int64), -1) if len(values) else step
+        return self.of_syns[name]
 
     def offset(self, at: Array) -> Answer:
         """Distance from the side's ISN."""
-        step = self.aggregates.own(self.aggregates.isn_step, at)
-        seq = self.steps.columns["seq"]
-        return (seq[at] - seq[step]).astype(np.int64), (step >= 0) & self.readable(at)
+        isn = self.aggregates.own(self.of_syn("seq"), at)
+        return (self.steps.columns["seq"][at] - isn.astype(np.uint32)).astype(np.int64), (isn >= 0) & self.readable(at)
 
     def peer_mss(self, at: Array) -> Answer:
         """MSS the other side offered on its first SYN-bearing segment."""
-        step = self.aggregates.own(self.aggregates.isn_step, at, other=True)
-        mss = self.steps.columns["mss"][step].astype(np.int64)
-        return mss, (step >= 0) & (mss >= 0)
+        mss = self.aggregates.own(self.of_syn("mss"), at, other=True)
+        return mss, mss >= 0
 
     def readable(self, at: Array) -> Array | bool:
         """Return which of the steps are segments with readable flags."""
         return True if self.is_segment is None else self.is_segment[at]
 
-    def tsecr_answers(self) -> Answer:
-        """Look TSecr up among the TSvals of the other side's SYN-bearing segments; unknown when none carries one."""
-        columns = self.steps.columns
-        value, echo = self.option("ts_val").astype(np.int64), self.option("ts_ecr").astype(np.int64)
-        place = columns["flow"].astype(np.int64) * 2 + columns["by_client"]
-        source = (self.flags & SYN != 0) & (value >= 0) & (columns["kind"] == SEGMENT)
-        if not source.any():
-            return np.zeros(len(place), bool), np.zeros(len(place), bool)
+    @cached_property
+    def stamps(self) -> tuple[Array, Array]:
+        """Sides and TSvals of SYN-bearing segments, as one number each, and which sides have any."""
+        value = self.option("ts_val")
+        source = np.flatnonzero((self.flags & SYN != 0) & (value >= 0) & (self.steps.columns["kind"] == SEGMENT))
+        sides = self.aggregates.sides[source]
         speaks = np.zeros(2 * len(self.steps.first), bool)
-        speaks[place[source]] = True
-        other = place ^ 1
-        asked = np.flatnonzero((echo >= 0) & speaks[other])
-        found, known = np.zeros(len(place), bool), np.zeros(len(place), bool)
-        known[asked] = True
-        found[asked] = np.isin(other[asked] << 32 | echo[asked], place[source] << 32 | value[source])
-        return found, known
+        speaks[sides] = True
+        return np.unique(sides << 32 | value[source]), speaks
+
+    def tsecr_answers(self, at: Array) -> Answer:
+        """Look TSecr up among the TSvals of the other side's SYN-bearing segments; unknown when none carries one."""
+        stamps, speaks = self.stamps
+        if not len(stamps):
+            return np.zeros(len(at), bool), np.zeros(len(at), bool)
+        echo, other = self.option("ts_ecr")[at], self.aggregates.sides[at] ^ 1
+        known = (echo >= 0) & speaks[other]
+        place = np.searchsorted(stamps, other << 32 | echo)
+        return known & (np.append(stamps, -1)[place] == other << 32 | echo), known
 
     def ttl_change(self, at: Array) -> Answer:
         """Distance from the TTL of the side's first SYN-bearing segment."""
-        step = self.aggregates.own(self.aggregates.isn_step, at)
-        ttl = self.steps.columns["ttl"]
-        one, other = ttl[at].astype(np.int64), ttl[step].astype(np.int64)
-        return abs(one - other), (step >= 0) & (one >= 0) & (other >= 0)
+        one, other = self.steps.columns["ttl"][at], self.aggregates.own(self.of_syn("ttl"), at)
+        return abs(one - other), (one >= 0) & (other >= 0)
 
     def mac_change(self, at: Array) -> Answer:
         """Whether the source MAC differs from that of the side's first step; unknown without MACs."""
@@ -259,10 +361,6 @@ class Particulars:
         return codes[at] != codes[step], known & self.readable(at)
 
 
-def _is_loopback(text: str) -> bool:
-    return bool(text) and ipaddress.ip_address(text).is_loopback
-
-
-def _is_group(text: str) -> bool:
-    """RFC 9293 3.9.2.3: multicast or broadcast; a network's own broadcast address cannot be told without its mask."""
-    return bool(text) and (ipaddress.ip_address(text).is_multicast or text == "255.255.255.255")
+def _pack(text: str) -> bytes:
+    """Return an address as 16 bytes, IPv4 as the last four of them, none as zeros."""
+    return inet_pton(AF_INET6 if ":" in text else AF_INET, text or "0.0.0.0").rjust(_ADDRESS, b"\0")  # noqa: S104 - no socket is bound

@@ -19,7 +19,7 @@ from analyzer.capture import options
 from analyzer.tables import ACK, FIN, RST, SYN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from analyzer.flows import Connections
 
@@ -33,7 +33,13 @@ WINDOW_END: Final = 16
 """Header bytes that reach to the end of the field (RFC 9293 section 3.1)."""
 
 _SPECIAL: Final = SYN | RST | FIN
-_COMPARED: Final = ("flow", "by_client", "flags", "seq", "ack", "length", "window", "kind")
+_COMPARED: Final = ("flow", "seq", "ack", "by_client", "length", "window", "kind", "options")
+_TAKEN: Final = ("flow", "by_client", "flags", "seq", "ack", "ttl", "time", "capture", "frame")
+"""Columns of the segments table that are columns of the steps."""
+_READ: Final = ("payload_length", "window", "header_captured", "header_length", "option_start", "option_length")
+"""Columns of the segments table that make other ones."""
+_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
+_CHUNK: Final = 1 << 16
 
 SEGMENT: Final = 0
 ICMP: Final = 1
@@ -47,7 +53,7 @@ class Steps:
     columns: dict[str, Array]
     """flow, by_client, kind, flags, seq, ack, length, window, ttl, time, capture, frame, last_frame, repeats, header_cut,
     stale, icmp_version, icmp_type, icmp_code, the options mss, window_scale, tfo (-1 where absent), and options: 64 bits
-    that tell option bytes apart."""
+    that tell the option bytes of SYN-, RST- and FIN-bearing segments apart."""
     first: Array
     """Per connection, where its steps begin; one more entry than connections."""
     picked: Array
@@ -95,7 +101,7 @@ def join(parts: Sequence[Steps], flows: pd.DataFrame) -> Steps:
 def _finished(columns: dict[str, Array], flows: pd.DataFrame, segments: Array, decoded: pd.DataFrame) -> Steps:
     columns = _folded(columns)
     columns["stale"] = _stale(columns, flows)
-    first = np.searchsorted(columns["flow"], np.arange(len(flows) + 1))
+    first = np.concatenate(([0], np.cumsum(np.bincount(columns["flow"], minlength=len(flows)))))
     return Steps(columns, first, columns.pop("picked"), segments, decoded)
 
 
@@ -106,36 +112,29 @@ def _segments(connections: Connections) -> tuple[dict[str, Array], Array, pd.Dat
     captured = table["header_captured"].to_numpy()
     readable = captured >= FLAGS_END
     chosen = np.flatnonzero(_near(flow, table["by_client"].to_numpy(), np.where(readable, flags, 0), readable))
-    picked = table.iloc[chosen]
-    captured = captured[chosen]
-    columns = {
-        name: picked[source].to_numpy()
-        for name, source in (
-            ("flow", "flow"),
-            ("by_client", "by_client"),
-            ("flags", "flags"),
-            ("seq", "seq"),
-            ("ack", "ack"),
-            ("ttl", "ttl"),
-            ("time", "time"),
-            ("capture", "capture"),
-            ("frame", "frame"),
-        )
-    }
-    columns["length"] = picked["payload_length"].to_numpy().astype(np.int64)
-    columns["window"] = np.where(captured >= WINDOW_END, picked["window"].to_numpy(), -1).astype(np.int64)
+    picked = {name: take(table[name].to_numpy(), chosen) for name in (*_TAKEN, *_READ)}
+    columns = {name: picked[name] for name in _TAKEN}
+    captured = picked["header_captured"]
+    columns["length"] = picked["payload_length"].astype(np.int64)
+    columns["window"] = np.where(captured >= WINDOW_END, picked["window"], -1).astype(np.int64)
     columns["kind"] = np.where(readable[chosen], SEGMENT, UNREADABLE).astype(np.int8)
-    columns["header_cut"] = captured < picked["header_length"].to_numpy()
+    columns["header_cut"] = captured < picked["header_length"]
     columns["last_frame"], columns["repeats"] = columns["frame"], np.ones(len(chosen), np.int64)
     for name in ("icmp_version", "icmp_type", "icmp_code"):
         columns[name] = np.full(len(chosen), -1, np.int16)
-    decoded = options.decode(connections.option_bytes, picked["option_start"].to_numpy(), picked["option_length"].to_numpy())
+    decoded = options.decode(connections.option_bytes, picked["option_start"], picked["option_length"])
     columns["mss"] = decoded["mss"].to_numpy()
     columns["window_scale"] = decoded["window_scale"].to_numpy()
     columns["tfo"] = decoded["tfo_cookie_length"].to_numpy()
-    columns["options"] = _fingerprints(connections.option_bytes, picked["option_start"].to_numpy(), picked["option_length"].to_numpy())
+    columns["options"] = _fingerprints(connections.option_bytes, picked)
     columns["picked"] = np.arange(len(chosen))
     return columns, chosen, decoded
+
+
+def take(values: Array, rows: Array) -> Array:
+    """Return the values at `rows`, which rise; all of them are not copied."""
+    found: Array = values if len(rows) == len(values) else values[rows]
+    return found
 
 
 def _stale(columns: dict[str, Array], flows: pd.DataFrame) -> Array:
@@ -183,14 +182,20 @@ def _rank(mask: Array, begins: Array, group: Array) -> Array:
     return rank
 
 
-def _fingerprints(option_bytes: bytes, start: Array, length: Array) -> Array:
-    """Return 64 bits per row that tell option bytes apart (a polynomial over the bytes; length counts through a leading one)."""
-    blob = np.frombuffer(option_bytes + bytes(64), np.uint8)
-    total: Array = np.ones(len(start), np.uint64)
-    for place in range(int(length.max(initial=0))):
-        live = length > place
-        total[live] = total[live] * np.uint64(0x100000001B3) + blob[start[live] + place]
-    return total
+def _fingerprints(option_bytes: bytes, picked: Mapping[str, Array]) -> Array:
+    """Return 64 bits per segment that tell the option bytes of those apart that may be folded; 0 without any."""
+    found = np.zeros(len(picked["flags"]), np.uint64)
+    rows = np.flatnonzero((picked["flags"] & _SPECIAL != 0) & (picked["option_length"] > 0))
+    runs = options.overlay(option_bytes)
+    for begin in range(0, len(rows), _CHUNK):
+        some = rows[begin : begin + _CHUNK]
+        size = np.minimum(picked["option_length"][some], options.MOST_BYTES)
+        total = size.astype(np.uint64)
+        for word in options.gather(runs, picked["option_start"][some], size).view(np.uint64).T:
+            total = (total ^ word) * _ODD
+            total ^= total >> np.uint64(29)
+        found[some] = total
+    return found
 
 
 def _with_quotes(columns: dict[str, Array], connections: Connections) -> dict[str, Array]:
@@ -216,15 +221,14 @@ def _with_quotes(columns: dict[str, Array], connections: Connections) -> dict[st
 def _folded(columns: dict[str, Array]) -> dict[str, Array]:
     """Fold runs of exact repeats of SYN-, RST- and FIN-bearing segments to the first and one for all the rest."""
     size = len(columns["flow"])
-    same = np.zeros(size, bool)
-    if size:
-        same[1:] = (
-            (columns["kind"][1:] == SEGMENT) & (columns["flags"][1:] & _SPECIAL != 0) & (columns["options"][1:] == columns["options"][:-1])
-        )
-        for name in _COMPARED:
-            same[1:] &= columns[name][1:] == columns[name][:-1]
-    if not same.any():
+    flags = columns["flags"]
+    again = np.flatnonzero((flags[1:] == flags[:-1]) & (flags[1:] & _SPECIAL != 0) & (columns["kind"][1:] == SEGMENT)) + 1
+    for name in _COMPARED:
+        again = again[columns[name][again] == columns[name][again - 1]]
+    if not len(again):
         return columns
+    same = np.zeros(size, bool)
+    same[again] = True
     heads = np.flatnonzero(~same)
     place = np.arange(size) - heads[np.cumsum(~same) - 1]
     ends = np.append(heads[1:], size) - 1

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.errors import UsageError
 from analyzer.model import FINDINGS, FLOWS, STEPS, TRANSACTIONS
-from analyzer.report import CSV_TABLES
-from analyzer.report.columns import CHUNK, is_time, iso_times, values
-from analyzer.report.escaping import disarm, printable
+from analyzer.report import CSV_TABLES, rows
+from analyzer.report.columns import CHUNK, is_time
+from analyzer.report.escaping import RISKY_STARTS, disarm, printable
+from analyzer.report.rows import Piece
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
@@ -27,25 +28,30 @@ if TYPE_CHECKING:
     from analyzer.report import Layout
     from analyzer.tables import Column, Table
 
+_QUOTED: Final = frozenset(',"\r\n')
+"""Characters that want quotes around their cell."""
 _SHAPES: Final[dict[str, Table]] = {"flows": FLOWS, "findings": FINDINGS, "steps": STEPS}
 """The tables that are the same in every report; the columns of transactions are those of the protocols it was read with."""
 
-Columns = dict[str, list[Any]]
+Columns = dict[str, Piece]
 
 
-def _texts(cells: list[Any]) -> list[str]:
-    """Return text cells made safe; each distinct text is worked on once."""
-    safe = {cell: "" if cell is None else disarm(printable(cell)) for cell in set(cells)}
-    return [safe[cell] for cell in cells]
+def _cells(cells: Sequence[str]) -> list[str]:
+    """Return text cells made safe, and quoted where they must be; what is all plain is looked at as a whole."""
+    whole = "".join(cells)
+    plain = whole.isascii() and whole.isprintable() and RISKY_STARTS.isdisjoint(cell[:1] for cell in cells)
+    safe = list(cells) if plain else [disarm(printable(cell)) for cell in cells]
+    return safe if plain and _QUOTED.isdisjoint(whole) else list(map(_quote, safe))
 
 
-def _truths(cells: list[bool]) -> list[str]:
-    return ["true" if cell else "false" for cell in cells]
+def _quote(cell: str) -> str:
+    """Return a cell between quotes where RFC 4180 wants it."""
+    return cell if _QUOTED.isdisjoint(cell) else '"' + cell.replace('"', '""') + '"'
 
 
 def _cite(capture: int, frames: tuple[tuple[int, int], ...]) -> str:
     """Return cited frames parted by blanks; a frame of another capture than the row's is written capture:frame."""
-    return " ".join(str(frame) if where == capture else f"{where}:{frame}" for where, frame in frames)
+    return " ".join([str(frame) if where == capture else f"{where}:{frame}" for where, frame in frames])
 
 
 def _items(cells: tuple[Any, ...]) -> str:
@@ -55,43 +61,42 @@ def _items(cells: tuple[Any, ...]) -> str:
 
 def _column(table: pd.DataFrame, column: Column, paths: list[str]) -> Columns:
     """Return a column, and before or after it the columns that only make it readable: path and ISO time."""
-    cells = values(table[column.name], column)
+    cells = table[column.name]
     if column.name == "capture":
-        return {"capture": cells, "path": _texts([paths[index] for index in cells])}
+        return {"capture": rows.numbers(cells, column, ""), "path": rows.words([paths[index] for index in cells.tolist()], _cells)}
     if column.name == "frames":
-        return {"frames": [_cite(*row) for row in zip(table["capture"].tolist(), cells, strict=True)]}
+        return {"frames": Piece("%s", (list(map(_cite, table["capture"].tolist(), cells.tolist())),))}
     if column.dtype == "object":
-        lists = {cell: _items(cell) for cell in set(cells)}
-        return {column.name: [lists[cell] for cell in cells]}
+        return {column.name: rows.words(cells.tolist(), lambda lists: [_quote(_items(cell)) for cell in lists])}
     if column.dtype == "str":
-        return {column.name: _texts(cells)}
+        return {column.name: rows.words(cells.tolist(), _cells)}
     if column.dtype == "bool":
-        return {column.name: _truths(cells)}
-    if is_time(column):
-        return {column.name.removesuffix("_ns"): list(iso_times(table[column.name])), column.name: cells}
-    return {column.name: cells}
+        return {column.name: rows.truths(cells)}
+    numbers = rows.numbers(cells, column, "")
+    return ({column.name.removesuffix("_ns"): rows.times(cells, "")} if is_time(column) else {}) | {column.name: numbers}
 
 
 def _columns(table: pd.DataFrame, shape: Table, paths: list[str], *, secrets: bool) -> Columns:
     columns: Columns = {}
     for column in shape.columns:
         columns |= _column(table, column, paths)
-    return columns | {"secrets": ["true"] * len(table)} if secrets else columns
+    return columns | {"secrets": Piece("true")} if secrets else columns
 
 
-def _blank_foreign(columns: Columns, report: Report) -> Columns:
-    """Return transactions with nothing, not `false`, where a truth is another protocol's."""
+def _foreign(table: pd.DataFrame, report: Report) -> Columns:
+    """Return the columns of truths that only some protocols have, with nothing, not `false`, for the others."""
+    columns: Columns = {}
     for column in report.transaction_columns.columns:
         if column.dtype == "bool" and column.name not in TRANSACTIONS.names:
             known = {protocol for protocol, own in report.spoken.items() if column.name in own}
-            cells = zip(columns[column.name], columns["protocol"], strict=True)
-            columns[column.name] = [cell if protocol in known else "" for cell, protocol in cells]
+            cells = zip(table[column.name].tolist(), table["protocol"].tolist(), strict=True)
+            columns[column.name] = Piece("%s", ([str(cell).lower() if protocol in known else "" for cell, protocol in cells],))
     return columns
 
 
-def _write(rows: Iterator[tuple[Any, ...]] | list[tuple[Any, ...]]) -> str:
+def _write(lines: Iterator[tuple[Any, ...]] | list[tuple[Any, ...]]) -> str:
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    csv.writer(text, lineterminator="\r\n").writerows(lines)
     return text.getvalue()
 
 
@@ -105,6 +110,7 @@ def render(report: Report, layout: Layout) -> Iterator[str]:
     table: pd.DataFrame = getattr(report, layout.table)
     yield _write([tuple(_columns(table.iloc[:0], shape, paths, secrets=report.secrets))])
     for first in range(0, len(table), CHUNK):
-        rows = _columns(table.iloc[first : first + CHUNK], shape, paths, secrets=report.secrets)
-        rows = _blank_foreign(rows, report) if layout.table == "transactions" else rows
-        yield _write(zip(*rows.values(), strict=True))
+        part = table.iloc[first : first + CHUNK]
+        columns = _columns(part, shape, paths, secrets=report.secrets)
+        columns |= _foreign(part, report) if layout.table == "transactions" else {}
+        yield "".join([line + "\r\n" for line in rows.fill(list(columns.values()), ",", len(part))])

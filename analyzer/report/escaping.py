@@ -23,6 +23,8 @@ _UNSAFE: Final = re.compile(
 _SHORT: Final = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _FORMULA: Final = re.compile(r"[\s\"']*[=+\-@\t\r\0]")
+RISKY_STARTS: Final = frozenset(" \"'=+-@")
+"""Printable characters that a cell which `disarm` changes begins with."""
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 _UNDECODED: Final = range(0xDC80, 0xDD00)

@@ -9,20 +9,22 @@ Must not know: where the text goes.
 from __future__ import annotations
 
 import json
-from itertools import starmap
+from itertools import pairwise, starmap
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from analyzer import __version__
 from analyzer.model import FINDINGS, FLOWS, STEPS, TRANSACTIONS, Note, Report, Summary
-from analyzer.report import tally
-from analyzer.report.columns import CHUNK, is_time, iso_times, values
+from analyzer.report import rows, tally
+from analyzer.report.columns import CHUNK, EMPTY_IS_A_VALUE, is_time
 from analyzer.report.escaping import unicode
+from analyzer.report.rows import Piece
 from analyzer.tables import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -55,67 +57,74 @@ def capture_row(capture: Summary) -> dict[str, Any]:
     }
 
 
-def _fragments(name: str, cells: list[Any]) -> list[str]:
-    """Return `"name": value` for each cell; each distinct value is encoded once."""
-    encoded = {cell: f'"{name}": {encode(_listed(cell) if isinstance(cell, tuple) else cell)}' for cell in set(cells)}
-    return [encoded[cell] for cell in cells]
+def _texts(cells: Sequence[str]) -> list[str]:
+    """Return texts as strict JSON."""
+    return list(map(encode_basestring_ascii, cells if "".join(cells).isascii() else map(unicode, cells)))
 
 
-def _listed(cells: tuple[Any, ...]) -> list[Any]:
-    return [unicode(cell) if isinstance(cell, str) else cell for cell in cells]
+def _texts_or_null(cells: Sequence[str]) -> list[str]:
+    """Return texts as strict JSON, empty ones as null."""
+    return [text if cell else "null" for cell, text in zip(cells, _texts(cells), strict=True)]
 
 
-def _numbers(name: str, cells: list[Any]) -> list[str]:
-    """Return `"name": value` for each number; Python writes finite numbers as JSON does."""
-    return [f'"{name}": null' if cell is None else f'"{name}": {cell!r}' for cell in cells]
+def _arrays(cells: Sequence[tuple[Any, ...]]) -> list[str]:
+    """Return lists as JSON arrays."""
+    return [encode([unicode(item) if isinstance(item, str) else item for item in cell]) for cell in cells]
 
 
-def _column(cells: pd.Series[Any], column: Column) -> Iterator[list[str]]:
-    """Yield a column's fragments: text strict, a time as ISO text and then as decimal digits in a string."""
-    found = values(cells, column)
+def _column(cells: pd.Series[Any], column: Column) -> Iterator[Piece]:
+    """Yield a column as members of an object; a time as ISO text and then as decimal digits in a string."""
+    name = f'"{column.name}": '
     if is_time(column):
-        yield _fragments(column.name.removesuffix("_ns"), iso_times(cells))
-        yield [f'"{column.name}": null' if cell is None else f'"{column.name}": "{cell}"' for cell in found]
+        yield rows.times(cells, "null", '"').between(f'"{column.name.removesuffix("_ns")}": ')
+        yield rows.numbers(cells, column, "null", '"').between(name)
     elif column.dtype == "str":
-        yield _fragments(column.name, [cell if cell is None or cell.isascii() else unicode(cell) for cell in found])
-    elif column.dtype in {"bool", "object"}:
-        yield _fragments(column.name, found)
+        yield rows.words(cells.tolist(), _texts if column.name in EMPTY_IS_A_VALUE else _texts_or_null).between(name)
+    elif column.dtype == "object":
+        yield rows.words(cells.tolist(), _arrays).between(name)
+    elif column.dtype == "bool":
+        yield rows.truths(cells).between(name)
     else:
-        yield _numbers(column.name, found)
-
-
-def _places(name: str, captures: list[int], frames: list[int]) -> list[str]:
-    return [f'"{name}": {_place(capture, frame)}' for capture, frame in zip(captures, frames, strict=True)]
+        yield rows.numbers(cells, column, "null").between(name)
 
 
 def _place(capture: int, frame: int) -> str:
     return f'{{"capture": {capture}, "frame": {frame}}}'
 
 
-def _bodies(table: pd.DataFrame, shape: Table, leave_out: frozenset[str], *more: list[str]) -> list[str]:
-    """Return each row as the inside of a JSON object: the columns in order, then the fragments in `more`."""
-    columns = [part for column in shape.columns if column.name not in leave_out for part in _column(table[column.name], column)]
-    return [", ".join(row) for row in zip(*columns, *more, strict=True)]
+def _bodies(table: pd.DataFrame, shape: Table, leave_out: frozenset[str], *more: Piece) -> list[str]:
+    """Return each row as the inside of a JSON object: the columns in order, then what is in `more`."""
+    kept = [column for column in shape.columns if column.name not in leave_out]
+    return rows.fill([*(piece for column in kept for piece in _column(table[column.name], column)), *more], ", ", len(table))
 
 
 def _findings(table: pd.DataFrame) -> list[str]:
-    cited = [f'"frames": [{", ".join(_place(capture, frame) for capture, frame in frames)}]' for frames in table["frames"].tolist()]
-    return _bodies(table, FINDINGS, frozenset({"flow_id", "capture", "frames"}), cited)
+    cited = [", ".join([_place(capture, frame) for capture, frame in frames]) for frames in table["frames"].tolist()]
+    return _bodies(table, FINDINGS, frozenset({"flow_id", "capture", "frames"}), Piece('"frames": [%s]', (cited,)))
 
 
 def _steps(table: pd.DataFrame) -> list[str]:
     return _bodies(table, STEPS, frozenset({"flow_id"}))
 
 
-def _flows(table: pd.DataFrame) -> list[str]:
+def _flows(table: pd.DataFrame, opening: list[str], ill: list[str]) -> list[str]:
     captures, first, last = (table[name].tolist() for name in ("capture", "first_frame", "last_frame"))
-    return _bodies(
-        table, FLOWS, frozenset({"first_frame", "last_frame"}), _places("first", captures, first), _places("last", captures, last)
+    more = (
+        Piece('"first": {"capture": %d, "frame": %d}', (captures, first)),
+        Piece('"last": {"capture": %d, "frame": %d}', (captures, last)),
+        Piece('"opening": %s', (opening,)),
+        Piece('"findings": %s', (ill,)),
     )
+    return _bodies(table, FLOWS, frozenset({"first_frame", "last_frame"}), *more)
+
+
+def _lists(bodies: list[str], bounds: list[int]) -> list[str]:
+    """Return the bodies between each two bounds as a JSON array of objects."""
+    return [_list(bodies[begin:end]) if begin < end else "[]" for begin, end in pairwise(bounds)]
 
 
 def _list(bodies: list[str]) -> str:
-    return "[{" + "}, {".join(bodies) + "}]" if bodies else "[]"
+    return "[{" + "}, {".join(bodies) + "}]"
 
 
 class _Sorted:
@@ -143,13 +152,8 @@ def flow_lines(report: Report) -> Iterator[list[str]]:
         last = min(first + CHUNK, len(report.flows))
         found, found_at = findings.rows(first, last)
         stepped, stepped_at = steps.rows(first, last)
-        finding_bodies, step_bodies = _findings(found), _steps(stepped)
-        lines = []
-        for number, body in enumerate(_flows(report.flows.iloc[first:last])):
-            opening = _list(step_bodies[stepped_at[number] : stepped_at[number + 1]])
-            ill = _list(finding_bodies[found_at[number] : found_at[number + 1]])
-            lines.append(f'{body}, "opening": {opening}, "findings": {ill}')
-        yield lines
+        opening, ill = _lists(_steps(stepped), stepped_at), _lists(_findings(found), found_at)
+        yield _flows(report.flows.iloc[first:last], opening, ill)
 
 
 def _lines(chunks: Iterator[list[str]]) -> Iterator[str]:
@@ -169,8 +173,8 @@ def transaction_lines(report: Report, leave_out: frozenset[str] = frozenset()) -
         spoken = part["protocol"].to_numpy(object)
         bodies = np.empty(len(part), object)
         for protocol in dict.fromkeys(spoken.tolist()):
-            rows = np.flatnonzero(spoken == protocol)
-            bodies[rows] = _bodies(part.take(rows), shapes.get(protocol, TRANSACTIONS), leave_out)
+            at = np.flatnonzero(spoken == protocol)
+            bodies[at] = _bodies(part.take(at), shapes.get(protocol, TRANSACTIONS), leave_out)
         yield bodies.tolist()
 
 

@@ -14,6 +14,7 @@ import pytest
 from analyzer.capture import chains, frames
 from analyzer.capture.pcap import Records
 from analyzer.tables import NO_TIME
+from tests.reference.wire import START, block, described, offset, resolution, section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     Row = tuple[int, int, int, int, bytes]
 
-START = 1_700_000_000
 ARP = bytes.fromhex("0200000000020400000000040806") + bytes(28)
 DATA = [ARP[: 14 + size] for size in (28, 0, 5, 28, 1, 28, 17, 28)]
 needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
@@ -33,19 +33,6 @@ def pcap(order: str = "<", magic: int = 0xA1B2C3D4, *, link: int = 1, extra: byt
     for place, frame in enumerate(data):
         found += struct.pack(order + "4I", START + place, place, len(frame), len(frame) + 7) + extra + frame
     return found
-
-
-def block(order: str, kind: int, body: bytes) -> bytes:
-    size = 12 + len(body) + -len(body) % 4
-    return struct.pack(order + "II", kind, size) + body + bytes(-len(body) % 4) + struct.pack(order + "I", size)
-
-
-def section(order: str = "<", version: tuple[int, int] = (1, 0)) -> bytes:
-    return block(order, 0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, *version, -1))
-
-
-def described(order: str = "<", *, link: int = 1, options: bytes = b"", snap: int = 262144) -> bytes:
-    return block(order, 1, struct.pack(order + "HHI", link, 0, snap) + options)
 
 
 def enhanced(order: str = "<", frame: bytes = ARP, *, interface: int = 0, ticks: int = START * 10**6 + 3, options: bytes = b"") -> bytes:
@@ -60,14 +47,6 @@ def obsolete(order: str = "<", interface: int = 0) -> bytes:
 
 def simple(order: str = "<", held: int = len(ARP)) -> bytes:
     return block(order, 3, struct.pack(order + "I", len(ARP)) + ARP[:held])
-
-
-def resolution(order: str, byte: int) -> bytes:
-    return struct.pack(order + "HHB3x", 9, 1, byte)
-
-
-def offset(order: str, seconds: int) -> bytes:
-    return struct.pack(order + "HHq", 14, 8, seconds)
 
 
 COMMENT = struct.pack("<HH4sHH", 1, 4, b"abcd", 0, 0)
@@ -252,8 +231,8 @@ def test_a_walk_in_parts_finds_what_a_walk_in_steps_finds(monkeypatch: pytest.Mo
     store = bytearray(data + bytes(64))
     right = np.cumsum([0, *map(len, records)])
     monkeypatch.setattr(chains, "LEAST_BYTES", 0)
-    for share in (0.2, 1.0, 5.0):
-        monkeypatch.setattr(chains, "PART_SHARE", share)
+    for size in (200, 1000, 5000, 20_000):
+        monkeypatch.setattr(chains, "PART_BYTES", size)
         at, end = chains.walk(Records("<", 16, 1000), store, 0, len(data))
         assert at.tolist() == right[:-1].tolist()
         assert end == right[-1]

@@ -79,6 +79,21 @@ def test_options(name: str) -> None:
     assert row == BLANK | dict.fromkeys(FLAGS, False) | expected
 
 
+def test_rows_laid_out_alike_are_read_as_each_alone() -> None:
+    """Where many rows are laid out alike that layout is read once: the answer must not show it."""
+    texts = [bytes.fromhex(text) for text, _ in CASES.values()]
+    alone = decode(texts)
+    together = decode(texts * 300)
+    for name in alone:
+        assert together[name].tolist() == alone[name].tolist() * 300, name
+
+
+def test_numbers_come_from_each_rows_own_bytes() -> None:
+    values = [(number * 65_537, 2**32 - 1 - number) for number in range(1000)]
+    found = decode([bytes.fromhex("0101080a") + value.to_bytes(4, "big") + echo.to_bytes(4, "big") for value, echo in values])
+    assert list(zip(found["ts_val"], found["ts_ecr"], strict=True)) == values
+
+
 def test_all_cases_at_once_are_as_one_by_one() -> None:
     texts = [bytes.fromhex(text) for text, _ in CASES.values()]
     table = decode(texts)

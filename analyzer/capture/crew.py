@@ -1,0 +1,229 @@
+"""Processes that read parts of a file for this one.
+
+Promises: a part is given to whoever is free, in order, this process included; a process that cannot be started or ends early
+costs nothing but time: its part is left to this one. None outlives the `with`; if this process is killed, the others end at
+their next piece.
+
+They are fresh interpreters that speak through pipes. A fork of a process with threads may find locks held for good (Python 3.12
+warns of it); what `multiprocessing` starts instead runs the caller's main module again, which need not expect that.
+Must not know: what pieces hold, how parts were chosen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, Self, cast
+
+from analyzer.capture import helper, pieces
+from analyzer.capture.frames import ForeignError
+from analyzer.errors import PcaplintError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from analyzer.capture.pieces import Piece, Stretch
+
+PROGRAM: Final = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from analyzer.capture.helper import serve; serve()"
+_WAIT_SECONDS: Final = 0.5
+_END_SECONDS: Final = 5
+
+
+class OverdueError(PcaplintError):
+    """Time is up."""
+
+
+class State(Enum):
+    """How far a part is."""
+
+    WAITING = 1
+    TAKEN = 2
+    READ = 3
+    LEFT = 4
+    """To be read, if at all, where it is needed."""
+
+
+@dataclass(slots=True)
+class Part:
+    """A part of the file, and what is known of it so far."""
+
+    stretch: Stretch
+    state: State = State.WAITING
+    pieces: deque[Piece] = field(default_factory=deque)
+    foreign: str = ""
+    """Why only tshark reads it, empty when that is not so."""
+
+
+class Crew:
+    """Reads `parts` by so many other `processes` and, while it waits, by itself; a context manager."""
+
+    def __init__(self, parts: Sequence[Part], processes: int) -> None:
+        """Prepare; the processes start with the `with`."""
+        self.parts = parts
+        self.lost: list[str] = []
+        """How processes ended that left a part half read."""
+        self._count = min(processes, len(parts) - 1)
+        self._change = threading.Condition()
+        self._closing = False
+        self._members: list[tuple[subprocess.Popen[bytes], threading.Thread]] = []
+
+    def __enter__(self) -> Self:
+        """Start the processes."""
+        try:
+            for _ in range(self._count):
+                process = _start()
+                thread = threading.Thread(target=self._drive, args=(process,), name="pcaplint-parts", daemon=True)
+                self._members.append((process, thread))
+                thread.start()
+        except OSError:
+            # What cannot be started is done without.
+            pass
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """End the processes."""
+        self._close()
+
+    def wait(self, part: Part, deadline: float) -> bool:
+        """Return whether `part` has been read, False if the caller is to do it; until then read other parts.
+
+        Raises `OverdueError` when `time.monotonic()` passes `deadline`.
+        """
+        while True:
+            with self._change:
+                if part.state is State.WAITING:
+                    part.state = State.LEFT
+                if part.state is not State.TAKEN:
+                    return part.state is State.READ
+                other = self._next()
+                if other is None:
+                    self._change.wait(_WAIT_SECONDS)
+            if time.monotonic() > deadline:
+                message = "reading took too long"
+                raise OverdueError(message)
+            if other is not None:
+                _fill(other)
+
+    def leave(self, part: Part) -> bool:
+        """See to it that nobody begins to read `part`; return False: nobody has read it as it is needed."""
+        with self._change:
+            if part.state is State.WAITING:
+                part.state = State.LEFT
+        return False
+
+    def _next(self) -> Part | None:
+        """Take the next part that waits; the lock is held."""
+        found = None if self._closing else next((part for part in self.parts if part.state is State.WAITING), None)
+        if found is not None:
+            found.state = State.TAKEN
+        return found
+
+    def _drive(self, process: subprocess.Popen[bytes]) -> None:
+        """Give parts to one process until none is left or it ends."""
+        part, through = None, False
+        try:
+            _write(process, [*(path for path in sys.path if Path(path).is_absolute()), str(Path(__file__).parents[2])])
+            # A part is not for a process that is still starting: it would keep all later parts waiting in memory.
+            _expect_ready(process)
+            while True:
+                with self._change:
+                    part = self._next()
+                if part is None:
+                    through = True
+                    return
+                _write(process, part.stretch)
+                _collect(process, part)
+                with self._change:
+                    part.state = State.READ
+                    self._change.notify_all()
+        except (OSError, EOFError, pickle.UnpicklingError):
+            # It ended, or printed what it should not.
+            return
+        finally:
+            if not through:
+                self._lose(process, part)
+
+    def _lose(self, process: subprocess.Popen[bytes], part: Part | None) -> None:
+        """Let go of a process that ended while it had `part`."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_END_SECONDS)
+        process.kill()
+        process.wait()
+        with self._change:
+            if part is not None and part.state is State.TAKEN:
+                part.pieces.clear()
+                part.state = State.LEFT
+            if not self._closing:
+                self.lost.append(f"signal {-process.returncode}" if (process.returncode or 0) < 0 else f"status {process.returncode}")
+            self._change.notify_all()
+
+    def _close(self) -> None:
+        """End all processes and threads."""
+        with self._change:
+            self._closing = True
+        for process, _ in self._members:
+            process.kill()
+        for process, thread in self._members:
+            process.wait()
+            thread.join()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    """Start a process that heeds no environment and no folder of the user's; it hears no Ctrl-C, which is for this one to handle."""
+    if getattr(sys, "frozen", False) or not sys.executable:
+        message = "this is no Python interpreter that could be started again"
+        raise OSError(message)
+    argv = [sys.executable, "-I", *(f"-W{option}" for option in sys.warnoptions), "-c", PROGRAM]
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, process_group=0
+    )
+
+
+def _write(process: subprocess.Popen[bytes], item: object) -> None:
+    """Send an order."""
+    if process.stdin is not None:
+        pickle.dump(item, process.stdin, protocol=5)
+        process.stdin.flush()
+
+
+def _expect_ready(process: subprocess.Popen[bytes]) -> None:
+    """Wait until a process has started; raises `EOFError` when it ends instead."""
+    if helper.receive(cast("BinaryIO", process.stdout)) != helper.READY:
+        raise EOFError
+
+
+def _collect(process: subprocess.Popen[bytes], part: Part) -> None:
+    """Take what a process finds in `part`; raises `EOFError` when it ends before it is through."""
+    while process.stdout is not None:
+        item = helper.receive(cast("BinaryIO", process.stdout))
+        if isinstance(item, helper.End):
+            part.stretch.outline, part.foreign = item.outline, item.foreign
+            return
+        part.pieces.append(item)
+
+
+def _fill(part: Part) -> None:
+    """Read `part` here."""
+    try:
+        part.pieces.extend(pieces.read(part.stretch))
+    except ForeignError as error:
+        part.foreign = str(error)
+    part.state = State.READ

@@ -1,0 +1,141 @@
+"""One file, read in parts by several processes ─► its pieces in order.
+
+Promises: the pieces that one process reading from start to end would give, frame numbers and codes of texts included. A part
+begins where something looks like a record; it counts only if the part before ended there, with all that is known there the
+same, and is read again from the right place if not. So is a part whose process was lost.
+Must not know: tshark, tables.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analyzer.capture import chains, engines, frames, merging, pieces
+from analyzer.capture.buffers import PAD_BYTES, is_compressed
+from analyzer.capture.crew import Crew, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    import numpy.typing as npt
+
+    from analyzer.capture.frames import Place
+    from analyzer.capture.names import Dictionaries
+    from analyzer.capture.pieces import Piece, Stretch
+
+    Array = npt.NDArray[Any]
+    Ints = npt.NDArray[np.int64]
+
+LEAST_FRAMES: Final = 1_500_000
+"""Fewer frames are read before another process has started and is of use."""
+FRAMES_EACH: Final = 1_000_000
+"""A process more for fewer frames is not worth the memory its interpreter takes."""
+SHARES: Final = 24
+"""A file is divided into so many parts, or more: whoever is free takes the next."""
+LEAST_BYTES: Final = 1 << 23
+MOST_BYTES: Final = 1 << 26
+_HEAD_BYTES: Final = 1 << 18
+"""Where the first part may end at the earliest: what is said of interfaces there holds for all the file, as a rule."""
+_SEARCH_BYTES: Final = 1 << 20
+_HOPS: Final = 16
+
+
+def read(whole: Stretch, known: Dictionaries, processes: int, deadline: float) -> Generator[Piece]:
+    """Give the pieces of a file in order, texts put into `known`; `whole.outline` is filled in meanwhile.
+
+    Raises `ForeignError`, `OSError`, and `crew.OverdueError` when the parts of others are waited for beyond `deadline`.
+    """
+    places = divide(whole.path) if processes > 1 and is_worth_it(whole.path) else []
+    processes = min(processes, max(int(engines.estimate(whole.path) // FRAMES_EACH), 2))
+    if not places:
+        yield from pieces.read(whole, known)
+        return
+    stops = [place.byte for place in places]
+    parts = [
+        Part(pieces.Stretch(whole.path, begin, stop, whole.apart)) for begin, stop in zip([None, *places], [*stops, None], strict=True)
+    ]
+    with Crew(parts, processes - 1) as crew:
+        yield from _follow(whole, known, crew, deadline)
+
+
+def is_worth_it(path: str | Path) -> bool:
+    """Whether the file at `path` has so many frames that other processes are of help, and can be read from the middle."""
+    return engines.estimate(path) >= LEAST_FRAMES and not is_compressed(Path(path))
+
+
+def divide(path: Path) -> list[Place]:
+    """Return places in the capture at `path`, rising, that look like the beginnings of records; none if it begins strangely."""
+    outline = frames.Outline()
+    for _ in frames.read(path, outline, stop=_HEAD_BYTES):
+        pass
+    first = outline.place
+    if first is None:
+        return []
+    size = path.stat().st_size
+    share = min(max(size // SHARES, LEAST_BYTES), MOST_BYTES) & ~3
+    found: list[Place] = []
+    with path.open("rb", buffering=0) as file:
+        file.seek(first.byte)
+        like = file.read(chains.HEAD_BYTES)
+        for nominal in range(share, size - LEAST_BYTES // 2, share):
+            file.seek(nominal)
+            data = file.read(_SEARCH_BYTES)
+            padded = np.frombuffer(data + bytes(PAD_BYTES), dtype=np.uint8)
+            search = chains.Search(first.kind, padded, len(data), like, _HOPS)
+            (at,) = search.find(np.zeros(1, dtype=np.int64)).tolist()
+            if at >= 0 and nominal + at > first.byte and len(like) == chains.HEAD_BYTES:
+                found.append(frames.Place(nominal + at, first.kind, first.interfaces, first.described))
+    return found
+
+
+def _follow(whole: Stretch, known: Dictionaries, crew: Crew, deadline: float) -> Iterator[Piece]:
+    """Give the pieces of all parts, each from where the one before ended."""
+    place: Place | None = None
+    count = 0
+    for part in crew.parts:
+        right = part.stretch.begin == place
+        ready = crew.wait(part, deadline) if right else crew.leave(part)
+        here = part.stretch if right else pieces.Stretch(whole.path, place, part.stretch.stop, whole.apart)
+        first = count
+        for piece in _translate(part, known) if ready else pieces.read(here, known):
+            _renumber(piece, first)
+            count += piece.count
+            whole.outline.interfaces.extend(piece.interfaces)
+            yield piece
+        if ready and part.foreign:
+            raise frames.ForeignError(part.foreign)
+        whole.outline.interfaces[:] = here.outline.interfaces
+        whole.outline.damage, place = here.outline.damage, here.outline.place
+        whole.outline.lost[:] = crew.lost
+        if place is None:
+            return
+
+
+def _translate(part: Part, known: Dictionaries) -> Iterator[Piece]:
+    """Give the pieces of a part that was read with dictionaries of its own, in codes of `known`."""
+    codes = {name: np.zeros(0, dtype=np.int32) for name in type(known).__slots__}
+    while part.pieces:
+        piece = part.pieces.popleft()
+        for name, values in piece.texts.items():
+            new = getattr(known, name).encode(values).astype(np.int32)
+            codes[name] = np.concatenate((codes[name], new)) if len(new) else codes[name]
+        for table in (piece.segments, *piece.quotes):
+            for column, name in merging.TEXTS.items():
+                if column in table:
+                    table[column] = codes[name][table[column]]
+        yield piece
+
+
+def _renumber(piece: Piece, first: int) -> None:
+    """Let the frames of a piece be numbered `first` higher."""
+    if not first:
+        return
+    for table in (piece.segments, *piece.quotes):
+        table["frame"] = table["frame"] + np.uint32(first)
+    piece.asked = piece.asked + first
+    piece.compared = piece.compared + first
+    piece.lent_numbers = piece.lent_numbers + first
+    piece.clock.shift(first)
