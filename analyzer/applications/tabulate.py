@@ -144,7 +144,7 @@ def _absent(column: Column) -> Any:  # noqa: ANN401 - a value of the column's dt
 def _fill(made: Array, at: Array, rows: Sequence[dict[str, Cell]], column: Column) -> None:
     """Put the cells of some rows into a column."""
     name = "time" if column.name == "time_ns" else column.name
-    cells = [row.get(name) for row in rows]
+    cells: list[Any] = [row.get(name) for row in rows]
     if None not in cells:
         there, values = at, cells
     else:
