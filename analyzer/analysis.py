@@ -125,6 +125,7 @@ def _examine(connections: Connections, captures: Sequence[Capture], rules: RuleS
         steps=tabulate.steps(judged),
         transactions=dialogues.transactions(said, ids, owners, rules.protocols),
         fail_on="never",
+        details={id_: protocol.details for id_, protocol in rules.protocols.items()},
         secrets=secrets,
         transaction_columns=dialogues.shape(rules.protocols),
         spoken=dialogues.own(rules.protocols),

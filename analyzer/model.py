@@ -107,6 +107,17 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
+class Detail:
+    """A column of transactions that is printed below a transaction."""
+
+    name: str
+    label: str
+    """The word before its value."""
+    beside: str = ""
+    """Of a list: another one of the same length, whose items are printed behind this one's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What `analysis.analyze` returns: three tables, the steps behind them, and what was read."""
 
@@ -126,6 +137,8 @@ class Report:
     """What the columns of `transactions` are."""
     spoken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Per protocol, the columns of `transactions` that are its own."""
+    details: Mapping[str, tuple[Detail, ...]] = field(default_factory=dict)
+    """Per protocol, what is printed below a transaction."""
     about: Mapping[str, About] = field(default_factory=dict)
     """What the rules say of each finding that was looked for, by id."""
 

@@ -51,7 +51,7 @@ def test_a_session_is_what_the_command_prints(
 
 
 def test_there_are_sessions() -> None:
-    assert len(list(sessions())) == 2
+    assert len(list(sessions())) == 4
 
 
 def test_the_verdicts_are_those_of_the_rules() -> None:

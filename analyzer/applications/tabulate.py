@@ -1,6 +1,7 @@
 """Dialogues ─► columns of the flows table and the transactions table.
 
-Promises: columns as `model` and rules/protocols describe them; absent as `tables` says; rows in order of connection and number.
+Promises: columns as `model` and rules/protocols describe them; absent as `tables` says; rows in order of connection and number; all text
+can be written as UTF-8.
 Must not know: output formats.
 """
 
@@ -50,7 +51,7 @@ def flows(found: Dialogues, flow_ids: Array, by_port: Array) -> dict[str, Any]:
         texts["service_server"][flow] = "-or-".join(heard.server)
     for flow, dialogue in found.dialogues.items():
         texts["service_after"][flow] = dialogue.after
-        texts["dialogue"][flow] = _short(dialogue.summary)
+        texts["dialogue"][flow] = _short(_legible(dialogue.summary))
         numbers["tls_frame"][flow] = -1 if dialogue.tls_spot is None else dialogue.tls_spot.frame
         numbers["transactions"][flow] = len(dialogue.rows) + dialogue.dropped
         unsure[flow] = dialogue.dropped > 0
@@ -79,6 +80,11 @@ def _service(service: str, client: Sequence[str], server: Sequence[str]) -> str:
         return service
     either = [id_ for id_ in client if id_ in server] or [*client, *server] if client and server else [*client, *server]
     return "-or-".join(dict.fromkeys(either))
+
+
+def _legible(text: str) -> str:
+    r"""Return text with bytes that were no UTF-8 as `\xff`: text columns that Arrow holds take no others."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _short(text: str) -> str:
@@ -138,7 +144,7 @@ def _absent(column: Column) -> Any:  # noqa: ANN401 - a value of the column's dt
 def _fill(made: Array, at: Array, rows: Sequence[dict[str, Cell]], column: Column) -> None:
     """Put the cells of some rows into a column."""
     name = "time" if column.name == "time_ns" else column.name
-    cells = [row.get(name) for row in rows]
+    cells: list[Any] = [row.get(name) for row in rows]
     if None not in cells:
         there, values = at, cells
     else:
@@ -146,6 +152,6 @@ def _fill(made: Array, at: Array, rows: Sequence[dict[str, Cell]], column: Colum
         there, values = at[kept], [cells[place] for place in kept]
     if column.dtype == "object":
         for place, value in zip(there.tolist(), values, strict=True):
-            made[place] = value
+            made[place] = tuple(_legible(item) if isinstance(item, str) else item for item in value)
     elif values:
-        made[there] = values
+        made[there] = [_legible(text) for text in values] if column.dtype == "str" else values

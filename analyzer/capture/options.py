@@ -204,6 +204,8 @@ def _read_layout(text: Array, size: int) -> _Layout:
     told = {name: column[0] for name, column in walked.items() if name not in numbers and column[0] != _COLUMNS[name][1]}
     words = mask.view(np.uint64)
     return _Layout(size, words, text.view(np.uint64) & words, told, tuple(numbers.values()))
+
+
 def find(option_bytes: bytes, start: npt.NDArray[np.int64], length: npt.NDArray[np.int16], kind: int) -> Array:
     """Return the first whole option of `kind` of each segment, header included, uint8 of shape (n, 40), zeros behind it.
 

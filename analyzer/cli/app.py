@@ -1,6 +1,7 @@
 """The command itself: its top-level options, and how every end becomes a status and at most one line.
 
-Promises: whatever is raised below comes out as a status from `errors.Exit`; a traceback is printed for --debug only.
+Promises: whatever is raised below comes out as a status from `errors.Exit`; a traceback is printed for --debug only, and no text
+of an exception that may quote a capture.
 Must not know: any one command.
 """
 
@@ -16,8 +17,9 @@ import typer
 from typer.core import TyperGroup
 
 from analyzer import __version__
-from analyzer.cli.output import complain
+from analyzer.cli.output import complain, say
 from analyzer.errors import Exit, MachineError, PcaplintError
+from analyzer.report.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,6 +48,9 @@ app = typer.Typer(
     help="Judge every TCP opening in packet captures by its sequence and acknowledgment numbers.",
     epilog="Exit status: 0 clean, 1 findings, 2 usage, 3 unreadable, 4 incomplete, 5 nothing checked, 6 rules invalid, 7 environment.",
 )
+
+_NEAR_PAYLOAD = ("analyzer.applications", "analyzer.capture")
+"""Packages that handle payload bytes."""
 
 _debug = False
 
@@ -140,11 +145,44 @@ def _leave() -> int:
 
 def _confess(error: Exception) -> int:
     if _debug:
-        import traceback
-
-        traceback.print_exc()
+        say("\n".join(_trace(error)))
     if isinstance(error, OSError) and error.filename is None and error.strerror:
         complain(f"cannot write: {error.strerror}")
         return MachineError.status
-    complain(f"internal error: {type(error).__name__}: {error}; please report it (--debug shows the traceback)")
+    complain(f"internal error: {_words(error)}; please report it (--debug shows the traceback)")
     return Exit.INTERNAL
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an exception and those it came from, the first one first."""
+    chain: list[BaseException] = []
+    found: BaseException | None = error
+    while found is not None and found not in chain:
+        chain.append(found)
+        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
+    return chain[::-1]
+
+
+def _is_near_payload(error: BaseException) -> bool:
+    """Tell whether an exception passed code that handles what a capture's hosts sent: a password may be in its text."""
+    from traceback import walk_tb
+
+    modules = [frame.f_globals.get("__name__", "") for one in _chain(error) for frame, _ in walk_tb(one.__traceback__)]
+    return any(module.startswith(_NEAR_PAYLOAD) for module in modules)
+
+
+def _words(error: BaseException) -> str:
+    name = type(error).__name__
+    return f"{name} (its text may quote the capture and is left out)" if _is_near_payload(error) else f"{name}: {error}"
+
+
+def _trace(error: BaseException) -> list[str]:
+    """Return the traceback as Python prints it, but for texts that may quote a capture."""
+    from traceback import format_tb
+
+    chain, near = _chain(error), _is_near_payload(error)
+    lines: list[str] = []
+    for one in chain:
+        lines += ["Traceback (most recent call last):", *(line.rstrip("\n") for line in format_tb(one.__traceback__))]
+        lines.append(type(one).__name__ if near else printable(f"{type(one).__name__}: {one}"))
+    return lines

@@ -16,6 +16,7 @@ from analyzer.cli import options, output, statuses
 from analyzer.cli.progress import shown
 from analyzer.errors import UsageError
 from analyzer.report.escaping import printable
+from analyzer.report.wording import SECRETS_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,7 @@ def check(  # noqa: PLR0913 - a command line is its options
     allow_empty: options.AllowEmpty = False,
     no_expect: options.NoExpect = False,
     baseline: options.Baseline = None,
+    show_secrets: options.ShowSecrets = False,
     timeout: options.Timeout = None,
     tshark: options.Tshark = None,
     engine: options.EngineName = "auto",
@@ -49,7 +51,7 @@ def check(  # noqa: PLR0913 - a command line is its options
     verbose: options.Verbose = False,
     color: options.Color = "auto",
 ) -> None:
-    """Judge every TCP opening in PATHS and report what is wrong."""
+    """Judge every TCP opening in PATHS, and what SMTP, FTP and HTTP said over it, and report what is wrong."""
     files = [(kind, Path(name)) for kind, _, name in (value.partition("=") for value in report or ())]
     if table != "flows" and "csv" not in {format_name, *(kind for kind, _ in files)}:
         message = f"--table is for --format csv, not {format_name}"
@@ -71,12 +73,15 @@ def check(  # noqa: PLR0913 - a command line is its options
             engine=cast("Engine", engine),
             jobs=jobs,
             progress=progress,
+            secrets=show_secrets,
         )
     layout = text_layout(output_file, color=color, show_all=show_all, quiet=quiet, table=table)
     refuse_files(output_file, files, [capture.path for capture in found.captures])
     for kind, destination in files:
         output.write(render(found, kind, text_layout(destination, color=color, show_all=True, table=table)), destination, exact=True)
     write(found, format_name, layout, output_file, quiet=quiet)
+    if files and (format_name == "text" and output_file is None):
+        warn_of_secrets(found)
     if format_name == "github":
         summarise(found)
     if baseline is not None:
@@ -150,9 +155,16 @@ def write(report: Report, format_name: str, layout: Layout, output_file: Path | 
         warn_of(report)
     if seen:
         return
+    warn_of_secrets(report)
     complain_of(report)
     if not quiet and format_name not in {"github", "markdown"}:
         output.say(tally.sentence(report))
+
+
+def warn_of_secrets(report: Report) -> None:
+    """Say on standard error that what was written holds secrets; text on a terminal says so itself."""
+    if report.secrets:
+        output.say(f"pcaplint: warning: {SECRETS_SHOWN}")
 
 
 def warn_of(report: Report) -> None:

@@ -42,6 +42,7 @@ def flows(  # noqa: PLR0913 - a command line is its options
     top: Top = None,
     format_name: options.FormatName = "text",
     output_file: options.Output = None,
+    show_secrets: options.ShowSecrets = False,
     timeout: options.Timeout = None,
     tshark: options.Tshark = None,
     show_all: options.ShowAll = False,
@@ -55,7 +56,7 @@ def flows(  # noqa: PLR0913 - a command line is its options
     from analyzer.analysis import analyze
 
     with shown() as progress:
-        whole = analyze(paths, fail_on="never", expect=False, timeout_s=timeout, tshark=tshark, progress=progress)
+        whole = analyze(paths, fail_on="never", expect=False, timeout_s=timeout, tshark=tshark, progress=progress, secrets=show_secrets)
     report = arrange(whole, sort, top)
     layout = text_layout(output_file, color=color, show_all=show_all, table="flows")
     if format_name == "text":
@@ -72,7 +73,7 @@ def flows(  # noqa: PLR0913 - a command line is its options
 
 
 def arrange(report: Report, sort: str | None = None, top: int | None = None) -> Report:
-    """Return the report with its connections sorted, largest first, and cut; findings and steps of the others are dropped."""
+    """Return the report with its connections sorted, largest first, and cut; findings, steps and transactions of the others are dropped."""
     table = report.flows
     if sort is not None:
         weight: pd.Series[float] = table[list(_SORTS[sort])].sum(axis="columns", min_count=1)
@@ -81,4 +82,5 @@ def arrange(report: Report, sort: str | None = None, top: int | None = None) -> 
     kept = table["flow_id"]
     findings = report.findings[report.findings["flow_id"].isin(kept)]
     steps = report.steps[report.steps["flow_id"].isin(kept)]
-    return replace(report, flows=table, findings=findings, steps=steps)
+    transactions = report.transactions[report.transactions["flow_id"].isin(kept)]
+    return replace(report, flows=table, findings=findings, steps=steps, transactions=transactions)

@@ -10,20 +10,24 @@ from __future__ import annotations
 import io
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
 from analyzer.cli import options, output, statuses
-from analyzer.cli.check import complain_of, load_rules
+from analyzer.cli.check import complain_of, load_rules, warn_of_secrets
 from analyzer.cli.progress import shown
 from analyzer.errors import UsageError
-from analyzer.report.escaping import printable
+from analyzer.report import CSV_TABLES
+from analyzer.report.escaping import printable, unicode
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analyzer.model import FailOn, Report
 
-TABLES: Final = ("flows", "findings", "steps")
+PARQUET: Final = ("flows", "transactions")
+"""Tables that are written as Parquet too where pyarrow is installed."""
 
 Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Write there; made if it is not there.")]
 
@@ -39,10 +43,11 @@ def report(  # noqa: PLR0913 - a command line is its options
     allow_empty: options.AllowEmpty = False,
     no_expect: options.NoExpect = False,
     baseline: options.Baseline = None,
+    show_secrets: options.ShowSecrets = False,
     timeout: options.Timeout = None,
     tshark: options.Tshark = None,
 ) -> None:
-    """Judge PATHS and write report.json, flows.csv, findings.csv and steps.csv into a folder (flows.parquet too with the extra)."""
+    """Judge PATHS and write report.json and the tables as CSV (flows, findings, steps, transactions) and Parquet into a folder."""
     _make(folder)
     ruleset = load_rules(rules, select, ignore)
     from analyzer.analysis import analyze
@@ -57,8 +62,10 @@ def report(  # noqa: PLR0913 - a command line is its options
             timeout_s=timeout,
             tshark=tshark,
             progress=progress,
+            secrets=show_secrets,
         )
     _write(found, folder)
+    warn_of_secrets(found)
     complain_of(found)
     from analyzer.report import tally
 
@@ -83,17 +90,30 @@ def _write(found: Report, folder: Path) -> None:
     from analyzer.report import Layout, render
 
     inputs = [capture.path for capture in found.captures]
-    names = ["report.json", *(f"{table}.csv" for table in TABLES), "transactions.csv", "flows.parquet"]
-    for name in names:
+    parquet = PARQUET if find_spec("pyarrow") is not None else ()
+    for name in ("report.json", *(f"{table}.csv" for table in CSV_TABLES), *(f"{table}.parquet" for table in parquet)):
         output.refuse(folder / name, inputs)
     output.write(render(found, "json"), folder / "report.json", exact=True)
-    for table in TABLES:
+    for table in CSV_TABLES:
         output.write(render(found, "csv", Layout(table=table)), folder / f"{table}.csv", exact=True)
-    if len(found.transactions):
-        from analyzer.report.csv import plain
+    for table in parquet:
+        output.write_bytes([_parquet(getattr(found, table), secrets=found.secrets)], folder / f"{table}.parquet")
 
-        output.write(plain(found.transactions), folder / "transactions.csv", exact=True)
-    if find_spec("pyarrow") is not None:
-        buffer = io.BytesIO()
-        found.flows.to_parquet(buffer, engine="pyarrow", index=False)
-        output.write_bytes([buffer.getvalue()], folder / "flows.parquet")
+
+def _parquet(table: pd.DataFrame, *, secrets: bool) -> bytes:
+    """Return a table as Parquet; text that no UTF-8 can hold is escaped as in JSON, a column of lists holds texts or numbers throughout."""
+    cells = {str(name): _strict(column) for name, column in table.items()}
+    buffer = io.BytesIO()
+    stamp = {"secrets": True} if secrets else {}
+    table.assign(**cells, **stamp).to_parquet(buffer, engine="pyarrow", index=False)
+    return buffer.getvalue()
+
+
+def _strict(column: pd.Series[Any]) -> pd.Series[Any] | list[Any]:
+    if column.dtype.kind in "iufb":
+        return column
+    cells = column.tolist()
+    if not all(isinstance(cell, tuple) for cell in cells):
+        return [unicode(cell) for cell in cells]
+    numbers = all(isinstance(item, int) for cell in cells for item in cell)
+    return [list(cell) if numbers else [unicode(str(item)) for item in cell] for cell in cells]

@@ -29,11 +29,12 @@ def show(  # noqa: PLR0913 - a command line is its options
     flow: Flow,
     *,
     rules: options.Rules = None,
+    show_secrets: options.ShowSecrets = False,
     timeout: options.Timeout = None,
     tshark: options.Tshark = None,
     color: options.Color = "auto",
 ) -> None:
-    """Draw the opening of connection FLOW in FILE and say what it means."""
+    """Draw the opening of connection FLOW in FILE, print what was said over it, and say what it means."""
     from analyzer.rules import load
 
     ruleset = load(rules or ())
@@ -41,7 +42,7 @@ def show(  # noqa: PLR0913 - a command line is its options
     from analyzer.report import ladder
 
     with shown() as progress:
-        report = analyze([file], rules=ruleset, fail_on="never", timeout_s=timeout, tshark=tshark, progress=progress)
+        report = analyze([file], rules=ruleset, fail_on="never", timeout_s=timeout, tshark=tshark, progress=progress, secrets=show_secrets)
     ended = statuses.worst(capture.status for capture in report.captures)
     complain_of(report)
     if not len(report.flows) and ended:
@@ -55,5 +56,7 @@ def show(  # noqa: PLR0913 - a command line is its options
 def words(rules: RuleSet) -> Words:
     """Return what the rules say about verdicts and findings."""
     from analyzer.report.ladder import Words
+    from analyzer.rules.check import SPOKEN
 
-    return Words({verdict.name: verdict.meaning for verdict in rules.verdicts}, rules.findings)
+    spoken = frozenset(id_ for id_, finding in rules.findings.items() if finding.check is not None and finding.check.scope in SPOKEN)
+    return Words({verdict.name: verdict.meaning for verdict in rules.verdicts}, rules.findings, spoken)

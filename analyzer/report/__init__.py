@@ -32,7 +32,7 @@ class Layout:
     quiet: bool = False
     """Print only connections that are not a clean pass, and no summary (text)."""
     table: str = "flows"
-    """Which table to write: flows, findings or steps (csv)."""
+    """Which table to write: flows, findings, steps or transactions (csv)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "markdown": Format("for a job summary or a comment: tables", "analyzer.report.markdown"),
 }
 
-CSV_TABLES: Final = ("flows", "findings", "steps")
+CSV_TABLES: Final = ("flows", "findings", "steps", "transactions")
 
 
 def render(report: Report, name: str = "text", layout: Layout | None = None) -> Iterator[str]:

@@ -1,7 +1,8 @@
-"""One table of the report as CSV (RFC 4180), for spreadsheets and for `read_csv`.
+r"""One table of the report as CSV (RFC 4180), for spreadsheets and for `read_csv`.
 
 Promises: a header, one row a row of the table, CRLF line ends, UTF-8; absent is an empty cell; a cell of text is escaped as on a
-terminal and never begins a formula; numbers are numbers; truth is `true` or `false`.
+terminal and never begins a formula; numbers are numbers; truth is `true` or `false`. The items of a list are parted by `; `, a semicolon
+in an item is `\x3b`, an empty item is `""`. A report that holds secrets says so in a last column, `secrets`.
 Must not know: where the text goes.
 """
 
@@ -12,7 +13,7 @@ import io
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.errors import UsageError
-from analyzer.model import FINDINGS, FLOWS, STEPS
+from analyzer.model import FINDINGS, FLOWS, STEPS, TRANSACTIONS
 from analyzer.report import CSV_TABLES, rows
 from analyzer.report.columns import CHUNK, is_time
 from analyzer.report.escaping import RISKY_STARTS, disarm, printable
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 _QUOTED: Final = frozenset(',"\r\n')
 """Characters that want quotes around their cell."""
-_TABLES: Final = dict(zip(CSV_TABLES, (FLOWS, FINDINGS, STEPS), strict=True))
+_SHAPES: Final[dict[str, Table]] = {"flows": FLOWS, "findings": FINDINGS, "steps": STEPS}
+"""The tables that are the same in every report; the columns of transactions are those of the protocols it was read with."""
 
 Columns = dict[str, Piece]
 
@@ -52,6 +54,11 @@ def _cite(capture: int, frames: tuple[tuple[int, int], ...]) -> str:
     return " ".join([str(frame) if where == capture else f"{where}:{frame}" for where, frame in frames])
 
 
+def _items(cells: tuple[Any, ...]) -> str:
+    """Return a list as the text of one cell."""
+    return disarm("; ".join(printable(str(cell)).replace(";", r"\x3b") or '""' for cell in cells))
+
+
 def _column(table: pd.DataFrame, column: Column, paths: list[str]) -> Columns:
     """Return a column, and before or after it the columns that only make it readable: path and ISO time."""
     cells = table[column.name]
@@ -59,6 +66,8 @@ def _column(table: pd.DataFrame, column: Column, paths: list[str]) -> Columns:
         return {"capture": rows.numbers(cells, column, ""), "path": rows.words([paths[index] for index in cells.tolist()], _cells)}
     if column.name == "frames":
         return {"frames": Piece("%s", (list(map(_cite, table["capture"].tolist(), cells.tolist())),))}
+    if column.dtype == "object":
+        return {column.name: rows.words(cells.tolist(), lambda lists: [_quote(_items(cell)) for cell in lists])}
     if column.dtype == "str":
         return {column.name: rows.words(cells.tolist(), _cells)}
     if column.dtype == "bool":
@@ -67,10 +76,21 @@ def _column(table: pd.DataFrame, column: Column, paths: list[str]) -> Columns:
     return ({column.name.removesuffix("_ns"): rows.times(cells, "")} if is_time(column) else {}) | {column.name: numbers}
 
 
-def _columns(table: pd.DataFrame, shape: Table, paths: list[str]) -> Columns:
+def _columns(table: pd.DataFrame, shape: Table, paths: list[str], *, secrets: bool) -> Columns:
     columns: Columns = {}
     for column in shape.columns:
         columns |= _column(table, column, paths)
+    return columns | {"secrets": Piece("true")} if secrets else columns
+
+
+def _foreign(table: pd.DataFrame, report: Report) -> Columns:
+    """Return the columns of truths that only some protocols have, with nothing, not `false`, for the others."""
+    columns: Columns = {}
+    for column in report.transaction_columns.columns:
+        if column.dtype == "bool" and column.name not in TRANSACTIONS.names:
+            known = {protocol for protocol, own in report.spoken.items() if column.name in own}
+            cells = zip(table[column.name].tolist(), table["protocol"].tolist(), strict=True)
+            columns[column.name] = Piece("%s", ([str(cell).lower() if protocol in known else "" for cell, protocol in cells],))
     return columns
 
 
@@ -82,22 +102,15 @@ def _write(lines: Iterator[tuple[Any, ...]] | list[tuple[Any, ...]]) -> str:
 
 def render(report: Report, layout: Layout) -> Iterator[str]:
     """Return the table `layout.table` as CSV, in pieces; raises `UsageError` when there is no such table."""
-    if layout.table not in _TABLES:
-        message = f"no table is called {layout.table!r}; there are {', '.join(_TABLES)}"
+    if layout.table not in CSV_TABLES:
+        message = f"no table is called {layout.table!r}; there are {', '.join(CSV_TABLES)}"
         raise UsageError(message)
-    shape, paths = _TABLES[layout.table], [capture.path for capture in report.captures]
+    shape = _SHAPES.get(layout.table, report.transaction_columns)
+    paths = [capture.path for capture in report.captures]
     table: pd.DataFrame = getattr(report, layout.table)
-    yield _write([tuple(_columns(table.iloc[:0], shape, paths))])
+    yield _write([tuple(_columns(table.iloc[:0], shape, paths, secrets=report.secrets))])
     for first in range(0, len(table), CHUNK):
         part = table.iloc[first : first + CHUNK]
-        pieces = list(_columns(part, shape, paths).values())
-        yield "".join([line + "\r\n" for line in rows.fill(pieces, ",", len(part))])
-
-
-def plain(table: pd.DataFrame) -> Iterator[str]:
-    """Return any table as CSV in pieces, its text as safe as that of the others; for tables whose columns no module declares."""
-    yield _write([tuple(table.columns)])
-    for first in range(0, len(table), CHUNK):
-        part = table.iloc[first : first + CHUNK]
-        cells = ([disarm(printable(cell)) if isinstance(cell, str) else cell for cell in part[name].tolist()] for name in part.columns)
-        yield _write(zip(*cells, strict=True))
+        columns = _columns(part, shape, paths, secrets=report.secrets)
+        columns |= _foreign(part, report) if layout.table == "transactions" else {}
+        yield "".join([line + "\r\n" for line in rows.fill(list(columns.values()), ",", len(part))])

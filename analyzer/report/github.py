@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from analyzer.report import complaints, tally
 from analyzer.report.escaping import printable
+from analyzer.report.wording import SECRETS_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,4 +48,4 @@ def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - e
         yield "".join(_annotation(report, complaint, command) for complaint in fitting)
         if len(own) > len(fitting):
             yield f"::{command} title=pcaplint::and {len(own) - len(fitting):,} more\n"
-    yield tally.sentence(report) + "\n"
+    yield tally.sentence(report) + "\n" + (f"{SECRETS_SHOWN}\n" if report.secrets else "")

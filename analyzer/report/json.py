@@ -1,7 +1,8 @@
 """The report as JSON, for programs; rules/schema/report.schema.json describes it.
 
 Promises: strict JSON in ASCII (every other character escaped), no NaN, one connection a line, fields in a fixed order;
-absent is null; times are ISO 8601 in UTC and, since many readers round large numbers, nanoseconds as decimal strings.
+absent is null; times are ISO 8601 in UTC and, since many readers round large numbers, nanoseconds as decimal strings. A transaction has
+the columns all have and those of its protocol.
 Must not know: where the text goes.
 """
 
@@ -15,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from analyzer import __version__
-from analyzer.model import FINDINGS, FLOWS, STEPS, Note, Report, Summary
+from analyzer.model import FINDINGS, FLOWS, STEPS, TRANSACTIONS, Note, Report, Summary
 from analyzer.report import rows, tally
 from analyzer.report.columns import CHUNK, EMPTY_IS_A_VALUE, is_time
 from analyzer.report.escaping import unicode
 from analyzer.report.rows import Piece
+from analyzer.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analyzer.report import Layout
-    from analyzer.tables import Column, Table
+    from analyzer.tables import Column
 
 SCHEMA_VERSION: Final = "1"
 
@@ -65,6 +67,11 @@ def _texts_or_null(cells: Sequence[str]) -> list[str]:
     return [text if cell else "null" for cell, text in zip(cells, _texts(cells), strict=True)]
 
 
+def _arrays(cells: Sequence[tuple[Any, ...]]) -> list[str]:
+    """Return lists as JSON arrays."""
+    return [encode([unicode(item) if isinstance(item, str) else item for item in cell]) for cell in cells]
+
+
 def _column(cells: pd.Series[Any], column: Column) -> Iterator[Piece]:
     """Yield a column as members of an object; a time as ISO text and then as decimal digits in a string."""
     name = f'"{column.name}": '
@@ -73,6 +80,8 @@ def _column(cells: pd.Series[Any], column: Column) -> Iterator[Piece]:
         yield rows.numbers(cells, column, "null", '"').between(name)
     elif column.dtype == "str":
         yield rows.words(cells.tolist(), _texts if column.name in EMPTY_IS_A_VALUE else _texts_or_null).between(name)
+    elif column.dtype == "object":
+        yield rows.words(cells.tolist(), _arrays).between(name)
     elif column.dtype == "bool":
         yield rows.truths(cells).between(name)
     else:
@@ -147,26 +156,38 @@ def flow_lines(report: Report) -> Iterator[list[str]]:
         yield _flows(report.flows.iloc[first:last], opening, ill)
 
 
-def _lines(report: Report) -> Iterator[str]:
-    for number, bodies in enumerate(flow_lines(report)):
+def _lines(chunks: Iterator[list[str]]) -> Iterator[str]:
+    for number, bodies in enumerate(chunks):
         yield (",\n" if number else "") + ",\n".join(f"{{{body}}}" for body in bodies)
 
 
-def transaction_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the transactions as plain values."""
-    found: list[dict[str, Any]] = json.loads(table.to_json(orient="records", date_format="iso")) if len(table) else []
-    return found
+def transaction_lines(report: Report, leave_out: frozenset[str] = frozenset()) -> Iterator[list[str]]:
+    """Yield each transaction as the inside of a JSON object, in lists of some thousands: what all have, then what its protocol has."""
+    common = set(TRANSACTIONS.names)
+    shapes = {
+        protocol: Table("transactions", tuple(column for column in report.transaction_columns.columns if column.name in common | set(own)))
+        for protocol, own in report.spoken.items()
+    }
+    for first in range(0, len(report.transactions), CHUNK):
+        part = report.transactions.iloc[first : first + CHUNK]
+        spoken = part["protocol"].to_numpy(object)
+        bodies = np.empty(len(part), object)
+        for protocol in dict.fromkeys(spoken.tolist()):
+            at = np.flatnonzero(spoken == protocol)
+            bodies[at] = _bodies(part.take(at), shapes.get(protocol, TRANSACTIONS), leave_out)
+        yield bodies.tolist()
 
 
 def head(report: Report) -> dict[str, Any]:
-    """Return what stands before all else: versions, and from which severity on a check fails."""
-    return {"schema_version": SCHEMA_VERSION, "pcaplint": __version__, "fail_on": report.fail_on}
+    """Return what stands before all else: versions, from which severity on a check fails, and whether secrets were let in."""
+    return {"schema_version": SCHEMA_VERSION, "pcaplint": __version__, "fail_on": report.fail_on, "secrets": report.secrets}
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
     """Return the report as one JSON object, in pieces."""
     yield "{\n" + "".join(starmap(lambda name, value: f'"{name}": {encode(value)},\n', head(report).items()))
     yield '"captures": [\n' + ",\n".join(encode(capture_row(capture)) for capture in report.captures) + '\n],\n"flows": [\n'
-    yield from _lines(report)
-    yield '\n],\n"transactions": [\n' + ",\n".join(map(encode, transaction_rows(report.transactions))) + "\n],\n"
-    yield '"summary": ' + encode(tally.summarise(report)) + "\n}\n"
+    yield from _lines(flow_lines(report))
+    yield '\n],\n"transactions": [\n'
+    yield from _lines(transaction_lines(report))
+    yield '\n],\n"summary": ' + encode(tally.summarise(report)) + "\n}\n"

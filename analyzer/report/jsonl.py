@@ -1,7 +1,8 @@
 """The report as JSON lines, for programs that read one object at a time; report.schema.json describes a line under `$defs/line`.
 
 Promises: what json promises, one object a line, each with its `kind`: report, capture, flow, transaction, and a summary in the end; a
-file that does not end with the summary was cut.
+file that does not end with the summary was cut. What json calls the `kind` of a transaction (message, command, request) is its
+`transaction` here.
 Must not know: where the text goes.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analyzer.report import tally
-from analyzer.report.json import capture_row, encode, flow_lines, head, transaction_rows
+from analyzer.report.json import capture_row, encode, flow_lines, head, transaction_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,11 +24,17 @@ def _line(kind: str, row: dict[str, Any]) -> str:
     return encode({"kind": kind, **row}) + "\n"
 
 
+def _kinds(report: Report) -> Iterator[str]:
+    return map(encode, report.transactions["kind"].tolist()) if len(report.transactions) else iter(())
+
+
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
     """Return the report as one JSON object a line, in pieces."""
     yield _line("report", head(report))
     yield "".join(_line("capture", {"index": index, **capture_row(capture)}) for index, capture in enumerate(report.captures))
     for bodies in flow_lines(report):
         yield "".join(f'{{"kind": "flow", {body}}}\n' for body in bodies)
-    yield "".join(_line("transaction", row) for row in transaction_rows(report.transactions))
+    kinds = _kinds(report)
+    for bodies in transaction_lines(report, frozenset({"kind"})):
+        yield "".join(f'{{"kind": "transaction", "transaction": {next(kinds)}, {body}}}\n' for body in bodies)
     yield _line("summary", tally.summarise(report))

@@ -102,11 +102,19 @@ def _cases(report: Report, index: int, own: list[Complaint], verdicts: Verdicts)
     return cases + [_case(report, name, group) for name, group in sorted(groups.items())]
 
 
-def _suite(path: str, cases: list[_Case]) -> str:
+_SECRETS: Final = '  <properties><property name="secrets" value="shown"/></properties>\n'
+
+
+def _suite(path: str, cases: list[_Case], *, secrets: bool) -> str:
     ended = Counter(case.ended for case in cases)
     name = _safe(path)
     counts = f'tests="{len(cases)}" failures="{ended["failure"]}" errors="{ended["error"]}" skipped="{ended["skipped"]}"'
-    return f" <testsuite name={quoteattr(name)} {counts}>\n" + "".join(case.write(name) for case in cases) + " </testsuite>\n"
+    return (
+        f" <testsuite name={quoteattr(name)} {counts}>\n"
+        + _SECRETS * secrets
+        + "".join(case.write(name) for case in cases)
+        + " </testsuite>\n"
+    )
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
@@ -123,5 +131,5 @@ def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - e
     counts = f'tests="{sum(ended.values())}" failures="{ended["failure"]}" errors="{ended["error"]}" skipped="{ended["skipped"]}"'
     yield f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="pcaplint" {counts}>\n'
     for capture, cases in zip(report.captures, suites, strict=True):
-        yield _suite(capture.path, cases)
+        yield _suite(capture.path, cases, secrets=report.secrets)
     yield "</testsuites>\n"

@@ -1,4 +1,4 @@
-"""One connection as a ladder: every opening segment an arrow between the two endpoints, and what became of each endpoint.
+"""One connection as a ladder: every opening segment an arrow between the two endpoints, what became of each, and what they said.
 
 Promises: a segment's line holds its frame, time, numbers and both states after it, as each endpoint's own segments prove them and,
 in parentheses where it differs, as the textbook draws them; a finding stands below the segment that settled it.
@@ -12,9 +12,10 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from analyzer.errors import UsageError
-from analyzer.report import wording
+from analyzer.report import speech, wording
 from analyzer.report.escaping import printable
-from analyzer.report.text import Page
+from analyzer.report.remark import tell
+from analyzer.report.text import Page, add_stamp
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ _NARROWEST: Final = 34
 """Columns between the lifelines in which every number fits."""
 _SHOWN: Final = 60
 """Segments drawn at most."""
-_STYLE_OF_SEVERITY: Final = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _LEGEND: Final = "States: as each side's own segments prove them (and as the textbook draws them, where that differs)."
-_MARK: Final = {"error": "✗", "warning": "!", "note": "·"}
 
 
 class FindingWords(Protocol):
@@ -61,6 +60,8 @@ class Words:
     verdicts: Mapping[str, str]
     """Meaning of each verdict."""
     findings: Mapping[str, FindingWords]
+    spoken: frozenset[str] = frozenset()
+    """Ids of the findings that are about what was said."""
 
 
 Record = dict[str, Any]
@@ -113,16 +114,26 @@ def _head(page: Page, flow: Record, path: str, words: Words) -> None:
     page.add((flow["flow_id"], "bold"), "  ", printable(path))
     page.add("client   ", client, f"  ({_CLIENT_BY.get(flow['client_by'], flow['client_by'])})")
     page.add("server   ", server)
-    service = flow["service"] or (f"{flow['service_by_port']} by port number" if flow["service_by_port"] else "")
+    service = wording.recognised(flow)
     if service:
-        page.add("service  ", printable(service))
+        page.add("service  ", printable(service), indent=9, wrap=True)
     page.add("verdict  ", (flow["verdict"], style), f"  ({flow['outcome']}{excused})")
     meaning = words.verdicts.get(flow["verdict"], "")
     if meaning:
         page.add("         " + printable(meaning), indent=9, wrap=True)
     for line in _remarks(flow):
         page.add("         " + line, indent=9, wrap=True)
-    page.add("")
+
+
+def _control(page: Page, report: Report, flow: Record) -> None:
+    """Name the connection that announced this one."""
+    if not flow["control_flow_id"]:
+        return
+    control = pick(report, flow["control_flow_id"])
+    client, server = _endpoints(control)
+    page.add("control  ", (control["flow_id"], "bold"), f"  {client} → {server}", indent=9, wrap=True)
+    for line in speech.announced(report, flow["flow_id"]):
+        page.add("         " + printable(line), indent=9, wrap=True)
 
 
 def _remarks(flow: Record) -> Iterator[str]:
@@ -140,15 +151,6 @@ def _remarks(flow: Record) -> Iterator[str]:
         yield "Inferred: the segment that proves it was not captured, what follows implies it."
     if flow["outcome"] == "opened" and not flow["confirmed"]:
         yield "Not confirmed: nothing the server sent proves that the third segment reached it."
-
-
-def _time(step: Record, start: int) -> str:
-    if NO_TIME in (step["time_ns"], start):
-        return "no time"
-    elapsed = (step["time_ns"] - start) / 1e6
-    if abs(elapsed) < 1000:  # noqa: PLR2004 - milliseconds in a second
-        return f"{elapsed:.3f} ms"
-    return f"{elapsed / 1000:.3f} s"
 
 
 def _label(step: Record) -> str:
@@ -192,7 +194,12 @@ def _draw(page: Page, step: Record, start: int, between: int) -> None:
         "│ " + (step["server_state"] or "?"),
     )
     left, right = _textbook(step, "client"), _textbook(step, "server")
-    second = (f"  {_time(step, start)}".ljust(_GUTTER), left.ljust(_STATE), f"  {_absolute(step)}".ljust(between), f" {right}".rstrip())
+    second = (
+        f"  {wording.elapsed(step['time_ns'], start)}".ljust(_GUTTER),
+        left.ljust(_STATE),
+        f"  {_absolute(step)}".ljust(between),
+        f" {right}".rstrip(),
+    )
     page.add((second[0] + second[1], "dim"), "│", (second[2], "dim"), "│", (second[3], "dim"))
     if step["repeats"] > 1:
         note = f"  sent {step['repeats']} times, last in frame {step['last_frame']}"
@@ -207,15 +214,6 @@ def _place(finding: Record, steps: Sequence[Record]) -> int:
     return max(exact or places, default=-1)
 
 
-def _tell(page: Page, finding: Record) -> None:
-    style = "dim" if finding["excused"] else _STYLE_OF_SEVERITY.get(finding["severity"], "")
-    excused = " (expected)" if finding["excused"] else ""
-    mark = _MARK.get(finding["severity"], "·")
-    cited = wording.frames(finding["frames"])
-    line = f": {printable(finding['message'])}" + (f" [{cited}]" if cited else "")
-    page.add(" " * 4, (f"{mark} {finding['severity']}{excused} {printable(finding['id'])}", style), line, indent=6, wrap=True)
-
-
 def _rungs(page: Page, steps: Sequence[Record], findings: Sequence[Record]) -> None:
     between = max(_NARROWEST, page.width - _GUTTER - 2 * _STATE - 2)
     page.add(" " * _GUTTER + "client".ljust(_STATE) + "│" + " " * between + "│ server")
@@ -226,7 +224,7 @@ def _rungs(page: Page, steps: Sequence[Record], findings: Sequence[Record]) -> N
     for index, step in enumerate(steps[:_SHOWN]):
         _draw(page, step, start, between)
         for finding in at.get(index, []):
-            _tell(page, finding)
+            tell(page, finding)
     if len(steps) > _SHOWN:
         page.add((f"… {wording.count(len(steps) - _SHOWN, 'more segment')} not drawn", "dim"))
     if any(_textbook(step, side) for step in steps[:_SHOWN] for side in ("client", "server")):
@@ -234,7 +232,7 @@ def _rungs(page: Page, steps: Sequence[Record], findings: Sequence[Record]) -> N
     if at.get(-1):
         page.add("")
     for finding in at.get(-1, []):
-        _tell(page, finding)
+        tell(page, finding)
     page.add("")
 
 
@@ -273,11 +271,16 @@ def render(report: Report, flow: str, words: Words, layout: Layout) -> str:
     Raises `UsageError` when there is no such connection.
     """
     page, record = Page(layout), pick(report, flow)
+    add_stamp(page, report)
     steps = _records(report.steps[report.steps["flow_id"] == record["flow_id"]])
     _fill_relative(steps)
     findings = _records(report.findings[report.findings["flow_id"] == record["flow_id"]])
+    spoken = [finding for finding in findings if finding["id"] in words.spoken] if speech.is_told(record) else []
     _head(page, record, report.captures[record["capture"]].path, words)
-    _rungs(page, steps, findings)
+    _control(page, report, record)
+    page.add("")
+    _rungs(page, steps, [finding for finding in findings if finding not in spoken])
+    speech.draw(page, report, record, spoken)
     _explain(page, findings, words)
     sent = f"{record['client_segments']:,}/{record['server_segments']:,} segments"
     size = f"{wording.size(record['client_bytes'])}/{wording.size(record['server_bytes'])}"

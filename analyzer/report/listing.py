@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from analyzer.report import tally, wording
-from analyzer.report.text import Page, add_heading, add_row, measure, read_rows
+from analyzer.report.text import Page, add_heading, add_row, add_stamp, measure, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,7 @@ def render(report: Report, layout: Layout) -> Iterator[str]:
     rows = read_rows(report, chosen, tally.stand(report))
     wanted = _WANTED if len(report.captures) == 1 else (*_WANTED[:1], "file", *_WANTED[1:])
     widths = measure(rows, page.width, wanted) if rows else {}
+    add_stamp(page, report)
     if rows:
         add_heading(page, widths)
     for row in rows:

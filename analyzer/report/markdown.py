@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 900_000
 """Bytes of the whole document at most."""
-_HALF: Final = LIMIT // 2
-"""Bytes each of the two tables may take, their heads and the lines around them aside."""
+_ROOM: Final = 90_000
+"""Bytes the table of dialogues may take."""
+_HALF: Final = (LIMIT - _ROOM) // 2
+"""Bytes each of the other two tables may take, their heads and the lines around them aside."""
 _MARGIN: Final = 2_000
+_DIALOGUES: Final = 100
+"""Dialogues told at most."""
 _TEXT: Final = 1_000
 """Characters of one cell at most."""
 
@@ -69,11 +73,32 @@ def _complaint(report: Report, complaint: Complaint) -> str:
     return "| " + " | ".join(cells) + " |\n"
 
 
+def _dialogues(report: Report) -> list[str]:
+    """Return the first of the connections on which something was said, a row each."""
+    names = ("flow_id", "capture", "service", "service_by_port", "dialogue", "control_flow_id")
+    rows: list[str] = []
+    for cells in zip(*(report.flows[name].tolist() for name in names), strict=True):
+        flow = dict(zip(names, cells, strict=True))
+        if not flow["dialogue"]:
+            continue
+        if len(rows) == _DIALOGUES:
+            break
+        rows.append(f"| {code(flow['flow_id'])} | {code(report.captures[flow['capture']].path)} | {code(wording.said(flow))} |\n")
+    return rows
+
+
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
-    """Return a sentence, a table of the captures and one of the complaints, worst first."""
-    yield f"## pcaplint\n\n{tally.sentence(report)}\n\n| capture | status | connections | failed |\n| :-- | :-- | --: | --: |\n"
+    """Return a sentence, a table of the captures, one of the complaints, worst first, and one of what was said."""
+    stamp = f"{wording.SECRETS_SHOWN}\n\n" if report.secrets else ""
+    yield f"## pcaplint\n\n{stamp}{tally.sentence(report)}\n\n| capture | status | connections | failed |\n| :-- | :-- | --: | --: |\n"
     yield from _rows(_captures(report), len(report.captures), _HALF - _MARGIN)
     found = complaints.worst_first(complaints.collect(report))
     if found:
         yield "\n| severity | rule | capture | connection | what | evidence |\n| :-- | :-- | :-- | :-- | :-- | :-- |\n"
         yield from _rows((_complaint(report, complaint) for complaint in found), len(found), _HALF - _MARGIN)
+    said = _dialogues(report)
+    if said:
+        total = int((report.flows["dialogue"] != "").sum())
+        yield "\n| connection | capture | dialogue |\n| :-- | :-- | :-- |\n"
+        yield from _rows(said, len(said), _ROOM)
+        yield f"\n… {total - len(said):,} more are left out.\n" if total > len(said) else ""

@@ -79,7 +79,7 @@ def truths(cells: pd.Series[Any]) -> Piece:
     return Piece("%s", (["true" if value else "false" for value in values.tolist()],))
 
 
-def words(cells: Sequence[str], write: Callable[[Sequence[str]], Iterable[str]]) -> Piece:
+def words(cells: Sequence[Any], write: Callable[[Sequence[Any]], Iterable[str]]) -> Piece:
     """Return a column of text; `write` says how each of some texts reads."""
     distinct = list(set(cells))
     if len(distinct) * _FEW > len(cells):

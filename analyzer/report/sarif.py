@@ -153,6 +153,7 @@ def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - e
     yield f'{{"$schema": {encode(_SCHEMA)}, "version": "2.1.0", "runs": [{{\n"tool": {encode({"driver": driver})},\n'
     bases = _bases(report)
     yield f'"originalUriBaseIds": {encode(bases)},\n' if bases else ""
+    yield '"properties": {"secrets": true},\n' if report.secrets else ""
     yield f'"invocations": [{encode(invocation)}],\n"columnKind": "utf16CodeUnits",\n"results": [\n'
     for number, complaint in enumerate(shown):
         result = _result(report, complaint, index[_rule_id(complaint)], complaints.fingerprint(scopes[id(complaint)]))

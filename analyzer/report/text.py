@@ -1,4 +1,4 @@
-"""The report for a terminal: a line a connection, its findings below it, one line in the end.
+"""The report for a terminal: a line a connection, what was said over it and its findings below it, one line in the end.
 
 Promises: lines fit the width asked for wherever words can be parted; nothing from a capture is obeyed by the terminal or read as
 markup; the same text with and without colour; a huge job prints a bounded number of connections and says so.
@@ -49,6 +49,8 @@ class Row:
     capture: int
     standing: int
     cells: dict[str, str]
+    said: str = ""
+    """What was said over it, in one line."""
     findings: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -160,7 +162,7 @@ def read_rows(report: Report, chosen: NDArray[np.intp], standing: NDArray[np.int
         capture = int(flow["capture"])
         named = {str(key): value for key, value in flow.items()}
         cells = _cells(named, stands, histories.get(flow_id, ""), report.captures[capture].path)
-        rows.append(Row(capture, stands, cells, findings.get(flow_id, [])))
+        rows.append(Row(capture, stands, cells, printable(wording.said(named)), findings.get(flow_id, [])))
     return rows
 
 
@@ -185,6 +187,12 @@ def _cell(name: str, text: str, width: int) -> str:
     return text.rjust(width) if name in _RIGHT else text.ljust(width)
 
 
+def add_stamp(page: Page, report: Report) -> None:
+    """Say, before all else, when passwords are in what follows."""
+    if report.secrets:
+        page.add((wording.SECRETS_SHOWN, "bold red"), wrap=True)
+
+
 def add_heading(page: Page, widths: dict[str, int]) -> None:
     """Print the names of the columns."""
     line = " "
@@ -207,6 +215,14 @@ def add_row(page: Page, row: Row, widths: dict[str, int]) -> None:
         line.append(text, style if name == "verdict" else "")
         line.append("" if name == "client" else " " * _GAP)
     page.add(line)
+
+
+def _said(page: Page, row: Row) -> None:
+    """Print what was said over a connection, cut to the width: `show` has all of it."""
+    if row.said:
+        line = Text(" " * 6 + row.said, "dim")
+        line.truncate(page.width, overflow="ellipsis")
+        page.add(line)
 
 
 def _finding(page: Page, finding: dict[str, Any]) -> None:
@@ -272,6 +288,7 @@ def render(report: Report, layout: Layout) -> Iterator[str]:
     of_capture: dict[int, list[Row]] = {}
     for row in rows:
         of_capture.setdefault(row.capture, []).append(row)
+    add_stamp(page, report)
     if rows:
         add_heading(page, widths)
     for index, capture in enumerate(report.captures):
@@ -280,6 +297,7 @@ def render(report: Report, layout: Layout) -> Iterator[str]:
             _capture(page, capture, connections[index], quiet=layout.quiet)
         for row in own:
             add_row(page, row, widths)
+            _said(page, row)
             for finding in row.findings:
                 _finding(page, finding)
         yield page.take()

@@ -7,13 +7,16 @@ Must not know: layouts, colours, tables.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.report.escaping import printable
+from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+SECRETS_SHOWN: Final = "passwords, tokens and the like are shown in this report (--show-secrets)"
+"""What every format for people says of a report that holds them."""
 _KILO: Final = 1000
 _ROUNDS_UP: Final = 999.5
 """From here on three digits would read 1e+03."""
@@ -35,6 +38,38 @@ def milliseconds(value: float) -> str:
     if value >= _KILO:
         return f"{value / _KILO:.2f} s"
     return f"{value:.1f} ms" if value >= 100 else f"{value:.3g} ms"  # noqa: PLR2004 - three digits are enough
+
+
+def elapsed(time: int, start: int) -> str:
+    """Return the time from `start` to `time`, both in ns since the epoch, to the microsecond below a second."""
+    if NO_TIME in (time, start):
+        return "no time"
+    passed = (time - start) / 1e6
+    return f"{passed:.3f} ms" if abs(passed) < _KILO else f"{passed / _KILO:.3f} s"
+
+
+def said(flow: Mapping[str, Any]) -> str:
+    """Return what was said on a connection in one line, not yet safe to print: its service where the port does not tell it, a summary."""
+    by_port, service = flow["service_by_port"], flow["service"]
+    told = service in {"", by_port} or (service == "tls" and by_port.endswith("s"))
+    what = "" if told else service
+    if flow["control_flow_id"]:
+        what = f"{service or 'data'} of {flow['control_flow_id']}"
+    return ": ".join(part for part in (what, flow["dialogue"]) if part)
+
+
+def recognised(flow: Mapping[str, Any]) -> str:
+    """Return the service of a connection and how it is known; empty when it is not."""
+    service, by_port = flow["service"], flow["service_by_port"]
+    if not service:
+        return f"{by_port}  (by port number)" if by_port else ""
+    if flow["control_flow_id"]:
+        return f"{service}  (announced in {flow['control_flow_id']})"
+    sides = {side: flow[f"service_{side}"] for side in ("client", "server")}
+    heard = [f"{side}'s" if words == service else f"{side}'s fit {words}" for side, words in sides.items() if words]
+    how = f"recognised: first bytes of {' and '.join(sides)}" if list(sides.values()) == [service] * 2 else ""
+    how = how or ("recognised: first bytes, " + ", ".join(heard) if heard else "recognised")
+    return f"{service}  ({how}" + (f"; port {flow['server_port']} is for {by_port})" if by_port not in {"", service} else ")")
 
 
 def size(number: int) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.errors import RuleError
+from analyzer.model import Detail
 from analyzer.rules import source
 from analyzer.rules.vocabulary import Fact
 
@@ -66,6 +67,8 @@ class Protocol:
     exchange_places: Mapping[str, str]
     transaction: Mapping[str, Fact]
     """Columns of the transactions table; `kind` is str, int, float, flag or list."""
+    details: tuple[Detail, ...]
+    """Which of these columns are printed below a transaction, in order."""
     data: Mapping[str, Any]
     """What else the file holds for its reader: tables of commands and the like."""
 
@@ -128,6 +131,7 @@ def _build(document: dict[str, Any], common: dict[str, Any], path: Path) -> Prot
         transaction={
             name: Fact(entry["dtype"], entry["meaning"], entry.get("unit", "")) for name, entry in document.get("transaction", {}).items()
         },
+        details=_details(document.get("transaction", {}), path),
         data=document.get("data", {}),
     )
 
@@ -137,6 +141,15 @@ def _fact(entry: dict[str, Any], where: str, kinds: tuple[str, ...]) -> Fact:
         message = f"{where}: kind: {entry['kind']} is none of {', '.join(kinds)}"
         raise RuleError(message)
     return Fact(entry["kind"], entry["meaning"], entry.get("unit", ""))
+
+
+def _details(columns: dict[str, Any], path: Path) -> tuple[Detail, ...]:
+    found = tuple(Detail(name, entry["show"], entry.get("beside", "")) for name, entry in columns.items() if "show" in entry)
+    for detail in found:
+        if detail.beside and columns.get(detail.beside, {}).get("dtype") != "list":
+            message = f"{path}: transaction.{detail.name}: beside: {detail.beside} is no column that holds lists"
+            raise RuleError(message)
+    return found
 
 
 def _refuse_doubles(document: dict[str, Any], shared: dict[str, Any], path: Path) -> None:

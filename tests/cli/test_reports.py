@@ -9,8 +9,6 @@ import pandas as pd
 import pytest
 from jsonschema import Draft202012Validator
 
-from analyzer.report.csv import plain
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -70,7 +68,7 @@ def test_report_writes_a_folder(captures: Path, pcaplint: Run) -> None:
     assert (status, out) == (1, "")
     assert "2 connections checked in 2 files" in err
     assert set(captures.iterdir()) - before == {captures / "out"}
-    assert {"report.json", "flows.csv", "findings.csv", "steps.csv"} <= {path.name for path in Path("out").iterdir()}
+    assert {"report.json", "flows.csv", "findings.csv", "steps.csv", "transactions.csv"} <= {path.name for path in Path("out").iterdir()}
     flows = pd.read_csv("out/flows.csv")
     document = json.loads(Path("out/report.json").read_text())
     assert flows["verdict"].tolist() == [flow["verdict"] for flow in document["flows"]] == ["complete", "invalid"]
@@ -90,11 +88,6 @@ def test_report_leaves_links_alone(captures: Path, pcaplint: Run) -> None:
     assert pcaplint("report", "good.pcap", "-o", "real")[0] == 2
     assert (captures / "good.pcap").read_bytes() == before
     assert [path.name for path in (captures / "real").iterdir()] == ["flows.csv"]
-
-
-def test_a_table_of_dialogues_is_as_safe_as_the_others() -> None:
-    table = pd.DataFrame({"flow_id": ["f1"], "line": ["=1+1\x1b\n"], "bytes": [7]})
-    assert "".join(plain(table)) == "flow_id,line,bytes\r\nf1,'=1+1\\x1b\\n,7\r\n"
 
 
 def test_every_schema_is_listed_printed_and_a_schema(pcaplint: Run) -> None:

@@ -11,14 +11,35 @@ import pandas as pd
 import pytest
 
 from analyzer import report as reports
-from analyzer.model import FINDINGS, FLOWS, STEPS, About, Note, Report, Summary
-from analyzer.tables import NO_TIME, Table, check
+from analyzer.model import FINDINGS, FLOWS, STEPS, TRANSACTIONS, About, Detail, Note, Report, Summary
+from analyzer.tables import NO_TIME, Column, Table, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 START = 1_700_000_000_123_456_789
 HOSTILE = "a\x1b[31mred\x9b2J\u202etxt.exe\x07\n[bold]b[/nope]"
+
+TALK = Table(
+    "transactions",
+    (
+        *TRANSACTIONS.columns,
+        Column("target", "str", "target of a request"),
+        Column("cookies", "object", "names of cookies"),
+        Column("pipelined", "bool", "sent early"),
+        Column("rcpt_to", "object", "recipients"),
+        Column("rcpt_codes", "object", "what each was answered with"),
+        Column("message_size", "int64", "size of the content", "octets"),
+        Column("data_flow_id", "str", "another connection"),
+    ),
+)
+"""Transactions of three protocols."""
+SPOKEN = {"http": ("target", "cookies", "pipelined"), "smtp": ("rcpt_to", "rcpt_codes", "message_size"), "ftp": ("data_flow_id",)}
+DETAILS = {
+    "http": (Detail("cookies", "cookies"),),
+    "smtp": (Detail("rcpt_to", "to", "rcpt_codes"), Detail("message_size", "message of")),
+    "ftp": (Detail("data_flow_id", "over"),),
+}
 
 BLANK: dict[str, Any] = {"str": "", "int64": 0, "float64": float("nan"), "bool": False, "object": ()}
 
@@ -49,6 +70,7 @@ def flow(flow_id: str, **cells: object) -> dict[str, Any]:
         "server_port": 80,
         "client_by": "syn",
         "service_by_port": "http",
+        "tls_frame": -1,
         "verdict": "complete",
         "outcome": "opened",
         "view": "both",
@@ -109,13 +131,13 @@ def _flows() -> pd.DataFrame:
         "service_by_port": "smtp",
     }
     rows: list[dict[str, Any]] = [
-        flow("f1", service="http"),
+        flow("f1", service="http", service_client="http", service_server="http", dialogue="2 requests (GET / 200, …)", transactions=4),
         flow("f2", client_port=40113, first_frame=14, **wrong),
         flow("f3", client_port=40114, start_time_ns=NO_TIME, end_time_ns=NO_TIME, duration_ms=float("nan"), **unanswered, excused=True),
         flow(
             "f4", capture=1, verdict="mid-stream", outcome="not-judged", tunnel="=cmd|' /C calc'!A0", client_by="port", view="starts-late"
         ),
-        flow("f5", capture=1, inconclusive=True, vlan="-2", service="@SUM(1)"),
+        flow("f5", capture=1, inconclusive=True, vlan="-2", service="@SUM(1)", control_flow_id="f1", dialogue=HOSTILE),
     ]
     return table(FLOWS, rows)
 
@@ -245,6 +267,33 @@ def _steps() -> pd.DataFrame:
     return table(STEPS, rows)
 
 
+def _transactions() -> pd.DataFrame:
+    def said(protocol: str, number: int, frames: tuple[int, int], **cells: object) -> dict[str, Any]:
+        known = {"request_bytes": 40, "response_bytes": 200, "code": 200, "latency_ms": 1.25, "complete": True, "message_size": -1}
+        place = {"number": number, "first_frame": frames[0], "last_frame": frames[1], "time_ns": START + frames[0] * 1_000_000}
+        return {"flow_id": "f1", "protocol": protocol, "kind": "request", **place, **known, **cells}
+
+    unanswered: dict[str, Any] = {"code": -1, "latency_ms": float("nan"), "response_bytes": -1, "complete": False, "time_ns": NO_TIME}
+    rows: list[dict[str, Any]] = [
+        said("http", 1, (4, 5), request="GET /", target="/", reply="200 OK", cookies=("sid", "a;b", "")),
+        said("http", 2, (6, 6), request=HOSTILE, target="=1+1", **unanswered),
+        said(
+            "smtp",
+            3,
+            (7, 8),
+            kind="message",
+            request="MAIL FROM:<a@b.example>",
+            code=250,
+            reply="queued",
+            rcpt_to=("c@d.example", "=x@y.example"),
+            rcpt_codes=(250, 550),
+            message_size=1200,
+        ),
+        said("ftp", 4, (9, 12), kind="command", request="RETR a", code=426, reply="cut off", complete=False, data_flow_id="f5"),
+    ]
+    return table(TALK, rows)
+
+
 @pytest.fixture
 def report() -> Report:
     """Two captures and one that is none; five connections, one in each standing."""
@@ -271,7 +320,10 @@ def report() -> Report:
         flows=_flows(),
         findings=_findings(),
         steps=_steps(),
-        transactions=pd.DataFrame(),
+        transactions=_transactions(),
+        transaction_columns=TALK,
+        spoken=SPOKEN,
+        details=DETAILS,
         about={
             "synack-ack-wrong": About(
                 "error", "SYN+ACK acknowledges a number never sent", "The client cannot accept it.", ("RFC 9293 3.10.7.3",)
@@ -289,7 +341,7 @@ def huge(report: Report) -> Report:
     refused = np.arange(number) % 100 == 99
     flows.loc[refused, "verdict"] = "refused"
     flows.loc[refused, "outcome"] = "not-opened"
-    return Report(report.captures[:1], check(flows, FLOWS), table(FINDINGS, []), table(STEPS, []), pd.DataFrame())
+    return Report(report.captures[:1], check(flows, FLOWS), table(FINDINGS, []), table(STEPS, []), table(TRANSACTIONS, []))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -69,6 +70,25 @@ def test_pieces_join_without_seam(huge: Report, monkeypatch: pytest.MonkeyPatch)
     assert [row["flow_id"] for row in found] == [f"f{number + 1}" for number in range(5_000)]
 
 
+def test_lists_are_parted_without_doubt(written: Callable[..., str]) -> None:
+    said = rows(written("csv", table="transactions"))
+    assert [row["cookies"] for row in said] == ['sid; a\\x3bb; ""', "", "", ""]
+    assert [row["rcpt_to"] for row in said] == ["", "", "c@d.example; =x@y.example", ""]
+    assert [row["pipelined"] for row in said] == ["false", "false", "", ""]
+    assert said[2]["rcpt_codes"] == "250; 550"
+    assert said[1]["target"] == "'=1+1"
+    assert (said[1]["code"], said[1]["time"], said[1]["latency_ms"]) == ("", "", "")
+
+
+def test_secrets_are_told_in_a_last_column(report: Report) -> None:
+    for table in reports.CSV_TABLES:
+        bare, shown = ("".join(reports.render(one, "csv", reports.Layout(table=table))) for one in (report, replace(report, secrets=True)))
+        assert "secrets" not in rows(bare)[0]
+        found = rows(shown)
+        assert [row.pop("secrets") for row in found] == ["true"] * len(rows(bare))
+        assert found == rows(bare)
+
+
 def test_an_unknown_table_is_refused_with_those_there_are(written: Callable[..., str]) -> None:
-    with pytest.raises(UsageError, match="flows, findings, steps"):
+    with pytest.raises(UsageError, match="flows, findings, steps, transactions"):
         written("csv", table="packets")

@@ -42,6 +42,7 @@ def test_every_field_written_is_described(written: Callable[..., str]) -> None:
     assert set(flow) == set(described["flow"]["properties"])
     assert set(flow["opening"][0]) == set(described["step"]["properties"])
     assert set(flow["findings"][0]) == set(described["finding"]["properties"])
+    assert set(document["transactions"][0]) == set(described["transaction"]["properties"]) | {"target", "cookies", "pipelined"}
     assert set(document["captures"][0]) == set(described["capture"]["properties"])
     assert set(document["summary"]) == set(described["summary"]["properties"])
 
@@ -53,6 +54,12 @@ def test_every_field_written_is_described(written: Callable[..., str]) -> None:
         (("flows", 0, "outcome"), "fine"),
         (("captures", 0, "status"), "ok"),
         (("flows", 0, "start_time_ns"), 17),
+        (("flows", 0, "first_talker"), "both"),
+        (("transactions", 0, "number"), 0),
+        (("transactions", 0, "kind"), None),
+        (("transactions", 0, "cookies"), {"a": "b"}),
+        (("transactions", 0, "cookies"), [1.5]),
+        (("secrets",), "no"),
     ],
 )
 def test_the_schema_refuses_other_types(written: Callable[..., str], place: tuple[Any, ...], value: object) -> None:
@@ -81,6 +88,27 @@ def test_absent_is_null_and_times_keep_their_nanoseconds(written: Callable[..., 
     absent = ("start_time", "start_time_ns", "duration_ms", "rtt_ms", "server_isn", "server_first", "server_first_ns", "vlan", "service")
     assert {name: flows[2][name] for name in absent} == dict.fromkeys(absent)
     assert flows[0]["worst"] is None
+
+
+def test_a_transaction_has_what_all_have_and_what_its_protocol_has(written: Callable[..., str]) -> None:
+    rows = read(written("json"))["transactions"]
+    own = [set(row) - set(SCHEMA["$defs"]["transaction"]["properties"]) for row in rows]
+    assert own == [{"target", "cookies", "pipelined"}] * 2 + [{"rcpt_to", "rcpt_codes", "message_size"}, {"data_flow_id"}]
+    assert [row["cookies"] for row in rows[:2]] == [["sid", "a;b", ""], []]
+    assert (rows[2]["rcpt_to"], rows[2]["rcpt_codes"], rows[2]["message_size"]) == (["c@d.example", "=x@y.example"], [250, 550], 1200)
+    assert (rows[0]["time"], rows[0]["time_ns"]) == ("2023-11-14T22:13:20.127456789Z", "1700000000127456789")
+    assert {name: rows[1][name] for name in ("time", "time_ns", "code", "reply", "latency_ms", "response_bytes")} == dict.fromkeys(
+        ("time", "time_ns", "code", "reply", "latency_ms", "response_bytes")
+    )
+    assert rows[1]["request"] == "a\x1b[31mred\x9b2J\u202etxt.exe\x07\n[bold]b[/nope]"
+    assert (rows[0]["complete"], rows[1]["complete"]) == (True, False)
+
+
+def test_the_order_of_transactions_is_kept_over_pieces(written: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = read(written("json"))["transactions"]
+    monkeypatch.setattr("analyzer.report.json.CHUNK", 3)
+    assert read(written("json"))["transactions"] == whole
+    assert [row["number"] for row in whole] == [1, 2, 3, 4]
 
 
 def test_findings_and_steps_stand_with_their_connection(written: Callable[..., str]) -> None:

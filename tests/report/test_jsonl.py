@@ -27,7 +27,7 @@ def test_every_line_is_valid_and_of_one_kind(written: Callable[..., str]) -> Non
     rows = [json.loads(line) for line in written("jsonl").splitlines()]
     for row in rows:
         LINE.validate(row)
-    assert [row["kind"] for row in rows] == ["report", *["capture"] * 3, *["flow"] * 5, "summary"]
+    assert [row["kind"] for row in rows] == ["report", *["capture"] * 3, *["flow"] * 5, *["transaction"] * 4, "summary"]
     assert [row["index"] for row in rows if row["kind"] == "capture"] == [0, 1, 2]
     with pytest.raises(ValidationError):
         LINE.validate(rows[4] | {"kind": "capture"})
@@ -37,6 +37,9 @@ def test_the_lines_say_what_json_says(written: Callable[..., str]) -> None:
     whole = json.loads(written("json"))
     rows = [json.loads(line) for line in written("jsonl").splitlines()]
     assert [{name: value for name, value in row.items() if name != "kind"} for row in rows if row["kind"] == "flow"] == whole["flows"]
+    said = [row for row in rows if row["kind"] == "transaction"]
+    assert [row.pop("transaction") for row in said] == [row["kind"] for row in whole["transactions"]]
+    assert [row | {"kind": one["kind"]} for row, one in zip(said, whole["transactions"], strict=True)] == whole["transactions"]
     assert rows[-1] == {"kind": "summary", **whole["summary"]}
 
 

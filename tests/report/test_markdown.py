@@ -48,14 +48,16 @@ def test_all_text_of_others_is_code_in_its_own_cell(report: Report, hostile: str
     findings = report.findings.copy()
     findings["message"] = hostile
     captures = tuple(replace(capture, path=hostile) for capture in report.captures)
-    text = "".join(reports.render(replace(report, findings=findings, captures=captures), "markdown"))
+    flows = report.flows.assign(dialogue=hostile)
+    text = "".join(reports.render(replace(report, flows=flows, findings=findings, captures=captures), "markdown"))
     found = list(tokens(text))
     assert {token.type.removesuffix("_open").removesuffix("_close") for token in found} <= PLAIN | BLOCKS
     for token in found:
         if token.type == "text":
             assert not set(token.content) & set("`<[@#*_|")
     cells = [token.type for token in found if token.type in {"tr_open", "td_open"}]
-    assert cells.count("td_open") == 4 * len(captures) + 6 * (cells.count("tr_open") - 2 - len(captures))
+    complaints = cells.count("tr_open") - 3 - len(captures) - len(flows)
+    assert cells.count("td_open") == 4 * len(captures) + 6 * complaints + 3 * len(flows)
     shown = [token.content for token in found if token.type == "code_inline"]
     assert any(content.strip() == hostile.replace("\n", "\\n").replace("|", "\\x7c").strip() for content in shown)
 
@@ -65,5 +67,5 @@ def test_it_stays_below_githubs_limit_and_says_what_is_missing(huge: Report, rep
     captures = tuple(replace(report.captures[0], path=f"{index}-" + "ü" * 200) for index in range(9_000))
     text = "".join(reports.render(replace(huge, findings=findings, captures=captures), "markdown"))
     assert len(text.encode()) < markdown.LIMIT
-    assert text.count(" more are left out.") == 2
+    assert text.count(" more are left out.") == 3
     assert "failed" in text.splitlines()[2]

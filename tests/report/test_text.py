@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.cells import cell_len
 
 from analyzer import report as reports
 
@@ -94,3 +95,33 @@ def test_a_huge_job_prints_a_bounded_number_failures_first(huge: Report) -> None
 def test_nothing_at_all_is_said_in_one_line(report: Report) -> None:
     none = replace(report, captures=(), flows=report.flows[:0], findings=report.findings[:0], steps=report.steps[:0])
     assert render(none) == "No TCP connection found in 0 files.\n"
+
+
+def test_what_was_said_stands_below_its_connection_in_one_line(report: Report) -> None:
+    flows = report.flows.copy()
+    flows.loc[0, "dialogue"] = "wide 漢字 " * 40
+    for width in (80, 140):
+        lines = render(replace(report, flows=flows), width=width).splitlines()
+        at = next(number for number, line in enumerate(lines) if line.startswith(" f1 "))
+        assert lines[at + 1].startswith("      wide 漢字 wide")
+        assert lines[at + 1].endswith("…")
+        assert cell_len(lines[at + 1]) <= width
+        assert lines[at + 2].startswith(" f2 ")
+
+
+@pytest.mark.parametrize(
+    ("service", "by_port", "said"),
+    [
+        ("http", "http", "hello"),
+        ("http", "", "http: hello"),
+        ("http", "smtp", "http: hello"),
+        ("tls", "https", "hello"),
+        ("tls", "http", "tls: hello"),
+        ("", "http", "hello"),
+    ],
+)
+def test_a_service_is_told_where_its_port_does_not_tell_it(report: Report, service: str, by_port: str, said: str) -> None:
+    flows = report.flows.assign(service=service, service_by_port=by_port, dialogue="hello", control_flow_id="")
+    assert render(replace(report, flows=flows), width=200).splitlines().count(f"      {said}") == 5
+    bare = render(replace(report, flows=flows.assign(dialogue="")), width=200).splitlines()
+    assert bare.count(f"      {service}") == (5 if ":" in said else 0)
