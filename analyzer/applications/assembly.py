@@ -10,23 +10,22 @@ Must not know: protocols.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from analyzer.applications.streams import Pieces, Reader, Spot
+from analyzer.applications.repeats import untangle
+from analyzer.applications.streams import Pieces, Reader
 from analyzer.flows import keys
 from analyzer.tables import ACK, FIN, RST, SYN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import pandas as pd
 
-    from analyzer.applications.streams import Closing
+    from analyzer.applications.streams import Closing, Spot
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -35,8 +34,6 @@ _FLAGS_READABLE: Final = 14
 """Header bytes that reach to the flags."""
 _FAR: Final = 1 << 30
 """Beyond so many bytes acknowledgments are not followed: they could be of a number that came round."""
-_COMPARED: Final = 1 << 16
-"""Bytes of overlaps compared in one direction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +260,13 @@ def _ends(segments: pd.DataFrame, columns: dict[str, Array], group: Array, told:
     count = len(isn)
     closing, closing_time = np.zeros(count, np.int8), np.zeros(count, np.int64)
     closing_frame, late_frame = np.full(count, -1, np.int64), np.full(count, -1, np.int64)
+    # A RST whose sender goes on was none of its own, or meant another connection.
+    went_on = np.full(count, -1, np.int64)
+    plain = np.flatnonzero(told & (columns["flags"] & RST == 0))
+    went_on[group[plain]] = plain
     for code, flag in ((CLOSINGS.index("rst"), RST), (CLOSINGS.index("fin"), FIN)):
         hits = np.flatnonzero(told & (columns["flags"] & flag != 0))[::-1]
+        hits = hits[hits > went_on[group[hits]]] if flag == RST else hits
         closing[group[hits]], closing_frame[group[hits]], closing_time[group[hits]] = code, frame[hits], time[hits]
     fin, at = _fins(columns, group, told, laid, isn)
     late, length = np.zeros(count, np.int64), laid.stop - laid.start
@@ -307,83 +309,6 @@ def _fins(columns: dict[str, Array], group: Array, told: Array, laid: _Laid, isn
         found[stale] = at[stale] = -1
     found[at < 0] = -1
     return found, at
-
-
-def untangle(  # noqa: PLR0913, PLR0917 - columns
-    start: Sequence[int],
-    stop: Sequence[int],
-    address: Sequence[int],
-    frame: Sequence[int],
-    time: Sequence[int],
-    fetch: Callable[[int, int], bytes],
-) -> tuple[list[int], list[int], list[int], list[int], list[int], Spot | None]:
-    """Return the pieces in order, each byte as it was captured first, and the first segment that contradicts an earlier copy.
-
-    A lone byte just before the next number is a keep-alive's, whose value means nothing (RFC 9293 3.8.4).
-    """
-    kept, reached = list[int](), 0
-    for number, (begin, end, where) in enumerate(zip(start, stop, address, strict=True)):
-        if where >= 0 and end > begin and not (end - begin == 1 and end == reached):
-            kept.append(number)
-            reached = max(reached, end)
-    starts, ends, owners = _sweep(kept, start, stop)
-    places = [address[owner] + begin - start[owner] for begin, owner in zip(starts, owners, strict=True)]
-    odd = _contradiction(kept, start, stop, address, (starts, ends, owners), fetch)
-    overlap = None if odd is None else Spot(frame[odd], time[odd])
-    return starts, ends, places, [frame[owner] for owner in owners], [time[owner] for owner in owners], overlap
-
-
-def _sweep(kept: Sequence[int], start: Sequence[int], stop: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
-    """Return runs of bytes in order (begins, ends, the piece each is from): of pieces that overlap, the one captured first."""
-    waiting = sorted(kept, key=start.__getitem__)
-    begins, ends, owners = list[int](), list[int](), list[int]()
-    here = list[int]()
-    at, following = 0, 0
-    while here or following < len(waiting):
-        if not here:
-            at = max(at, start[waiting[following]])
-        while following < len(waiting) and start[waiting[following]] <= at:
-            heappush(here, waiting[following])
-            following += 1
-        while here and stop[here[0]] <= at:
-            heappop(here)
-        if not here:
-            continue
-        owner = here[0]
-        until = stop[owner] if following == len(waiting) else min(stop[owner], start[waiting[following]])
-        if owners and owners[-1] == owner and ends[-1] == at:
-            ends[-1] = until
-        else:
-            begins.append(at)
-            ends.append(until)
-            owners.append(owner)
-        at = until
-    return begins, ends, owners
-
-
-def _contradiction(  # noqa: PLR0913, PLR0917 - columns
-    kept: Sequence[int],
-    start: Sequence[int],
-    stop: Sequence[int],
-    address: Sequence[int],
-    runs: tuple[list[int], list[int], list[int]],
-    fetch: Callable[[int, int], bytes],
-) -> int | None:
-    """Return the first piece with other bytes than the copy captured before it, among the first `_COMPARED` bytes of copies."""
-    _, ends, owners = runs
-    left = _COMPARED
-    for number in kept:
-        at, place = start[number], bisect_right(ends, start[number])
-        while at < stop[number]:
-            until, owner = min(stop[number], ends[place]), owners[place]
-            if owner != number:
-                if left <= 0:
-                    return None
-                left -= until - at
-                if fetch(address[number] + at - start[number], until - at) != fetch(address[owner] + at - start[owner], until - at):
-                    return number
-            at, place = until, place + 1
-    return None
 
 
 def missing(streams: Streams, group: int) -> int:

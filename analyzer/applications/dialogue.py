@@ -12,13 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from analyzer.applications.streams import Reader, Spot
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from analyzer.applications.streams import Side
+    from analyzer.applications.streams import Reader, Side, Spot
     from analyzer.rules.protocols import Protocol
 
 Fact = int | bool | str | None

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analyzer.applications import assembly
+from analyzer.applications import assembly, repeats
 from analyzer.tables import ACK, FIN, PSH, RST, SYN
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Wire:
 
 
 def table(rows: list[dict[str, int]]) -> pd.DataFrame:
-    dtypes = {"seq": "uint32", "ack": "uint32", "flags": "uint16", "by_client": bool, "header_captured": "int16"}
+    dtypes = {"seq": "uint32", "ack": "uint32", "flags": "uint16", "by_client": "bool", "header_captured": "int16"}
     made = pd.DataFrame(rows)
     return made.astype({name: dtypes.get(name, "int64") for name in made.columns})
 
@@ -425,8 +425,8 @@ def test_putting_in_order_grows_with_the_segments(shape: str) -> None:
             return bytes(length)
 
         stops = [begin + size for begin, size in zip(starts, sizes, strict=True)]
-        return calls(lambda: assembly.untangle(starts, stops, [0] * count, numbers, numbers, fetch)), fetched
+        return calls(lambda: repeats.untangle(starts, stops, [0] * count, numbers, numbers, fetch)), fetched
 
     few, many_, bound = untangle(5_000)[0], *untangle(10_000)
     assert many_ <= 2.2 * few + 100
-    assert bound <= 2 * (assembly._COMPARED + 20_000)
+    assert bound <= 2 * (repeats._COMPARED + 20_000)

@@ -16,7 +16,9 @@ from analyzer import analysis, flows, notation, opening, rules
 from analyzer.notation.values import Segment
 
 if TYPE_CHECKING:
-    from analyzer.notation.values import Script
+    from collections.abc import Mapping
+
+    from analyzer.notation.values import Quote, Script
     from analyzer.rules import RuleSet
 
 SAMPLES = Path(__file__).parents[2] / "sample_pcaps"
@@ -47,7 +49,7 @@ def said(script: Script) -> list[object]:
     return [sorted(found.findings[["flow", "id", "message"]].itertuples(index=False, name=None)), read]
 
 
-def _row(row: dict[str, object]) -> dict[str, object]:
+def _row(row: Mapping[str, object]) -> dict[str, object]:
     return {name: cell for name, cell in row.items() if name not in {"time", "first_frame", "last_frame", "latency_ms"}}
 
 
@@ -55,7 +57,7 @@ def _row(row: dict[str, object]) -> dict[str, object]:
 def test_1_shifting_a_sides_numbers_changes_nothing(segments: str) -> None:
     """To where they come round within the dialogue."""
     script = notation.parse(segments)
-    moved = []
+    moved = list[Segment | Quote]()
     for event in script.events:
         own, peer = (CIRCLE - 110, 2**31 - 310) if event.by == "client" else (2**31 - 310, CIRCLE - 110)
         if isinstance(event, Segment):
@@ -67,7 +69,7 @@ def test_1_shifting_a_sides_numbers_changes_nothing(segments: str) -> None:
 
 @pytest.mark.parametrize("sample", sorted(path.name for path in SAMPLES.glob("*.pcap")))
 def test_8_both_engines_hear_the_same(sample: str) -> None:
-    reports = [analysis.analyze(SAMPLES / sample, rules=shipped(), engine=engine) for engine in ("pyshark", "native")]  # type: ignore[arg-type]
+    reports = [analysis.analyze(SAMPLES / sample, rules=shipped(), engine=engine) for engine in ("pyshark", "native")]
     for table in ("flows", "findings", "transactions"):
         left, right = (getattr(report, table) for report in reports)
         assert left.equals(right), table

@@ -83,14 +83,12 @@ def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
     """Read `ASK …` and what answers it, line by line."""
     del setting
     dialogue = Dialogue("quip")
-    while client.peek(1):
-        spot, said = client.spot(), client.line().data.decode().split()
-        answer_spot, answer = server.spot(), server.line().data.decode().strip()
-        number = len(dialogue.rows) + 1
-        facts = {"number": number, "polite": "please" in said}
-        dialogue.exchanges.append(Exchange(facts, {"request": spot.frame}))
-        row = {"kind": "question", "number": number, "time": spot.time, "first_frame": spot.frame, "last_frame": answer_spot.frame}
-        dialogue.rows.append(row | {"request": " ".join(said), "reply": answer, "topic": said[-1], "words": tuple(said), "complete": True})
+    while (asked := client.line()) and (answered := server.line()):
+        said, number = asked.data.decode().split(), len(dialogue.rows) + 1
+        dialogue.exchanges.append(Exchange({"number": number, "polite": "please" in said}, {"request": asked.first.frame}))
+        place = {"time": asked.first.time, "first_frame": asked.first.frame, "last_frame": answered.first.frame}
+        text = {"request": " ".join(said), "reply": answered.data.decode().strip(), "topic": said[-1], "words": tuple(said)}
+        dialogue.rows.append({"kind": "question", "number": number, "complete": True, **place, **text})
     dialogue.facts["questions"] = len(dialogue.rows)
     dialogue.summary = f"{len(dialogue.rows)} questions"
     return dialogue

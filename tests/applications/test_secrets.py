@@ -207,13 +207,12 @@ def planted() -> tuple[Planted, ...]:
 
 def _disturbed() -> Iterator[Planted]:
     """Yield secrets whose segments are split, sent again, behind a gap, or without the beginning of their connection."""
-    for number, (name, port, write) in enumerate(
-        (
-            ("ftp", 21, lambda s: f"C: USER bob\nS: 331 Please\nC: PASS {s}\nS: 530 {s} is wrong"),
-            ("smtp", 25, lambda s: f"C: AUTH LOGIN {b64('bob')}\nS: 334 UGFzc3dvcmQ6\nC: {b64(s)}\nS: 235 in" + MAIL),
-            ("http", 80, lambda s: f"C: GET /?token={s} HTTP/1.1\nC: Host: h\nC: Authorization: Bearer {s}\nC: Cookie: a={s}\n{OK}"),
-        )
-    ):
+    writers: tuple[tuple[str, int, Callable[[str], str]], ...] = (
+        ("ftp", 21, lambda s: f"C: USER bob\nS: 331 Please\nC: PASS {s}\nS: 530 {s} is wrong"),
+        ("smtp", 25, lambda s: f"C: AUTH LOGIN {b64('bob')}\nS: 334 UGFzc3dvcmQ6\nC: {b64(s)}\nS: 235 in" + MAIL),
+        ("http", 80, lambda s: f"C: GET /?token={s} HTTP/1.1\nC: Host: h\nC: Authorization: Bearer {s}\nC: Cookie: a={s}\n{OK}"),
+    )
+    for number, (name, port, write) in enumerate(writers):
         greeting = turns({"ftp": FTP, "smtp": SMTP}[name]) if name != "http" else ()
         for place, way in enumerate(("split", "again", "gap", "middle", "late")):
             secret = f"Yw{number}{place}pL-c6Hn.{place}{number}sD"
