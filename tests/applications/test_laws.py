@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analyzer import analysis, flows, notation, opening, rules
-from analyzer.notation.values import Segment
+from analyzer.notation.values import Quote, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from analyzer.notation.values import Quote, Script
+    from analyzer.notation.values import Script
     from analyzer.rules import RuleSet
 
 SAMPLES = Path(__file__).parents[2] / "sample_pcaps"

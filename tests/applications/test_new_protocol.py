@@ -87,8 +87,8 @@ def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
         said, number = asked.data.decode().split(), len(dialogue.rows) + 1
         dialogue.exchanges.append(Exchange({"number": number, "polite": "please" in said}, {"request": asked.first.frame}))
         place = {"time": asked.first.time, "first_frame": asked.first.frame, "last_frame": answered.first.frame}
-        text = {"request": " ".join(said), "reply": answered.data.decode().strip(), "topic": said[-1], "words": tuple(said)}
-        dialogue.rows.append({"kind": "question", "number": number, "complete": True, **place, **text})
+        text = {"request": " ".join(said), "reply": answered.data.decode().strip(), "topic": said[-1]}
+        dialogue.rows.append({"kind": "question", "number": number, "complete": True, "words": tuple(said), **place, **text})
     dialogue.facts["questions"] = len(dialogue.rows)
     dialogue.summary = f"{len(dialogue.rows)} questions"
     return dialogue
