@@ -114,8 +114,7 @@ def _examine(connections: Connections, captures: Sequence[Capture], rules: RuleS
     judged = opening.judge(connections, rules)
     said = hear(connections, captures, judged, rules, secrets=secrets)
     ids, owners = tabulate.flow_ids(len(judged.verdict)), connections.flows["capture"].to_numpy()
-    by_port = tabulate.services_by_port(connections.flows["server_port"].to_numpy()).to_numpy()
-    table = tabulate.flows(connections, judged, rules, dialogues.flows(said, ids, by_port))
+    table = tabulate.flows(connections, judged, rules, dialogues.flows(said, ids, rules.protocols))
     findings = _join(tabulate.findings(judged), judged, said.findings, ids)
     table["worst"] = _worst(findings, len(table), ids)
     return Report(

@@ -226,8 +226,8 @@ def check_totality(batch: list[Exchange]) -> None:
         assert ((judged.verdict >= 0) & (judged.verdict < len(loaded().verdicts))).all()
         assert ((judged.view >= 0) & (judged.view < len(loaded().machine.views))).all()
     said = analysis.hear(connections, [exchanges.capture(batch)], judged, loaded(), secrets=False)
-    ids, ports = tabulate.flow_ids(len(judged.verdict)), tabulate.services_by_port(connections.flows["server_port"].to_numpy())
-    assert len(tabulate.flows(connections, judged, loaded(), dialogues.flows(said, ids, ports.to_numpy()))) == len(connections.flows)
+    spoken = dialogues.flows(said, tabulate.flow_ids(len(judged.verdict)), loaded().protocols)
+    assert len(tabulate.flows(connections, judged, loaded(), spoken)) == len(connections.flows)
     assert len(tabulate.findings(judged)) == len(judged.findings)
     assert set(tabulate.steps(judged)["flow_id"]) <= set(tabulate.flow_ids(len(connections.flows)))
 

@@ -87,7 +87,7 @@ def lay(connections: Connections, streams: Streams, opening: Opening, protocols:
         "closed_by": (_first(*(np.where(frame == np.iinfo(np.int64).max, -1, frame) for frame in closing)), None),
         "syn_data": (_syn_data(connections), None),
         "late_data": (streams.late[0::2] + streams.late[1::2], None),
-        **_ports(flows["server_port"].to_numpy(), protocols),
+        **by_port(flows["server_port"].to_numpy(), protocols),
     }
     close = np.minimum(*closing)
     late = np.where(streams.late_frame < 0, np.iinfo(np.int64).max, streams.late_frame)
@@ -149,8 +149,8 @@ def _syn_data(connections: Connections) -> Array:
     return found
 
 
-def _ports(ports: Array, protocols: Mapping[str, Protocol]) -> dict[str, Answer]:
-    """Return what the server ports stand for, and who should speak first there."""
+def by_port(numbers: Array, protocols: Mapping[str, Protocol]) -> dict[str, Answer]:
+    """Return what server ports stand for, and who should speak first there: the facts about ports, a value a number."""
     words = services(protocols)
     name, expected, speaker = {}, {}, {}
     for one in protocols.values():
@@ -160,7 +160,7 @@ def _ports(ports: Array, protocols: Mapping[str, Protocol]) -> dict[str, Answer]
             name[port], expected[port], speaker[port] = one.id, one.id, one.speaks_first
         for port in one.tls_ports:
             name[port], expected[port], speaker[port] = one.tls_name or one.id, "tls", "client"
-    distinct, place = np.unique(ports, return_inverse=True)
+    distinct, place = np.unique(numbers, return_inverse=True)
     columns = {
         "service_by_port": [words.index(name.get(int(port), words[0])) for port in distinct],
         "service_expected": [words.index(expected.get(int(port), words[0])) for port in distinct],

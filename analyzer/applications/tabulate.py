@@ -16,7 +16,7 @@ import pandas as pd
 from analyzer.applications.ground import SIDES
 from analyzer.applications.recognise import NOTHING, UNKNOWN
 from analyzer.model import TRANSACTIONS
-from analyzer.rules.protocols import ANY
+from analyzer.rules.protocols import ANY, services
 from analyzer.tables import NO_TIME, Column, Table
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ _SUMMARY: Final = 240
 """Letters of a summary that are kept."""
 
 
-def flows(found: Dialogues, flow_ids: Array, by_port: Array) -> dict[str, Any]:
-    """Return the columns of table `FLOWS` that dialogues fill, by name; `by_port` is column service_by_port."""
+def flows(found: Dialogues, flow_ids: Array, protocols: Mapping[str, Protocol]) -> dict[str, Any]:
+    """Return the columns of table `FLOWS` that dialogues fill, by name."""
     count = len(flow_ids)
     texts = {
         name: np.full(count, "", object)
@@ -57,15 +57,17 @@ def flows(found: Dialogues, flow_ids: Array, by_port: Array) -> dict[str, Any]:
         unsure[flow] = dialogue.dropped > 0
     for flow, control in found.linked.items():
         texts["control_flow_id"][flow] = flow_ids[control]
-        texts["service"][flow] = texts["service"][flow] or str(by_port[control]) + "-data"
+        texts["service"][flow] = texts["service"][flow] or f"{found.dialogues[control].service}-data"
     gaps, known = found.ground.facts["gaps"]
     read = np.zeros(count, bool)
     read[[flow for flow, dialogue in found.dialogues.items() if dialogue.facts]] = True
     unsure |= read & (gaps if known is None else gaps & known)
     ways = found.ground.facts["encrypted_by"][0]
+    words = np.array(["", *services(protocols)[1:]], object)
     return {
         **{name: pd.Series(values, dtype="str") for name, values in texts.items()},
         **numbers,
+        "service_by_port": pd.Series(words[found.ground.facts["service_by_port"][0]], dtype="str"),
         "first_talker": pd.Series(np.array(["", *SIDES[1:]], object)[found.ground.facts["first_talker"][0]], dtype="str"),
         "encrypted_by": pd.Series(np.array(["", *found.ways[1:]], object)[ways], dtype="str"),
         "dialogue_inconclusive": unsure,

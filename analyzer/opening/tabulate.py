@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analyzer.flows import accounting, identity, services
+from analyzer.flows import accounting, identity
 from analyzer.model import FINDINGS, FLOWS, SEVERITIES, STEPS
 from analyzer.opening import peers
 from analyzer.opening.selection import ICMP
@@ -51,7 +51,6 @@ def flows(connections: Connections, judged: Judged, rules: RuleSet, spoken: Mapp
         "start_time_ns": start,
         "end_time_ns": end,
         "duration_ms": np.where(start == NO_TIME, np.nan, (end - np.where(start == NO_TIME, 0, start)) / 1e6),
-        "service_by_port": services_by_port(table["server_port"].to_numpy()),
         **spoken,
         "excused": np.zeros(len(table), bool),
         "client_first_ns": table["client_first"].to_numpy(),
@@ -95,12 +94,6 @@ def _judgement(judged: Judged, rules: RuleSet, size: int) -> dict[str, Any]:
 
 def _rank(severity: str) -> int:
     return SEVERITIES.index(severity) + 1
-
-
-def services_by_port(ports: Array) -> pd.Series:
-    """Return what each port is registered for, or nothing."""
-    found, place = np.unique(ports, return_inverse=True)
-    return _words(place, [services.service_by_port(int(port)) for port in found] or [""])
 
 
 def findings(judged: Judged) -> pd.DataFrame:

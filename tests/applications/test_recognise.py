@@ -5,13 +5,16 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer import rules
+from analyzer.applications import ground
 from analyzer.applications.recognise import Recogniser, skip_proxy
 from analyzer.applications.streams import Reader
+from analyzer.rules.protocols import services
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -235,3 +238,28 @@ def test_no_bytes_are_too_odd_and_how_they_are_cut_does_not_matter(
     assert heard == recogniser().hear(*parts, port)
     assert heard.service in {"none", "unknown", *protocols()} - {"any"}
     assert (parts[0].at, parts[1].at) == (whole[0].at, 0)
+
+
+def test_what_ports_stand_for() -> None:
+    """By the IANA registry of service names, and the alternative ports in common use."""
+    known = {
+        25: "smtp",
+        587: "smtp",
+        2525: "smtp",
+        465: "smtps",
+        21: "ftp",
+        990: "ftps",
+        20: "ftp-data",
+        80: "http",
+        8080: "http",
+        443: "https",
+    }
+    words = services(protocols())
+    facts = ground.by_port(np.array([*known, 0, 40000]), protocols())
+    assert [words[code] for code in facts["service_by_port"][0]] == [*known.values(), "none", "none"]
+    expected = {465: "tls", 990: "tls", 443: "tls"}
+    assert [words[code] for code in facts["service_expected"][0]] == [
+        *(expected.get(port, name) for port, name in known.items()),
+        "none",
+        "none",
+    ]

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from analyzer import flows
 from analyzer.flows.identity import community_id, wireshark_filter
-from analyzer.flows.services import service_by_port
 from analyzer.notation import build, capture, parse
 
 if TYPE_CHECKING:
@@ -130,20 +129,3 @@ def test_filters_of_many_connections_are_all_different() -> None:
 def test_no_connections_have_no_names() -> None:
     found = flows.group([]).flows
     assert len(community_id(found)) == len(wireshark_filter(found)) == 0
-
-
-def test_services_by_port() -> None:
-    known = {
-        25: "smtp",
-        587: "smtp",
-        2525: "smtp",
-        465: "smtps",
-        21: "ftp",
-        20: "ftp-data",
-        80: "http",
-        8080: "http",
-        8000: "http",
-        443: "https",
-    }
-    assert {port: service_by_port(port) for port in known} == known
-    assert service_by_port(0) == service_by_port(40000) == service_by_port(22) == ""
