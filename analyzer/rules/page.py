@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from analyzer.notation import GRAMMAR
 from analyzer.rules import vocabulary
+from analyzer.rules.check import SPOKEN
+from analyzer.rules.protocols import ANY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from analyzer.rules import Finding, RuleSet
+    from analyzer.rules.protocols import Protocol
     from analyzer.rules.vocabulary import Fact
 
 _HEAD: Final = """# Rules
@@ -27,7 +30,7 @@ emits it, or because the `[check]` table of its own file says when:
 
 ```toml
 [check]
-scope = "segment"            # segment, connection or job
+scope = "segment"            # segment, connection, job, dialogue or exchange
 see = ["any syn"]            # of a segment check: who (client, server, any) sent which class; `row ID`: where that row fired
 when = "window_scale > 14"   # the condition; what is unknown does not hold
 say = { shift = "window_scale" }   # numbers for the message's places; durations in milliseconds
@@ -36,12 +39,17 @@ say = { shift = "window_scale" }   # numbers for the message's places; durations
 A connection check sees what holds at the end of a connection: the machine's variables and records, and the facts below; `cite`
 names the segments that prove it. A job check groups connections (`over`), counts some of them (`of`), and its condition is about
 a group. Where a header was not captured whole, an option that was not found is unknown, not absent.
+
+A dialogue check asks what was said on a connection, an exchange check about a command and its reply or a request and its response
+(and about the dialogue it belongs to); both cite places, by name. Which protocol it is about says the folder of its file, or
+`protocol = "smtp"`; a check in another folder is about dialogues of any protocol. What may be asked and cited is declared in `protocols/`,
+with how a protocol is recognised and what its transactions hold: see the last sections of this page.
 """
 
 
 def show(rules: RuleSet) -> str:
     """Return the page."""
-    return "\n".join([_HEAD, *_verdicts(rules), *_findings(rules), *_vocabulary(), *_notation()]) + "\n"
+    return "\n".join([_HEAD, *_verdicts(rules), *_findings(rules), *_vocabulary(), *_dialogues(rules), *_notation()]) + "\n"
 
 
 def _cell(text: str) -> str:
@@ -98,6 +106,36 @@ def _vocabulary() -> Iterator[str]:
 def _notation() -> Iterator[str]:
     yield from ("## Segment notation", "", "What examples are written in, and what `pcaplint build` makes captures of.", "")
     yield from ("```", GRAMMAR.rstrip(), "```")
+
+
+def _dialogues(rules: RuleSet) -> Iterator[str]:
+    """Per protocol, what is its own."""
+    common = rules.protocols[ANY]
+    for protocol in rules.protocols.values():
+        inherited: set[str] = set()
+        if protocol is not common:
+            inherited = {*common.dialogue, *common.exchange, *common.dialogue_places, *common.exchange_places}
+        rows = [
+            *(
+                (name, f"{scope}, fact", fact.kind, fact.unit, fact.meaning)
+                for scope in SPOKEN
+                for name, fact in protocol.facts(scope).items()
+            ),
+            *((name, f"{scope}, place", "frame", "", meaning) for scope in SPOKEN for name, meaning in protocol.places(scope).items()),
+        ]
+        rows = [row for row in rows if row[0] not in inherited]
+        rows += [(name, "transaction, column", fact.kind, fact.unit, fact.meaning) for name, fact in protocol.transaction.items()]
+        yield from (f"## Dialogues: {protocol.id}", "", f"{protocol.title}.{_ports(protocol)}", "")
+        if rows:
+            yield from ("| name | what it is | kind | unit | meaning |", "|---|---|---|---|---|")
+            yield from (f"| {' | '.join(map(_cell, row))} |" for row in rows)
+            yield ""
+
+
+def _ports(protocol: Protocol) -> str:
+    told = [f" Ports: {', '.join(map(str, protocol.ports))}."] if protocol.ports else []
+    told += [f" Inside TLS: {', '.join(map(str, protocol.tls_ports))}."] if protocol.tls_ports else []
+    return "".join(told)
 
 
 if __name__ == "__main__":
