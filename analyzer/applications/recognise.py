@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from analyzer.rules.protocols import Protocol
 
 NOTHING, UNKNOWN = PREDEFINED
+Said = tuple[bool, tuple[str, ...]]
+"""Whether a sign is sure, and the protocols it is of."""
 _PROXY: Final = re.compile(rb"PROXY (?:TCP4|TCP6|UNKNOWN)[^\r\n]{0,96}\r\n")
 _PROXY2: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _PROXY2_BYTES: Final = 16
@@ -45,6 +47,7 @@ class Recogniser:
 
     def __init__(self, protocols: Mapping[str, Protocol]) -> None:
         """Take the signs of `protocols`."""
+        self._read = frozenset(one.id for one in protocols.values() if one.reader)
         signs = [(one.id, sign) for one in protocols.values() if one.id != ANY for sign in one.signs]
         self._sure = {
             side: _join([(id_, sign.pattern) for id_, sign in signs if sign.sure and sign.by == side]) for side in ("client", "server")
@@ -57,9 +60,9 @@ class Recogniser:
         """Return what is spoken from where the readers stand; `by_port` is what the server port is registered for."""
         asked, answered = client.peek(SIGN_BYTES), server.peek(SIGN_BYTES)
         said = self._take("client", asked), self._take("server", answered)
-        return Heard(_agree(said, (bool(asked), bool(answered)), by_port), said[0][1], said[1][1], bool(asked), bool(answered))
+        return Heard(self._agree(said, (bool(asked), bool(answered)), by_port), said[0][1], said[1][1], bool(asked), bool(answered))
 
-    def _take(self, side: Side, data: bytes) -> tuple[bool, tuple[str, ...]]:
+    def _take(self, side: Side, data: bytes) -> Said:
         """Return whether a sign is sure, and the protocols it is of."""
         if not data:
             return False, ()
@@ -68,6 +71,22 @@ class Recogniser:
             return True, (ids[int(str(match.lastgroup)[1:])],)
         return False, tuple(dict.fromkeys(id_ for id_, likely in self._likely[side] if likely.match(data)))
 
+    def _agree(self, said: tuple[Said, Said], spoke: tuple[bool, bool], by_port: str) -> str:
+        """Return the protocol both directions, one of them and the port, or one of them surely stand for."""
+        if not any(spoke):
+            return NOTHING
+        sure = [ids[0] for certain, ids in said if certain]
+        if len(set(sure)) == 1:
+            return sure[0]
+        if sure:
+            # Two languages: the port's, unless only the other one can be read.
+            return by_port if by_port in sure and not (sure[0] in self._read and by_port not in self._read) else sure[0]
+        (_, client), (_, server) = said
+        both = [id_ for id_ in client if id_ in server] if client and server else [*client, *server]
+        if by_port in both:
+            return by_port
+        return both[0] if len(both) == 1 and client and server else UNKNOWN
+
 
 def _join(signs: list[tuple[str, re.Pattern[bytes]]]) -> tuple[re.Pattern[bytes] | None, list[str]]:
     """Return one pattern that tells by the name of its group which sign matched, and the protocols the signs are of."""
@@ -75,22 +94,6 @@ def _join(signs: list[tuple[str, re.Pattern[bytes]]]) -> tuple[re.Pattern[bytes]
         return None, []
     parts = (b"(?P<p%d>%b)" % (number, pattern.pattern) for number, (_, pattern) in enumerate(signs))
     return re.compile(b"|".join(parts), re.DOTALL), [id_ for id_, _ in signs]
-
-
-def _agree(said: tuple[tuple[bool, tuple[str, ...]], tuple[bool, tuple[str, ...]]], spoke: tuple[bool, bool], by_port: str) -> str:
-    """Return the protocol both directions, one of them and the port, or one of them surely stand for."""
-    if not any(spoke):
-        return NOTHING
-    sure = [ids[0] for certain, ids in said if certain]
-    if len(set(sure)) == 1:
-        return sure[0]
-    if sure:
-        return by_port if by_port in sure else sure[0]
-    (_, client), (_, server) = said
-    both = [id_ for id_ in client if id_ in server] if client and server else [*client, *server]
-    if by_port in both:
-        return by_port
-    return both[0] if len(both) == 1 and client and server else UNKNOWN
 
 
 def skip_proxy(client: Reader) -> bool:

@@ -157,7 +157,7 @@ def test_the_port_decides_between_what_is_likely(client: bytes, server: bytes, p
 @pytest.mark.parametrize(
     ("client", "server", "port", "service", "sides"),
     [
-        (GET, b"SSH-2.0-x\r\n", "ssh", "ssh", ("http", "ssh")),
+        (GET, b"SSH-2.0-x\r\n", "ssh", "http", ("http", "ssh")),
         (GET, b"SSH-2.0-x\r\n", "http", "http", ("http", "ssh")),
         (GET, b"SSH-2.0-x\r\n", "none", "http", ("http", "ssh")),
         (CLIENT_HELLO, b"HTTP/1.1 400 Bad Request\r\n", "https", "tls", ("tls", "http")),

@@ -175,13 +175,20 @@ def differences(ours: Capture, theirs: Capture) -> list[str]:
             continue
         for name in table.names:
             rows = np.flatnonzero(left[name].astype(object).to_numpy() != right[name].astype(object).to_numpy())
-            if len(rows) and name != "option_start":
+            if len(rows) and name not in {"option_start", "payload_start"}:
                 found.append(f"{name}: frames {left['frame'].iloc[rows].tolist()}")
     runs = [
         [one.option_bytes[at : at + size] for at, size in zip(one.segments["option_start"], one.segments["option_length"], strict=True)]
         for one in (ours, theirs)
     ]
-    return [*found, *(["options"] if runs[0] != runs[1] else [])]
+    said = [payloads(one) for one in (ours, theirs)]
+    return [*found, *(["options"] if runs[0] != runs[1] else []), *(["payloads"] if said[0] != said[1] else [])]
+
+
+def payloads(capture: Capture) -> list[bytes]:
+    assert capture.payloads is not None
+    places = zip(capture.segments["payload_start"].tolist(), capture.segments["payload_captured"].tolist(), strict=True)
+    return [capture.payloads.read(start, length) if start >= 0 else b"" for start, length in places]
 
 
 @pytest.mark.parametrize("name", FILES)
