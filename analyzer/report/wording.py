@@ -66,9 +66,10 @@ def recognised(flow: Mapping[str, Any]) -> str:
     if flow["control_flow_id"]:
         return f"{service}  (announced in {flow['control_flow_id']})"
     sides = {side: flow[f"service_{side}"] for side in ("client", "server")}
-    heard = [f"{side}'s" if words == service else f"{side}'s fit {words}" for side, words in sides.items() if words]
-    how = f"recognised: first bytes of {' and '.join(sides)}" if list(sides.values()) == [service] * 2 else ""
-    how = how or ("recognised: first bytes, " + ", ".join(heard) if heard else "recognised")
+    certain = [side for side, words in sides.items() if words == service]
+    others = [f"the {side}'s fit {words.replace('-or-', ' or ')}" for side, words in sides.items() if words not in {"", service}]
+    told = [*([f"by first bytes of {' and '.join(certain)}"] if certain else []), *others]
+    how = "recognised " + "; ".join(told) if told else "recognised"
     return f"{service}  ({how}" + (f"; port {flow['server_port']} is for {by_port})" if by_port not in {"", service} else ")")
 
 
