@@ -172,16 +172,16 @@ def test_tls_is_told_where_it_begins(report: Report) -> None:
 @pytest.mark.parametrize(
     ("client", "server", "said"),
     [
-        ("http", "http", "first bytes of client and server"),
-        ("", "http", "first bytes, server's"),
-        ("smtp-or-http", "http", "first bytes, client's fit smtp-or-http, server's"),
+        ("http", "http", "by first bytes of client and server"),
+        ("", "http", "by first bytes of server"),
+        ("smtp-or-http", "http", "by first bytes of server; the client's fit smtp or http"),
     ],
 )
 def test_how_the_service_is_known_is_told(report: Report, client: str, server: str, said: str) -> None:
     flows = report.flows.assign(service_client=client, service_server=server)
-    assert f"service  http  (recognised: {said})" in draw(replace(report, flows=flows), "f1", 140)
+    assert f"service  http  (recognised {said})" in draw(replace(report, flows=flows), "f1", 140)
     elsewhere = replace(report, flows=flows.assign(service_by_port="smtp"))
-    assert f"service  http  (recognised: {said}; port 80 is for smtp)" in draw(elsewhere, "f1", 140)
+    assert f"service  http  (recognised {said}; port 80 is for smtp)" in draw(elsewhere, "f1", 140)
 
 
 def test_secrets_shown_are_told_first(report: Report) -> None:
