@@ -25,6 +25,7 @@ from analyzer.capture import paths as paths_
 from analyzer.errors import InputError, UsageError
 from analyzer.model import SEVERITIES, About, Report, Summary
 from analyzer.opening import tabulate
+from analyzer.rules.check import SPOKEN
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     engine: Engine = "auto",
     progress: Callable[[str, int], None] | None = None,
     secrets: bool = False,
+    openings_only: bool = False,
 ) -> Report:
     """Read and judge every capture in `paths` (files or folders) and return the report.
 
@@ -61,8 +63,9 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     `expect` says whether expect.toml beside a capture counts; `baseline` is a file of what is accepted (`analyzer.baseline`);
     `timeout_s` bounds each capture's reading; `jobs` is how many captures, or parts of a very large one, are read at a time, as many as
     there are processors unless given; `progress` is called with a path and the frames read of it so far, from any thread; `engine` is as
-    in `capture.read`; `secrets` keeps passwords and the like in what was said, and stamps the report. Raises `MachineError` when tshark
-    cannot be used, `RuleError` when an expect.toml or the baseline is invalid; a bad capture is not an error but a status.
+    in `capture.read`; `secrets` keeps passwords and the like in what was said, and stamps the report; `openings_only` leaves unread what
+    was said. Raises `MachineError` when tshark cannot be used, `RuleError` when an expect.toml or the baseline is invalid; a bad capture
+    is not an error but a status.
     """
     rules = rules or rules_.load()
     found = paths_.find([paths] if isinstance(paths, (str, Path)) else paths)
@@ -70,11 +73,12 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     captures = _read_all(found, jobs, read, divisible=engine != "pyshark")
     connections = flows.group(captures)
     captures = [_lightened(one) for one in captures]
-    report = _examine(connections, captures, rules, secrets=secrets)
+    report = _examine(connections, captures, rules, secrets=secrets, openings_only=openings_only)
     del connections
     table, findings = report.flows, report.findings
     names = [one.path for one in captures]
-    excuses = expectations.apply(table, findings, names if expect else [])
+    unasked = frozenset(id_ for id_, one in rules.findings.items() if openings_only and one.check is not None and one.check.scope in SPOKEN)
+    excuses = expectations.apply(table, findings, names if expect else [], unasked)
     table["excused"], findings["excused"] = excuses.flow, excuses.finding
     stale = {} if baseline is None else baseline_.accept(table, findings, names, Path(baseline), rules.reported)
     failing = _failing(table, findings, rules, fail_on, len(captures))
@@ -109,10 +113,12 @@ def prove(rules: RuleSet, folders: Sequence[str | Path] = ()) -> list[str]:
     ]
 
 
-def _examine(connections: Connections, captures: Sequence[Capture], rules: RuleSet, *, secrets: bool = False) -> Report:
+def _examine(
+    connections: Connections, captures: Sequence[Capture], rules: RuleSet, *, secrets: bool = False, openings_only: bool = False
+) -> Report:
     """Return what is found on `connections`, nothing of it excused, and nothing said of the captures."""
     judged = opening.judge(connections, rules)
-    said = hear(connections, captures, judged, rules, secrets=secrets)
+    said = hear(connections, captures, judged, rules, secrets=secrets, openings_only=openings_only)
     ids, owners = tabulate.flow_ids(len(judged.verdict)), connections.flows["capture"].to_numpy()
     table = tabulate.flows(connections, judged, rules, dialogues.flows(said, ids, rules.protocols))
     findings = _join(tabulate.findings(judged), judged, said.findings, ids)
@@ -265,7 +271,15 @@ def _status(one: Capture, *, failing: bool, judged: bool, unsure: bool) -> Statu
     return "clean" if judged else "nothing-checked"
 
 
-def hear(connections: Connections, captures: Sequence[Capture], judged: opening.Judged, rules: RuleSet, *, secrets: bool) -> Dialogues:
+def hear(  # noqa: PLR0913 - what a job is made of
+    connections: Connections,
+    captures: Sequence[Capture],
+    judged: opening.Judged,
+    rules: RuleSet,
+    *,
+    secrets: bool = False,
+    openings_only: bool = False,
+) -> Dialogues:
     """Return what was said on connections whose openings were judged; the captures' payloads are let go."""
     views = np.array([view.name for view in rules.machine.views], object)[judged.view]
     outcomes = np.array([verdict.outcome for verdict in rules.verdicts], object)[judged.verdict]
@@ -279,7 +293,7 @@ def hear(connections: Connections, captures: Sequence[Capture], judged: opening.
     )
     try:
         isns = judged.numbers["client_isn"], judged.numbers["server_isn"]
-        return applications.read(applications.Request(connections, captures, begun, *isns, rules, secrets))
+        return applications.read(applications.Request(connections, captures, begun, *isns, rules, secrets, openings_only))
     finally:
         for one in captures:
             if one.payloads is not None:

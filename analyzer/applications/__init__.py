@@ -77,6 +77,8 @@ class Request:
     rules: RuleSet
     secrets: bool = False
     """Whether passwords and the like are kept."""
+    openings_only: bool = False
+    """Whether nothing is to be heard: no payload is looked at, no rule about what was said asked."""
 
 
 @dataclass(slots=True)
@@ -100,10 +102,12 @@ def read(request: Request) -> Dialogues:
     streams = assembly.assemble(connections.segments, request.client_isn, request.server_isn)
     known = ground.lay(connections, streams, request.opening, rules.protocols)
     hearing = _Hearing(request, _Ears(Recogniser(rules.protocols), rules.protocols), streams, known)
-    _hear_all(hearing)
+    if not request.openings_only:
+        _hear_all(hearing)
     _complete(hearing)
     linked = _link(hearing)
-    findings = checks.run(rules, known, hearing.dialogues, connections.flows["capture"].to_numpy())
+    asked = replace(rules, reported=frozenset()) if request.openings_only else rules
+    findings = checks.run(asked, known, hearing.dialogues, connections.flows["capture"].to_numpy())
     return Dialogues(hearing.heard, hearing.dialogues, known, findings, linked, rules.protocols[ANY].enums["encryption"])
 
 

@@ -42,6 +42,7 @@ def check(  # noqa: PLR0913 - a command line is its options
     no_expect: options.NoExpect = False,
     baseline: options.Baseline = None,
     show_secrets: options.ShowSecrets = False,
+    openings_only: options.OpeningsOnly = False,
     timeout: options.Timeout = None,
     tshark: options.Tshark = None,
     engine: options.EngineName = "auto",
@@ -74,6 +75,7 @@ def check(  # noqa: PLR0913 - a command line is its options
             jobs=jobs,
             progress=progress,
             secrets=show_secrets,
+            openings_only=openings_only,
         )
     layout = text_layout(output_file, color=color, show_all=show_all, quiet=quiet, table=table)
     refuse_files(output_file, files, [capture.path for capture in found.captures])

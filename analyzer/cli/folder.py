@@ -44,6 +44,7 @@ def report(  # noqa: PLR0913 - a command line is its options
     no_expect: options.NoExpect = False,
     baseline: options.Baseline = None,
     show_secrets: options.ShowSecrets = False,
+    openings_only: options.OpeningsOnly = False,
     timeout: options.Timeout = None,
     tshark: options.Tshark = None,
 ) -> None:
@@ -63,6 +64,7 @@ def report(  # noqa: PLR0913 - a command line is its options
             tshark=tshark,
             progress=progress,
             secrets=show_secrets,
+            openings_only=openings_only,
         )
     _write(found, folder)
     warn_of_secrets(found)

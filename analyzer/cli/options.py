@@ -98,6 +98,9 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say on standard 
 ShowAll = Annotated[bool, typer.Option("--all", help="Print every connection, however many.")]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Nothing to check is no failure.")]
 NoExpect = Annotated[bool, typer.Option("--no-expect", help="Pay no heed to expect.toml beside captures.")]
+OpeningsOnly = Annotated[
+    bool, typer.Option("--openings-only", help="Judge openings, and leave unread what was said: several times as fast.")
+]
 ShowSecrets = Annotated[
     bool, typer.Option("--show-secrets", help="Keep passwords, tokens and the like in what was said; every report says that it does.")
 ]

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,6 @@ from analyzer.cli import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Run = Callable[..., tuple[int, str, str]]
 
@@ -192,3 +192,17 @@ def test_an_engine_or_a_number_of_jobs_that_is_none_is_refused(captures: Path, p
     status, out, err = pcaplint("check", *arguments, "good.pcap")
     assert (status, out) == (2, "")
     assert len(err.splitlines()) == 1
+
+
+def test_openings_only_leaves_unread_what_was_said(pcaplint: Run) -> None:
+    """Nothing of a dialogue is found, missed or shown; the openings are judged as ever."""
+    samples = Path(__file__).resolve().parents[2] / "sample_pcaps"
+    files = [samples / name for name in ("ftp-passive.pcap", "half-open.pcap")]
+    status, out, _ = pcaplint("check", "--openings-only", "--format", "json", *files)
+    report = json.loads(out)
+    assert status == 0
+    assert report["transactions"] == []
+    assert [flow["verdict"] for flow in report["flows"]] == ["complete"] * 4 + ["half-open"]
+    assert {flow["service"] for flow in report["flows"]} == {None}
+    assert "cleartext-credentials" not in {finding["id"] for flow in report["flows"] for finding in flow["findings"]}
+    assert report["captures"][0]["expectations"] == []
