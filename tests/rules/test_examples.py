@@ -13,7 +13,7 @@ import pytest
 from analyzer import analysis, flows, notation, opening, rules
 
 if TYPE_CHECKING:
-    from analyzer.rules import Example, Finding, RuleSet
+    from analyzer.rules import Finding, RuleSet
 
 
 @cache
@@ -22,26 +22,34 @@ def _shipped() -> RuleSet:
 
 
 def _examples() -> list[object]:
-    """Return (finding, example) for every example, named after the finding and its place."""
+    """Return (finding, number of the example) for every example, named after both."""
     return [
-        pytest.param(finding, example, id=f"{id_}-{number}-{'fires' if example.fires else 'silent'}")
+        pytest.param(finding, number, id=f"{id_}-{number}-{'fires' if example.fires else 'silent'}")
         for id_, finding in _shipped().findings.items()
         for number, example in enumerate(finding.examples, 1)
     ]
 
 
-def _messages(example: Example, where: str) -> dict[str, str]:
-    """Return the message of each finding, those of the opening and those of the dialogue."""
-    captures = [notation.capture(notation.parse(example.segments, where=where))]
+@cache
+def _messages() -> dict[tuple[str, int], dict[str, str]]:
+    """Return the messages by finding, those of the opening and those of the dialogue, of each example: each is a capture of its own."""
+    keys = [(id_, number) for id_, finding in _shipped().findings.items() for number in range(1, len(finding.examples) + 1)]
+    scripts = [notation.parse(_shipped().findings[id_].examples[number - 1].segments, where=id_) for id_, number in keys]
+    captures = [notation.capture(script) for script in scripts]
     connections = flows.group(captures)
     judged = opening.judge(connections, _shipped())
-    said = analysis.hear(connections, captures, judged, _shipped(), secrets=False)
-    return {id_: message for table in (judged.findings, said.findings) for id_, message in zip(table["id"], table["message"], strict=True)}
+    said = analysis.hear(connections, captures, judged, _shipped())
+    owner = connections.flows["capture"].to_numpy()
+    found: dict[tuple[str, int], dict[str, str]] = {key: {} for key in keys}
+    for table in (judged.findings, said.findings):
+        for flow, id_, message in zip(table["flow"], table["id"], table["message"], strict=True):
+            found[keys[owner[flow]]][id_] = message
+    return found
 
 
-@pytest.mark.parametrize(("finding", "example"), _examples())
-def test_example_does_what_it_says(finding: Finding, example: Example) -> None:
-    found = _messages(example, finding.id)
+@pytest.mark.parametrize(("finding", "number"), _examples())
+def test_example_does_what_it_says(finding: Finding, number: int) -> None:
+    example, found = finding.examples[number - 1], _messages()[finding.id, number]
     # A place in a message that nothing filled reads as a question mark.
     assert [message for message in found.values() if "?" in message or "{" in message] == []
     assert (finding.id in found) == example.fires, f"{example.note}\n{example.segments}found: {sorted(found)}"
