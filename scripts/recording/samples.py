@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
+    from recording.logs import Logs
+
     Scene = Callable[[Network], Generator[None, None, None]]
 
 TRIES: Final = 5
@@ -154,24 +156,29 @@ def odd() -> tuple[Sample, ...]:
     )
 
 
-def record(sample: Sample, network: Network, scratch: Path, folder: Path) -> str:
-    """Record `sample` until it shows what it should, move it into `folder`, and return its story."""
+def record(sample: Sample, network: Network, logs: Logs, scratch: Path, folder: Path) -> str:
+    """Record `sample` until it shows what it should, move it into `folder`, and return its story.
+
+    Raises `RecordingError` when it never does, or when what pcaplint reads in it is not what the servers logged.
+    """
     path = scratch / sample.file
     for _ in range(TRIES):
-        _play(sample, network, path)
+        _play(sample, network, logs, path)
         told, connections = story(path)
         if re.search(sample.shows, told + ("" if sample.shows.endswith("$") else " ")) and connections == sample.connections:
+            logs.hold(path)
             shutil.move(path, folder / sample.file)
             return told
     message = f"{sample.file} does not show {sample.shows} in {sample.connections} connection(s) but, in {connections}: {told}"
     raise RecordingError(message)
 
 
-def _play(sample: Sample, network: Network, path: Path) -> None:
+def _play(sample: Sample, network: Network, logs: Logs, path: Path) -> None:
     scene = sample.scene(network)
     try:
         next(scene)
         with film(network, sample.seen_from, path, sample.direction):
+            logs.mark()
             next(scene, None)
     finally:
         # Leaves the scene's own `with` blocks, whichever `yield` it stands at.

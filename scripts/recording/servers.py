@@ -1,6 +1,7 @@
 """The servers, as Debian ships them, each with a private configuration in a temporary folder.
 
-Promises: no file of the system is changed; a server listens when its block is entered and has ended when it is left.
+Promises: no file of the system is changed; a server listens when its block is entered and has ended when it is left. Each block is
+given the path of the server's own log, which lies in the temporary folder and goes with it.
 Must not know: what the clients will ask.
 """
 
@@ -30,7 +31,8 @@ pid {home}/nginx.pid;
 error_log {home}/error.log;
 events {{ worker_connections 64; }}
 http {{
-    access_log off;
+    log_format held "$remote_addr $remote_port $request_method $request_uri $request_length $status $bytes_sent $body_bytes_sent";
+    access_log {home}/access.log held;
     types {{ text/html html; text/plain txt; application/octet-stream bin; }}
     client_body_temp_path {home}/body;
     proxy_temp_path {home}/proxy;
@@ -62,6 +64,10 @@ mynetworks_style = host
 inet_interfaces = all
 inet_protocols = all
 smtpd_peername_lookup = no
+smtpd_client_port_logging = yes
+smtpd_tls_loglevel = 1
+# Without the header that Postfix adds, the size in its log is that of what the client sent.
+header_checks = regexp:{{ {{ /^Received:/ IGNORE }} }}
 disable_dns_lookups = yes
 smtpd_recipient_restrictions = reject_unauth_destination
 local_recipient_maps = inline:{{ alice=here, bob=here, carol=here }}
@@ -103,7 +109,10 @@ chroot_local_user=YES
 allow_writeable_chroot=YES
 connect_from_port_20=YES
 use_localtime=NO
-xferlog_enable=NO
+xferlog_enable=YES
+xferlog_std_format=NO
+log_ftp_protocol=YES
+vsftpd_log_file={home}/vsftpd.log
 pam_service_name=vsftpd
 secure_chroot_dir={home}/empty
 # The sandbox knows only the system calls of older kernels.
@@ -146,7 +155,7 @@ def _serving(network: Network, port: int, *command: str) -> Iterator[None]:
 
 
 @contextmanager
-def nginx(network: Network, home: Path) -> Iterator[None]:
+def nginx(network: Network, home: Path) -> Iterator[Path]:
     """Serve a small site on port 80."""
     site = home / "site"
     write(site / "index.html", "<!doctype html>\n<title>Sample</title>\n<p>The first page.\n")
@@ -157,11 +166,11 @@ def nginx(network: Network, home: Path) -> Iterator[None]:
     (site / "large.bin").write_bytes(bytes((position * position >> 7) & 0xFF for position in range(350_000)))
     settings = write(home / "nginx.conf", NGINX.format(home=home))
     with _serving(network, 80, find("nginx"), "-e", f"{home}/error.log", "-p", str(home), "-c", str(settings)):
-        yield
+        yield home / "access.log"
 
 
 @contextmanager
-def postfix(network: Network, home: Path) -> Iterator[None]:
+def postfix(network: Network, home: Path) -> Iterator[Path]:
     """Accept mail for alice, bob and carol at example.org on port 25, and discard it."""
     (home / "queue").mkdir(parents=True)
     (home / "data").mkdir()
@@ -189,13 +198,13 @@ def postfix(network: Network, home: Path) -> Iterator[None]:
     )
     with _serving(network, 25, find("postfix"), "-c", str(settings), "start-fg"):
         try:
-            yield
+            yield home / "mail.log"
         finally:
             run("postfix", "-c", str(settings), "abort")
 
 
 @contextmanager
-def vsftpd(network: Network, home: Path) -> Iterator[None]:
+def vsftpd(network: Network, home: Path) -> Iterator[Path]:
     """Serve files to the user `sample` on port 21; user and PAM service exist only in the server's own mount namespace."""
     (home / "empty").mkdir(parents=True)
     files = home / "files"
@@ -210,4 +219,4 @@ def vsftpd(network: Network, home: Path) -> Iterator[None]:
     write(home / "vsftpd.conf", VSFTPD.format(home=home), 0o600)
     script = VSFTPD_START.format(home=home, vsftpd=find("vsftpd"))
     with _serving(network, 21, find("unshare"), "--mount", "--propagation", "private", find("sh"), "-e", "-c", script):
-        yield
+        yield home / "vsftpd.log"

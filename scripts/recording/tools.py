@@ -6,6 +6,7 @@ Must not know: what is recorded.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -49,9 +50,12 @@ def find(program: str) -> str:
 
 
 def require() -> None:
-    """Raise `RecordingError` unless this is root and every program is installed."""
+    """Raise `RecordingError` unless this is root, pcaplint can be imported and every program is installed."""
     if os.geteuid() != 0:
         message = "recording needs root: it makes network namespaces and starts servers on their own ports"
+        raise RecordingError(message)
+    if importlib.util.find_spec("analyzer") is None:
+        message = "pcaplint is not installed beside this script: scripts/run installs it"
         raise RecordingError(message)
     for program in PROGRAMS:
         find(program)
