@@ -244,7 +244,8 @@ def test_after_pyshark_has_set_a_child_watcher_of_its_own(sample: Path) -> None:
 def test_the_childs_limits_and_group(sample: Path, impostor: Callable[[str], str]) -> None:
     # The bounds come from outside, a moment after the start.
     tshark = impostor(
-        "for i in $(seq 200); do [ $(ulimit -n) = 256 ] && break; sleep 0.05; done; ulimit -c >&2; ulimit -f >&2; ulimit -n >&2; cut -d' ' -f5 /proc/$$/stat >&2; echo $$ >&2; exit 4"
+        "for i in $(seq 200); do [ $(ulimit -n) = 256 ] && break; sleep 0.05; done; "
+        "ulimit -c >&2; ulimit -f >&2; ulimit -n >&2; cut -d' ' -f5 /proc/$$/stat >&2; echo $$ >&2; exit 4"
     )
     with isolation.private_home() as home:
         child = isolation.start([tshark], home, time.monotonic() + 60, threading.Event())
