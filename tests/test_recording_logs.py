@@ -87,6 +87,8 @@ def test_nginx_tells_each_request(logs: ModuleType) -> None:
     entry = {"client": "192.0.2.10 port 46310", "method": "HEAD", "target": "/index.html", "status": 200}
     sizes = {"request bytes": 77, "response bytes": 236, "response body bytes": 0}
     assert logs.read_nginx(["192.0.2.10 46310 HEAD /index.html 77 200 236 0"]) == {"request": [entry | sizes]}
+    with pytest.raises(logs.RecordingError, match="nginx logged what is no request: 192"):
+        logs.read_nginx(["192.0.2.10 46310   0 400 150 150"])
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,10 @@ Rows = list[dict[str, Any]]
 LIMIT_S: Final = 5
 """How long the servers may take to write what they did: Postfix logs a delivery when its client has gone."""
 
+REQUEST: Final = re.compile(
+    r"(?P<ip>\S+) (?P<port>\d+) (?P<method>\S+) (?P<target>\S+) (?P<asked>\d+) (?P<status>\d+) (?P<sent>\d+) (?P<body>\d+)"
+)
+
 WHO: Final = r"\S+\[(?P<ip>[^]]+)\]:(?P<port>\d+)"
 CONNECT: Final = re.compile(rf"connect from {WHO}")
 ENCRYPTED: Final = re.compile(rf"\w+ TLS connection established from {WHO}: .*")
@@ -104,12 +108,15 @@ def _client(row: dict[str, Any] | re.Match[str], ip: str = "ip", port: str = "po
 
 
 def read_nginx(lines: Iterable[str]) -> Told:
-    """Return the requests in the lines of nginx's log, which are written as `servers.NGINX` says."""
+    """Return the requests in the lines of nginx's log, which are written as `servers.NGINX` says; raises `RecordingError` for another."""
     requests: list[Entry] = []
     for line in lines:
-        ip, port, method, target, asked, code, sent, body = line.split(" ")
-        told: Entry = {"client": f"{ip} port {port}", "method": method, "target": target, "status": int(code)}
-        requests.append(told | {"request bytes": int(asked), "response bytes": int(sent), "response body bytes": int(body)})
+        if (one := REQUEST.fullmatch(line)) is None:
+            message = f"nginx logged what is no request: {line}"
+            raise RecordingError(message)
+        told: Entry = {"client": _client(one), "method": one["method"], "target": one["target"], "status": int(one["status"])}
+        sizes = {"request bytes": int(one["asked"]), "response bytes": int(one["sent"]), "response body bytes": int(one["body"])}
+        requests.append(told | sizes)
     return {"request": requests}
 
 
