@@ -119,6 +119,7 @@ def programs(python: str, jobs: int) -> list[Program]:
     wanted = [word for name in columns for word in ("-e", name)]
     return [
         Program("check", "pcaplint check, native engine, one process, JSON report", check("--engine", "native", "--jobs", "1")),
+        Program("check-openings", "the same with --openings-only", check("--engine", "native", "--jobs", "1", "--openings-only")),
         Program("check-jobs", f"the same by {jobs} processes", check("--engine", "native", "--jobs", str(jobs))),
         Program("check-auto", "pcaplint check as it comes: both engines compared on a sample", check()),
         Program("read", "pcaplint's native engine alone", lambda file, _: [own, "-c", READ, str(file), "1"]),
