@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["ColumnCapture", "Tshark", "probe", "read"]
 
 BATCH_ROWS: Final = 8192
-BATCH_BYTES: Final = 1 << 22
+BATCH_BYTES: Final = 1 << 23
 """Rows parsed at a time: so many, or fewer where the payloads are long, but one at least."""
 _ROOT_WARNING: Final = "Running as user"
 _SHOWN_LETTERS: Final = 300
