@@ -41,7 +41,7 @@ class Payloads(Protocol):
     """Captured payload bytes, by address."""
 
     def read(self, address: int, length: int) -> bytes:
-        """Return the `length` bytes at `address`; fewer when they cannot be read any more."""
+        """Return the `length` bytes at `address`. Raises `InputError` when they cannot be read any more."""
 
     def close(self) -> None:
         """Let everything go that reading needs."""

@@ -3,8 +3,8 @@
 A segment's `payload_start` is an address: below `SPOOL` it counts bytes of the file itself, from `SPOOL` on bytes of a spool, a temporary
 file that holds what the file does not hold as it is (compressed captures, packets put together from fragments or decoded by tshark).
 
-Promises: bytes are read when they are asked for; what can no longer be read is missing, not an exception; the spool is gone when the
-program ends, however it ends.
+Promises: bytes are read when they are asked for, and all that was asked for is returned; the spool is gone when the program ends,
+however it ends.
 Must not know: connections, protocols.
 """
 
@@ -14,6 +14,8 @@ import os
 import tempfile
 from collections import OrderedDict
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+from analyzer.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,13 +86,18 @@ class Payloads:
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
     def read(self, address: int, length: int) -> bytes:
-        """Return the `length` bytes at `address`; fewer when they cannot be read any more."""
+        """Return the `length` bytes at `address`. Raises `InputError` when they are not there any more: the file was changed meanwhile."""
         if address >= SPOOL:
             return self.spool.read(address, length)
         first, last = address // _BLOCK, (address + length - 1) // _BLOCK
         data = self._block(first) if first == last else b"".join(map(self._block, range(first, last + 1)))
         offset = address - first * _BLOCK
-        return data[offset : offset + length]
+        found = data[offset : offset + length]
+        if len(found) < length:
+            # To go on without them would be to say of a capture what it does not hold.
+            message = f"{self.path}: was changed or removed while it was being read"
+            raise InputError(message)
+        return found
 
     def _block(self, number: int) -> bytes:
         """Return a block of the file, read it if it is not at hand."""
