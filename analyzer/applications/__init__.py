@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from analyzer.applications import assembly, channels, checks, ground
+from analyzer.applications import assembly, channels, checks, ground, solid
 from analyzer.applications.dialogue import Dialogue, Setting
-from analyzer.applications.recognise import UNKNOWN, Recogniser, skip_proxy
-from analyzer.rules.protocols import ANY, services
+from analyzer.applications.recognise import UNKNOWN, Recogniser, begins_with_proxy, skip_proxy
+from analyzer.rules.protocols import ANY, SIGN_BYTES, services
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analyzer.applications.assembly import Opened, Streams
+    from analyzer.applications.dialogue import Block
     from analyzer.applications.ground import Ground, Opening
     from analyzer.applications.recognise import Heard
     from analyzer.applications.streams import Reader
@@ -53,7 +54,9 @@ class Dialogues:
     heard: Mapping[int, Heard]
     """By connection: those with payload."""
     dialogues: Mapping[int, Dialogue]
-    """By connection: those whose protocol is known."""
+    """By connection: those whose protocol is known and that are not in a block."""
+    blocks: Sequence[Block]
+    """The others, protocol by protocol."""
     ground: Ground
     findings: pd.DataFrame
     """Columns flow, id, severity, capture, frames, message."""
@@ -91,6 +94,7 @@ class _Hearing:
     ground: Ground
     heard: dict[int, Heard] = field(default_factory=dict)
     dialogues: dict[int, Dialogue] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
     proxied: list[int] = field(default_factory=list)
     overlaps: dict[int, int] = field(default_factory=dict)
     """Connection to the frame that carried other bytes than the copy before."""
@@ -103,19 +107,48 @@ def read(request: Request) -> Dialogues:
     known = ground.lay(connections, streams, request.opening, rules.protocols)
     hearing = _Hearing(request, _Ears(Recogniser(rules.protocols), rules.protocols), streams, known)
     if not request.openings_only:
-        _hear_all(hearing)
+        _hear_all(hearing, _hear_plain(hearing))
     _complete(hearing)
     linked = _link(hearing)
     asked = replace(rules, reported=frozenset()) if request.openings_only else rules
-    findings = checks.run(asked, known, hearing.dialogues, connections.flows["capture"].to_numpy())
-    return Dialogues(hearing.heard, hearing.dialogues, known, findings, linked, rules.protocols[ANY].enums["encryption"])
+    findings = checks.run(asked, known, hearing.dialogues, hearing.blocks, connections.flows["capture"].to_numpy())
+    return Dialogues(hearing.heard, hearing.dialogues, hearing.blocks, known, findings, linked, rules.protocols[ANY].enums["encryption"])
 
 
-def _hear_all(hearing: _Hearing) -> None:
-    """Hear every connection that has payload."""
+def _hear_plain(hearing: _Hearing) -> Array:
+    """Hear the connections that were captured whole, and read those that are plain; return those that are yet to be read.
+
+    A protocol whose module has a class `Plain` offers to read dialogues with nothing out of the ordinary many at a time.
+    """
+    request, streams, flows = hearing.request, hearing.streams, hearing.request.connections.flows
+    chosen = np.flatnonzero(streams.spoken[0::2] | streams.spoken[1::2])
+    whole = chosen[(solid.both(streams) & request.opening.whole)[chosen]]
+    words, by_port = services(request.rules.protocols), hearing.ground.facts["service_by_port"][0]
+    owner, ports = flows["capture"].to_numpy(), flows["server_port"].to_numpy()
+    fetch = [None if one.payloads is None else one.payloads.read for one in request.captures]
+    whole = whole[np.array([one is not None for one in fetch], bool)[owner[whole]]]
+    plain = {id_: _module(one.reader).Plain(secrets=request.secrets) for id_, one in _plain_readers(request.rules.protocols).items()}
+    left = np.ones(len(by_port), bool)
+    numbers = zip(owner[whole].tolist(), ports[whole].tolist(), by_port[whole].tolist(), strict=True)
+    for (flow, client, server), (_, port, word) in zip(solid.pairs(streams, whole, owner, fetch), numbers, strict=True):
+        asked = client.read(0, SIGN_BYTES)
+        if begins_with_proxy(asked):
+            continue
+        heard = hearing.heard[flow] = hearing.ears.recogniser.tell(asked, server.read(0, SIGN_BYTES), words[word])
+        if heard.service in plain:
+            left[flow] = not plain[heard.service].take(flow, client, server, port)
+    hearing.blocks += [block for one in plain.values() if (block := one.block()) is not None]
+    return chosen[left[chosen]]
+
+
+def _plain_readers(protocols: Mapping[str, Protocol]) -> dict[str, Protocol]:
+    return {id_: one for id_, one in protocols.items() if one.reader and hasattr(_module(one.reader), "Plain")}
+
+
+def _hear_all(hearing: _Hearing, chosen: Array) -> None:
+    """Hear those of the connections `chosen` that were not yet, and read them one by one."""
     request, streams, flows = hearing.request, hearing.streams, hearing.request.connections.flows
     words = services(request.rules.protocols)
-    chosen = np.flatnonzero(streams.spoken[0::2] | streams.spoken[1::2])
     columns = [flows[name].astype(object).to_numpy()[chosen].tolist() for name in ("client_ip", "server_ip")]
     columns += [flows[name].to_numpy()[chosen].tolist() for name in ("client_port", "server_port")]
     opening = request.opening
@@ -142,6 +175,9 @@ def _hear_all(hearing: _Hearing) -> None:
 
 def _recognise(hearing: _Hearing, flow: int, opened: tuple[Opened, Opened], by_port: str, *, whole: bool) -> Heard:
     """Return what one connection speaks."""
+    known = hearing.heard.get(flow)
+    if known is not None:
+        return known
     client, server = opened[0].reader, opened[1].reader
     for one in opened:
         if one.overlap is not None:
@@ -209,6 +245,8 @@ def _complete(hearing: _Hearing) -> None:
     _complete_tls(hearing)
     read = np.zeros(count, bool)
     read[[flow for flow, dialogue in hearing.dialogues.items() if dialogue.facts]] = True
+    for block in hearing.blocks:
+        read[block.flow] = True
     known.facts["read"] = (read, None)
     overlap = np.full(count, -1, np.int64)
     overlap[list(hearing.overlaps)] = list(hearing.overlaps.values())

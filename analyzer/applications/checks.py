@@ -21,7 +21,7 @@ from analyzer.rules.protocols import ANY, services
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from analyzer.applications.dialogue import Dialogue
+    from analyzer.applications.dialogue import Block, Cells, Dialogue
     from analyzer.applications.ground import Ground
     from analyzer.language import Node, Scope
     from analyzer.rules import Finding, RuleSet
@@ -37,10 +37,10 @@ MAX_FRAMES: Final = 12
 _MILLISECOND: Final = 1_000_000
 
 
-def run(rules: RuleSet, ground: Ground, dialogues: Mapping[int, Dialogue], captures: Array) -> pd.DataFrame:
+def run(rules: RuleSet, ground: Ground, dialogues: Mapping[int, Dialogue], blocks: Sequence[Block], captures: Array) -> pd.DataFrame:
     """Return the findings: flow (int64), id, severity, capture, frames, message; in order of connection, then first frame, then id.
 
-    `dialogues` are by connection; `captures` is the capture of each connection.
+    `dialogues` are by connection, `blocks` hold those of other ones; `captures` is the capture of each connection.
     """
     chosen = [one for one in rules.findings.values() if one.check is not None and one.check.scope in SPOKEN and one.id in rules.reported]
     words = services(rules.protocols)
@@ -49,7 +49,7 @@ def run(rules: RuleSet, ground: Ground, dialogues: Mapping[int, Dialogue], captu
     for finding in chosen:
         about = finding.check.protocol  # type: ignore[union-attr] # chosen for having one
         if about not in subjects:
-            subjects[about] = _Subject(rules.protocols[about], ground, dialogues, words)
+            subjects[about] = _Subject(rules.protocols[about], ground, dialogues, blocks, words)
         rows += _find(finding, finding.check, subjects[about], words, captures)  # type: ignore[arg-type] # as above
     rows.sort(key=lambda row: row[:3])
     flow, _, id_, severity, frames, message = list(zip(*rows, strict=True)) if rows else [()] * 6
@@ -115,12 +115,15 @@ def _say(node: Node, scope: Scope, view: _View, hits: Array) -> list[object]:
 class _Subject:
     """All that was said in one protocol, or in any."""
 
-    def __init__(self, protocol: Protocol, ground: Ground, dialogues: Mapping[int, Dialogue], words: tuple[str, ...]) -> None:
-        """Take the dialogues of `protocol`."""
+    def __init__(
+        self, protocol: Protocol, ground: Ground, dialogues: Mapping[int, Dialogue], blocks: Sequence[Block], words: tuple[str, ...]
+    ) -> None:
+        """Take the dialogues of `protocol`: those read one by one, then those of blocks."""
         self.protocol, self.words = protocol, words
         own = [(flow, one) for flow, one in dialogues.items() if protocol.id in {ANY, one.service}]
-        self.flow = np.array([flow for flow, _ in own], np.int64)
         self.dialogues = [one for _, one in own]
+        self.blocks = [one for one in blocks if protocol.id in {ANY, one.service}]
+        self.flow = np.concatenate([np.array([flow for flow, _ in own], np.int64), *(one.flow for one in self.blocks)])
         self.ground = ground
         self.views: dict[str, _View] = {}
 
@@ -135,8 +138,20 @@ class _Subject:
             self.views[scope] = _Exchanges(self, self.views["dialogue"])
         return self.views[scope]
 
-    def convert(self, cells: Sequence[object], fact: Fact) -> Answer:
+    def answer(self, cells: Sequence[object], parts: Sequence[tuple[Cells | None, int]], fact: Fact) -> Answer:
+        """Return a fact of all rows: `cells`, then what the blocks have of it, with how many rows each has."""
+        found = [self._convert(cells, fact), *(self._spread(part, size, fact) for part, size in parts)]
+        return np.concatenate([values for values, _ in found]), np.concatenate([known for _, known in found])
+
+    def _spread(self, cells: Cells | None, size: int, fact: Fact) -> tuple[Array, Array]:
+        values, known = self._convert([None] if cells is None else cells.there, fact)
+        at = np.zeros(size, np.int64) if cells is None else cells.at
+        return (values, known) if at is None else (values[at], known[at])
+
+    def _convert(self, cells: Sequence[object] | Array, fact: Fact) -> tuple[Array, Array]:
         """Return cells as an array of the fact's kind, and which of them are known."""
+        if isinstance(cells, np.ndarray):
+            return cells, np.ones(len(cells), bool)
         known = np.array([cell is not None for cell in cells], bool)
         if fact.kind in {"int", "time", "seq", "flag"}:
             dtype = bool if fact.kind == "flag" else np.uint32 if fact.kind == "seq" else np.int64
@@ -190,14 +205,19 @@ class _Dialogues(_View):
         """Take the connections `flow`; the dialogues that were read stand at the rows `at`."""
         super().__init__(subject, flow)
         self.at = at
-        self._place = dict(zip(at.tolist(), subject.dialogues, strict=True))
+        self._place = dict(zip(at[: len(subject.dialogues)].tolist(), subject.dialogues, strict=True))
 
     def _look_up(self, name: str) -> Answer:
         ground = self.subject.ground.facts.get(name)
         if ground is not None:
             values, known = ground
             return values[self.flow], None if known is None else known[self.flow]
-        read, there = self.subject.convert([one.facts.get(name) for one in self.subject.dialogues], self.subject.protocol.dialogue[name])
+        subject = self.subject
+        read, there = subject.answer(
+            [one.facts.get(name) for one in subject.dialogues],
+            [(block.facts.get(name), len(block.flow)) for block in subject.blocks],
+            subject.protocol.dialogue[name],
+        )
         values, known = np.zeros(self.size, read.dtype), np.zeros(self.size, bool)
         values[self.at], known[self.at] = read, there
         return values, known
@@ -215,7 +235,9 @@ class _Exchanges(_View):
 
     def __init__(self, subject: _Subject, dialogues: _View) -> None:
         """Take the exchanges of all dialogues."""
-        counts = [len(one.exchanges) for one in subject.dialogues]
+        counts = np.concatenate(
+            [np.array([len(one.exchanges) for one in subject.dialogues], np.int64), *(block.count for block in subject.blocks)]
+        )
         super().__init__(subject, np.repeat(subject.flow, counts))
         self.exchanges = list(chain.from_iterable(one.exchanges for one in subject.dialogues))
         self.dialogues = dialogues
@@ -224,15 +246,27 @@ class _Exchanges(_View):
     def _look_up(self, name: str) -> Answer:
         fact = self.subject.protocol.exchange.get(name)
         if fact is not None:
-            return self.subject.convert([one.facts.get(name) for one in self.exchanges], fact)
+            parts = [(block.exchange_facts.get(name), int(block.count.sum())) for block in self.subject.blocks]
+            return self.subject.answer([one.facts.get(name) for one in self.exchanges], parts, fact)
         values, known = self.dialogues.name(name)
         return values[self.owner], None if known is None else known[self.owner]
 
     def cite(self, place: str, rows: Array) -> list[int]:
         """Return the frames of a place at some rows, -1 where it has none."""
         if place in self.subject.protocol.exchange_places:
-            return [_frame(self.exchanges[row].places.get(place)) for row in rows.tolist()]
+            return [self._frame(row, place) for row in rows.tolist()]
         return self.dialogues.cite(place, self.owner[rows])
+
+    def _frame(self, row: int, place: str) -> int:
+        if row < len(self.exchanges):
+            return _frame(self.exchanges[row].places.get(place))
+        row -= len(self.exchanges)
+        for block in self.subject.blocks:
+            size = int(block.count.sum())
+            if row < size:
+                return int(block.exchange_places[place][row]) if place in block.exchange_places else -1
+            row -= size
+        raise IndexError(row)
 
 
 def _frame(frame: int | None) -> int:

@@ -10,15 +10,19 @@ Must not know: rules, reports.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from analyzer.applications.streams import Reader, Side, Spot
     from analyzer.rules.protocols import Protocol
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 Fact = int | bool | str | None
 """A number (times in ns), a truth, or a word of an enumeration; None is unknown."""
@@ -104,3 +108,39 @@ class Dialogue:
     """Connections it announces, in order; the reader's module has a function `link` that finds them among all connections."""
     dropped: int = 0
     """Transactions beyond the most that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """A column of facts or of a table: the same for all rows, one of some, or one each."""
+
+    there: Sequence[Fact | Cell] | Array
+    """The values there are; an array holds numbers, all of them known."""
+    at: Array | None = None
+    """Which of them each row has; None where each row has its own."""
+
+    def spread(self) -> list[Any]:
+        """Return the value of each row."""
+        values = self.there.tolist() if isinstance(self.there, np.ndarray) else self.there
+        return list(values) if self.at is None else [values[place] for place in self.at.tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Dialogues of one protocol as columns: those with nothing out of the ordinary, which are read many at a time.
+
+    What `Dialogue` and `Exchange` say of one dialogue, a block says of all of its own; a fact without a column is unknown.
+    """
+
+    service: str
+    flow: Array
+    """The connection of each dialogue, rising."""
+    summary: Sequence[str]
+    facts: Mapping[str, Cells]
+    count: Array
+    """Exchanges of each dialogue, one at least; the columns below are in order of dialogue and exchange."""
+    exchange_facts: Mapping[str, Cells]
+    exchange_places: Mapping[str, Array]
+    """Frames."""
+    rows: Mapping[str, Cells]
+    """Cells of the transactions table, a row an exchange."""

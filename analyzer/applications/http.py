@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from analyzer.applications import http_heads, http_sync, http_turns
+from analyzer.applications.http_plain import Plain
 from analyzer.applications.http_report import Report, elapsed
 from analyzer.applications.http_switch import follow, may_have_switched
 from analyzer.applications.http_turns import Turn
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from analyzer.applications.dialogue import Dialogue, Setting
     from analyzer.applications.http_turns import Reply, Request
     from analyzer.applications.streams import Reader, Spot
+
+__all__ = ["Plain", "read"]
 
 _JITTER_NS: Final = 1_000_000
 """How far apart the two directions may be in a capture's order: less is no proof of which came first."""

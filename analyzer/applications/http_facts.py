@@ -58,7 +58,7 @@ _NO_REPLY: Final[Facts] = dict.fromkeys(
     )
 )  # fmt: skip
 _SCHEMES: Final = frozenset({"basic", "bearer", "digest", "ntlm", "negotiate"})
-_KEY_FIELDS: Final = frozenset(
+KEY_FIELDS: Final = frozenset(
     {
         b"x-api-key", b"x-auth-token", b"x-access-token", b"x-api-token", b"x-auth-key", b"api-key", b"apikey", b"x-apikey", b"x-token",
         b"x-amz-security-token", b"x-goog-api-key", b"x-vault-token", b"private-token", b"x-gitlab-token", b"job-token",
@@ -127,7 +127,7 @@ def _add_request(facts: Facts, places: Places, request: Request) -> None:
     if head.whole:
         facts["hosts"] = len(hosts) if hosts else 0
         facts["host_differs"] = hosts is not None and facts["target_form"] == "absolute" and _authority(line.target) != _host(hosts[0])
-        facts["host_invalid"] = hosts is not None and any(map(_HOST_INVALID.search, hosts))
+        facts["host_invalid"] = hosts is not None and is_host_invalid(hosts)
     else:
         facts["hosts"] = facts["host_differs"] = facts["host_invalid"] = None
     facts["auth"] = _scheme(fields, b"authorization")
@@ -135,7 +135,7 @@ def _add_request(facts: Facts, places: Places, request: Request) -> None:
     facts["cookies"] = sum(value.count(b";") + 1 for value in fields.get(b"cookie", ()))
     facts["form_secret"] = bool(request.secrets)
     facts["target_secret"] = request.shown is not line.target and redaction.carries_credentials(line.target)
-    facts["key_field"] = not _KEY_FIELDS.isdisjoint(fields)
+    facts["key_field"] = not KEY_FIELDS.isdisjoint(fields)
     facts["expects_continue"] = b"expect" in fields and "100-continue" in head.words(b"expect")
     facts["continue_wait"] = request.waited
     facts["content_withheld"] = request.withheld
@@ -200,6 +200,11 @@ def pushed(turn: Turn, server: Reader) -> bool:
     if reply is None or reply.line.code not in _PUSHED_CODES:
         return False
     return "close" in reply.head.words(b"connection") or bool(server.closing)
+
+
+def is_host_invalid(hosts: list[bytes]) -> bool:
+    """Return whether a Host field holds a byte that no host and port has."""
+    return any(map(_HOST_INVALID.search, hosts))
 
 
 def target_form(method: str, target: str) -> str:

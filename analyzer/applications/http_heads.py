@@ -115,7 +115,8 @@ def read(reader: Reader) -> Head | None:
     reader.at = start + stop
     faults = dict[str, int]()
     if blank and stop - end == len("\r\n") and _CLEAN.fullmatch(data, 0, end):
-        line, fields = _cut(data[: end - 2].split(b"\r\n"))
+        lines = data[: end - 2].split(b"\r\n")
+        line, fields = lines[0], _cut(lines, 1)
     else:
         line, fields = _inspect(data[:end], start, faults)
         if blank and stop - end == 1:
@@ -123,6 +124,11 @@ def read(reader: Reader) -> Head | None:
         if not blank and len(data) >= LONGEST:
             faults["long"] = start
     return Head(line, fields, start, reader.at, first, reader.spot(reader.at - 1) or first, blank is not None, faults)
+
+
+def of_fields(block: bytes, spot: Spot) -> Head:
+    """Return the fields of a head without a fault: lines that end with CR LF."""
+    return Head(b"", _cut(block.split(b"\r\n")[:-1], 0), 0, len(block), spot, spot, whole=True)
 
 
 def read_line(reader: Reader) -> Head | None:
@@ -175,16 +181,17 @@ def _text(data: bytes) -> str:
     return data[: 8 * CAP].decode("utf-8", "surrogateescape")
 
 
-def _cut(lines: list[bytes]) -> tuple[bytes, dict[bytes, list[bytes]]]:
+def _cut(lines: list[bytes], first: int) -> dict[bytes, list[bytes]]:
+    """Return the fields in `lines` from number `first` on."""
     fields = dict[bytes, list[bytes]]()
-    for line in lines[1:]:
+    for line in lines[first:]:
         name, _, value = line.partition(b":")
         name = name.lower()
         if name in fields:
             fields[name].append(value.strip(b" \t"))
         else:
             fields[name] = [value.strip(b" \t")]
-    return lines[0], fields
+    return fields
 
 
 def _inspect(data: bytes, start: int, faults: dict[str, int]) -> tuple[bytes, dict[bytes, list[bytes]]]:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "elapsed"]
 
-_MOST: Final = 10_000
+MOST: Final = 10_000
 """Turns that are kept of one dialogue."""
-_TOLD: Final = 3
+TOLD: Final = 3
 """Turns that the summary tells of."""
 _TARGET_SHOWN: Final = 60
 
@@ -53,7 +53,7 @@ class Report:
         """Add a turn, of which nothing changes any more."""
         self.count += 1
         self._count(turn)
-        if self.count > _MOST:
+        if self.count > MOST:
             self.dialogue.dropped += 1
             return
         facts, places = http_facts.of_turn(turn, *self._readers)
@@ -115,12 +115,10 @@ class Report:
             self._open.append(reply.head.first.frame)
 
     def _summary(self) -> str:
-        told = [_told(row, exchange) for row, exchange in islice(self._asked(), _TOLD)]
+        told = [_told(row, exchange) for row, exchange in islice(self._asked(), TOLD)]
+        text = of_requests(self._requests, told)
         if not told:
             text = f"{self._replies} {'reply' if self._replies == 1 else 'replies'} without a captured request"
-        else:
-            told += ["…"] * (self._requests > _TOLD)
-            text = f"{self._requests} request{'s' * (self._requests != 1)} ({', '.join(told)})"
         after = f"then {self.dialogue.after}" if self.dialogue.after else ""
         parts = [text, self._server_name, f"{after}: {self._inner_summary}" if after and self._inner_summary else after]
         return ", ".join(part for part in parts if part)
@@ -130,11 +128,20 @@ class Report:
         return (pair for pair in pairs if pair[1].facts["request_seen"])
 
 
+def of_requests(count: int, told: list[str]) -> str:
+    """Return the beginning of a summary: how many requests there were, and what the first `TOLD` were."""
+    more = ["…"] if count > TOLD else []
+    return f"{count} request{'s' * (count != 1)} ({', '.join([*told, *more])})"
+
+
+def of_request(request: str, outcome: object) -> str:
+    """Return what a summary tells of a request."""
+    short = request if len(request) <= _TARGET_SHOWN else request[: _TARGET_SHOWN - 1] + "…"
+    return f"{short} {outcome}"
+
+
 def _told(row: dict[str, Cell], exchange: Exchange) -> str:
-    text = str(row["request"])
-    if len(text) > _TARGET_SHOWN:
-        text = text[: _TARGET_SHOWN - 1] + "…"
     if row["code"] is not None:
-        return f"{text} {row['code']}"
+        return of_request(str(row["request"]), row["code"])
     replied = exchange.facts["replied"]
-    return f"{text} {'answered without a status' if replied else 'unanswered' if replied is False else '?'}"
+    return of_request(str(row["request"]), "answered without a status" if replied else "unanswered" if replied is False else "?")

@@ -14,7 +14,7 @@ from analyzer.applications.http_heads import CAP
 
 if TYPE_CHECKING:
     from analyzer.applications.dialogue import Cell
-    from analyzer.applications.http_heads import Head
+    from analyzer.applications.http_heads import Head, StatusLine
     from analyzer.applications.http_turns import Reply, Request, Turn
 
 _TEXT: Final = 200
@@ -40,6 +40,11 @@ class Writer:
     def __init__(self, *, secrets: bool) -> None:
         self._shown = secrets
         self._secrets = dict[str, None]()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether it has seen a secret."""
+        return bool(self._secrets)
 
     def row(self, turn: Turn) -> dict[str, Cell]:
         """Return the row of a turn."""
@@ -72,10 +77,14 @@ class Writer:
         if request.shown is not line.target:
             self._remember(redaction.values(line.target))
         row["time"], row["first_frame"], row["last_frame"] = head.first.time, head.first.frame, request.last.frame
-        row["request"] = f"{line.method} {target}".strip()[:_TEXT]
-        row["method"], row["target"], row["version"] = line.method or None, target[:CAP] or None, _version(line.version)
+        row["request"] = asked(line.method, target)
+        row["method"], row["target"], row["version"] = line.method or None, target[:CAP] or None, version(line.version)
         row["request_bytes"] = max(body.stop, head.stop) - head.start
         row["request_length"], row["request_body_bytes"] = body.stated, body.size
+        self.add_request_fields(row, head)
+
+    def add_request_fields(self, row: dict[str, Cell], head: Head) -> None:
+        """Fill in the columns that a request's fields are shown in."""
         fields = head.fields
         for column, name, write in _REQUEST_FIELDS:
             if name in fields and row[column] is None:
@@ -86,13 +95,21 @@ class Writer:
 
     def _add_reply(self, row: dict[str, Cell], reply: Reply) -> None:
         head, line, body = reply.head, reply.line, reply.body
-        phrase = self._told(line.phrase[:CAP])
-        row["code"], row["phrase"], row["response_version"] = line.code, phrase, _version(line.version)
-        if line.code is not None:
-            row["reply"] = f"{line.code} {phrase}".strip()[:_TEXT]
+        self.add_status(row, line)
         row["response_length"], row["response_body_bytes"] = body.stated, body.size
         if body.framing == "chunked":
             row["trailers"] = body.trailers
+        self.add_reply_fields(row, head)
+
+    def add_status(self, row: dict[str, Cell], line: StatusLine) -> None:
+        """Fill in the columns that a status line is shown in."""
+        phrase = self._told(line.phrase[:CAP])
+        row["code"], row["phrase"], row["response_version"] = line.code, phrase, version(line.version)
+        if line.code is not None:
+            row["reply"] = f"{line.code} {phrase}".strip()[:_TEXT]
+
+    def add_reply_fields(self, row: dict[str, Cell], head: Head) -> None:
+        """Fill in the columns that a reply's fields are shown in."""
         fields = head.fields
         for column, name, write in _REPLY_FIELDS:
             if name in fields:
@@ -162,7 +179,13 @@ class Writer:
             self._secrets.update(dict.fromkeys(secret for secret in secrets if len(secret) >= redaction.SHORTEST))
 
 
-def _version(number: int | None) -> str | None:
+def asked(method: str, target: str) -> str:
+    """Return how a request is called in one line; `target` without its secrets."""
+    return f"{method} {target}".strip()[:_TEXT]
+
+
+def version(number: int | None) -> str | None:
+    """Return a version as it is written."""
     return None if number is None else f"{number // 10}.{number % 10}"
 
 
@@ -200,3 +223,12 @@ _REPLY_FIELDS: Final = (
     ("upgrade", b"upgrade", Writer.text),
 )
 """The same of replies; the last one counts, over the request's too."""
+REQUEST_COLUMNS: Final = (
+    *dict.fromkeys(column for column, *_ in _REQUEST_FIELDS),
+    *(f"{a}_{b}" for a, _ in _AUTHORIZATIONS for b in ("scheme", "user")),
+)
+"""Columns that a request's fields are shown in."""
+REPLY_COLUMNS: Final = (*dict.fromkeys(column for column, *_ in _REPLY_FIELDS), "via")
+"""Columns that a reply's fields are shown in."""
+STATUS_COLUMNS: Final = ("code", "phrase", "response_version", "reply")
+"""Columns that a status line is shown in."""

@@ -58,7 +58,10 @@ class Recogniser:
 
     def hear(self, client: Reader, server: Reader, by_port: str) -> Heard:
         """Return what is spoken from where the readers stand; `by_port` is what the server port is registered for."""
-        asked, answered = client.peek(SIGN_BYTES), server.peek(SIGN_BYTES)
+        return self.tell(client.peek(SIGN_BYTES), server.peek(SIGN_BYTES), by_port)
+
+    def tell(self, asked: bytes, answered: bytes, by_port: str) -> Heard:
+        """Return what is spoken by the first `SIGN_BYTES` of the client and of the server, fewer where there are no more."""
         said = self._take("client", asked), self._take("server", answered)
         return Heard(self._agree(said, (bool(asked), bool(answered)), by_port), said[0][1], said[1][1], bool(asked), bool(answered))
 
@@ -94,6 +97,11 @@ def _join(signs: list[tuple[str, re.Pattern[bytes]]]) -> tuple[re.Pattern[bytes]
         return None, []
     parts = (b"(?P<p%d>%b)" % (number, pattern.pattern) for number, (_, pattern) in enumerate(signs))
     return re.compile(b"|".join(parts), re.DOTALL), [id_ for id_, _ in signs]
+
+
+def begins_with_proxy(data: bytes) -> bool:
+    """Return whether a client's first bytes may be those of a PROXY header."""
+    return data.startswith((b"PROXY ", _PROXY2))
 
 
 def skip_proxy(client: Reader) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from analyzer.applications.dialogue import Block
 from analyzer.applications.ground import SIDES
 from analyzer.applications.recognise import NOTHING, UNKNOWN
 from analyzer.model import TRANSACTIONS
@@ -20,10 +21,10 @@ from analyzer.rules.protocols import ANY, services
 from analyzer.tables import NO_TIME, Column, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from analyzer.applications import Dialogues
-    from analyzer.applications.dialogue import Cell
+    from analyzer.applications.dialogue import Cell, Dialogue
     from analyzer.rules.protocols import Protocol
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -55,12 +56,17 @@ def flows(found: Dialogues, flow_ids: Array, protocols: Mapping[str, Protocol]) 
         numbers["tls_frame"][flow] = -1 if dialogue.tls_spot is None else dialogue.tls_spot.frame
         numbers["transactions"][flow] = len(dialogue.rows) + dialogue.dropped
         unsure[flow] = dialogue.dropped > 0
+    for block in found.blocks:
+        texts["dialogue"][block.flow] = [_short(_legible(summary)) for summary in block.summary]
+        numbers["transactions"][block.flow] = block.count
     for flow, control in found.linked.items():
         texts["control_flow_id"][flow] = flow_ids[control]
         texts["service"][flow] = texts["service"][flow] or f"{found.dialogues[control].service}-data"
     gaps, known = found.ground.facts["gaps"]
     read = np.zeros(count, bool)
     read[[flow for flow, dialogue in found.dialogues.items() if dialogue.facts]] = True
+    for block in found.blocks:
+        read[block.flow] = True
     unsure |= read & (gaps if known is None else gaps & known)
     ways = found.ground.facts["encrypted_by"][0]
     words = np.array(["", *services(protocols)[1:]], object)
@@ -109,25 +115,43 @@ def own(protocols: Mapping[str, Protocol]) -> dict[str, tuple[str, ...]]:
 
 def transactions(found: Dialogues, flow_ids: Array, captures: Array, protocols: Mapping[str, Protocol]) -> pd.DataFrame:
     """Return the transactions table, columns as `shape` says."""
-    flows = sorted(flow for flow, dialogue in found.dialogues.items() if dialogue.rows)
-    said = [found.dialogues[flow] for flow in flows]
-    counts = [len(one.rows) for one in said]
-    owner = np.repeat(np.array(flows, np.int64), counts)
-    words, place = np.unique(np.array([one.service for one in said], object), return_inverse=True)
-    spoken = np.repeat(place, counts)
+    said = [(flow, dialogue) for flow, dialogue in found.dialogues.items() if dialogue.rows]
+    counts = np.array([len(one.rows) for _, one in said], np.int64)
+    owner = np.concatenate(
+        [np.repeat(np.array([flow for flow, _ in said], np.int64), counts), *(np.repeat(one.flow, one.count) for one in found.blocks)]
+    )
+    # Where each row comes to stand: by connection, in the order it was said.
+    place = np.empty(len(owner), np.int64)
+    place[np.argsort(owner, kind="stable")] = np.arange(len(owner))
     columns = shape(protocols)
     made: dict[str, Any] = {column.name: _blank(column, len(owner)) for column in columns.columns}
-    rows = list(chain.from_iterable(one.rows for one in said))
-    for number, word in enumerate(words.tolist()):
-        at = np.flatnonzero(spoken == number)
-        own_rows = [rows[row] for row in at.tolist()] if len(words) > 1 else rows
+    spoken = np.empty(len(owner), object)
+    for word, at, rows in _sources(said, found.blocks, counts, place):
+        spoken[at] = word
         names = {*protocols[word].transaction, *TRANSACTIONS.names} - _FROM_OUTSIDE
         for column in columns.columns:
             if column.name in names:
-                _fill(made[column.name], at, own_rows, column)
-    made["flow_id"], made["protocol"] = flow_ids[owner], words[spoken]
+                _fill(made[column.name], at, rows, column)
+    owner = np.sort(owner)
+    made["flow_id"], made["protocol"] = flow_ids[owner], spoken
     made["capture"] = captures[owner].astype(np.int64)
     return pd.DataFrame({column.name: pd.Series(made[column.name], dtype=column.dtype) for column in columns.columns})
+
+
+def _sources(
+    said: Sequence[tuple[int, Dialogue]], blocks: Sequence[Block], counts: Array, place: Array
+) -> Iterator[tuple[str, Array, Sequence[dict[str, Cell]] | Block]]:
+    """Yield a protocol, where its rows come to stand, and the rows: those read one by one, then those of each block."""
+    words = np.repeat(np.array([one.service for _, one in said], object), counts)
+    rows = list(chain.from_iterable(one.rows for _, one in said))
+    for word in sorted(set(words.tolist())):
+        at = np.flatnonzero(words == word)
+        yield word, place[at], [rows[row] for row in at.tolist()]
+    begin = len(rows)
+    for block in blocks:
+        size = int(block.count.sum())
+        yield block.service, place[begin : begin + size], block
+        begin += size
 
 
 def _blank(column: Column, size: int) -> Array:
@@ -143,10 +167,26 @@ def _absent(column: Column) -> Any:  # noqa: ANN401 - a value of the column's dt
     return NO_TIME if column.name == "time_ns" else _ABSENT[column.dtype]
 
 
-def _fill(made: Array, at: Array, rows: Sequence[dict[str, Cell]], column: Column) -> None:
+def _fill(made: Array, at: Array, rows: Sequence[dict[str, Cell]] | Block, column: Column) -> None:
     """Put the cells of some rows into a column."""
     name = "time" if column.name == "time_ns" else column.name
-    cells: list[Any] = [row.get(name) for row in rows]
+    if not isinstance(rows, Block):
+        _put(made, at, [row.get(name) for row in rows], column)
+    elif (cells := rows.rows.get(name)) is None:
+        return
+    elif cells.at is None:
+        _put(made, at, cells.there, column)
+    else:
+        # Each distinct value is made once, as it is in a column.
+        distinct = _blank(column, len(cells.there))
+        _put(distinct, np.arange(len(cells.there)), cells.there, column)
+        made[at] = distinct[cells.at]
+
+
+def _put(made: Array, at: Array, cells: Sequence[Any] | Array, column: Column) -> None:
+    if isinstance(cells, np.ndarray):
+        made[at] = cells
+        return
     if None not in cells:
         there, values = at, cells
     else:
