@@ -294,7 +294,7 @@ def test_a_request_after_close_was_announced() -> None:
 
 
 def test_rows_beyond_the_most_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analyzer.applications.http_report._MOST", 3)
+    monkeypatch.setattr("analyzer.applications.http_report.MOST", 3)
     dialogue = talk(("client", GET * 5), ("server", OK * 5))
     assert (len(dialogue.rows), len(dialogue.exchanges), dialogue.dropped, dialogue.facts["requests"]) == (3, 3, 2, 5)
 
