@@ -22,7 +22,7 @@ def test_read_returns_what_was_captured(parts: list[bytes], data: st.DataObject)
     blob = b"".join(parts)
     stop = np.cumsum([len(part) for part in parts]).tolist()
     # Apart from each other, as in a capture.
-    address = [3 * end for end in stop]
+    address = [100 * place for place in range(len(parts))]
     held = {where + place: byte for where, part in zip(address, parts, strict=True) for place, byte in enumerate(part)}
     one = Solid(stop, address, stop, stop, "", lambda start, size: bytes(held[start + place] for place in range(size)))
     offset, size = data.draw(st.integers(0, len(blob) + 2)), data.draw(st.integers(0, len(blob) + 2))
