@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from analyzer.applications.recognise import UNKNOWN, Recogniser, begins_with_pro
 from analyzer.rules.protocols import ANY, SIGN_BYTES, services
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -107,7 +107,8 @@ def read(request: Request) -> Dialogues:
     known = ground.lay(connections, streams, request.opening, rules.protocols)
     hearing = _Hearing(request, _Ears(Recogniser(rules.protocols), rules.protocols), streams, known)
     if not request.openings_only:
-        _hear_all(hearing, _hear_plain(hearing))
+        _hear_all(hearing, _hear_whole(hearing))
+        hearing.dialogues = dict(sorted(hearing.dialogues.items()))
     _complete(hearing)
     linked = _link(hearing)
     asked = replace(rules, reported=frozenset()) if request.openings_only else rules
@@ -115,30 +116,33 @@ def read(request: Request) -> Dialogues:
     return Dialogues(hearing.heard, hearing.dialogues, hearing.blocks, known, findings, linked, rules.protocols[ANY].enums["encryption"])
 
 
-def _hear_plain(hearing: _Hearing) -> Array:
-    """Hear the connections that were captured whole, and read those that are plain; return those that are yet to be read.
+def _hear_whole(hearing: _Hearing) -> Array:
+    """Hear the connections that were captured whole, and in order; return those that are left.
 
     A protocol whose module has a class `Plain` offers to read dialogues with nothing out of the ordinary many at a time.
     """
     request, streams, flows = hearing.request, hearing.streams, hearing.request.connections.flows
     chosen = np.flatnonzero(streams.spoken[0::2] | streams.spoken[1::2])
-    whole = chosen[(solid.both(streams) & request.opening.whole)[chosen]]
-    words, by_port = services(request.rules.protocols), hearing.ground.facts["service_by_port"][0]
-    owner, ports = flows["capture"].to_numpy(), flows["server_port"].to_numpy()
+    owner = flows["capture"].to_numpy()
     fetch = [None if one.payloads is None else one.payloads.read for one in request.captures]
+    whole = chosen[(solid.both(streams) & request.opening.whole)[chosen]]
     whole = whole[np.array([one is not None for one in fetch], bool)[owner[whole]]]
     plain = {id_: _module(one.reader).Plain(secrets=request.secrets) for id_, one in _plain_readers(request.rules.protocols).items()}
-    left = np.ones(len(by_port), bool)
-    numbers = zip(owner[whole].tolist(), ports[whole].tolist(), by_port[whole].tolist(), strict=True)
-    for (flow, client, server), (_, port, word) in zip(solid.pairs(streams, whole, owner, fetch), numbers, strict=True):
+    left = np.zeros(len(owner), bool)
+    left[chosen] = True
+    pairs = solid.pairs(streams, whole, owner, fetch)
+    for (flow, client, server), (word, beside) in zip(pairs, _beside(hearing, whole), strict=True):
         asked = client.read(0, SIGN_BYTES)
         if begins_with_proxy(asked):
             continue
-        heard = hearing.heard[flow] = hearing.ears.recogniser.tell(asked, server.read(0, SIGN_BYTES), words[word])
-        if heard.service in plain:
-            left[flow] = not plain[heard.service].take(flow, client, server, port)
+        heard = hearing.heard[flow] = hearing.ears.recogniser.tell(asked, server.read(0, SIGN_BYTES), word)
+        left[flow] = False
+        protocol = request.rules.protocols.get(heard.service)
+        if protocol is None or (protocol.id in plain and plain[protocol.id].take(flow, client, server, beside.server_port)):
+            continue
+        hearing.dialogues[flow] = _read(client.reader("client"), server.reader("server"), Setting(*beside, protocol), protocol)
     hearing.blocks += [block for one in plain.values() if (block := one.block()) is not None]
-    return chosen[left[chosen]]
+    return np.flatnonzero(left)
 
 
 def _plain_readers(protocols: Mapping[str, Protocol]) -> dict[str, Protocol]:
@@ -146,38 +150,51 @@ def _plain_readers(protocols: Mapping[str, Protocol]) -> dict[str, Protocol]:
 
 
 def _hear_all(hearing: _Hearing, chosen: Array) -> None:
-    """Hear those of the connections `chosen` that were not yet, and read them one by one."""
-    request, streams, flows = hearing.request, hearing.streams, hearing.request.connections.flows
-    words = services(request.rules.protocols)
-    columns = [flows[name].astype(object).to_numpy()[chosen].tolist() for name in ("client_ip", "server_ip")]
-    columns += [flows[name].to_numpy()[chosen].tolist() for name in ("client_port", "server_port")]
-    opening = request.opening
-    known = (opening.one_sided, flows["capture_end"].to_numpy(), opening.opened_at, opening.whole)
-    columns += [column[chosen].tolist() for column in known]
-    by_port = hearing.ground.facts["service_by_port"][0][chosen].tolist()
-    owners = flows["capture"].to_numpy()[chosen].tolist()
-    for flow, owner, port, client, server, client_port, server_port, half, end, begun, whole in zip(
-        chosen.tolist(), owners, by_port, *columns, strict=True
-    ):
+    """Hear the connections `chosen`, whatever was captured of them."""
+    request, streams = hearing.request, hearing.streams
+    owners = hearing.request.connections.flows["capture"].to_numpy()[chosen].tolist()
+    for flow, owner, (word, beside) in zip(chosen.tolist(), owners, _beside(hearing, chosen), strict=True):
         payloads = request.captures[owner].payloads
         if payloads is None:
             continue
         opened = streams.reader(2 * flow, payloads.read), streams.reader(2 * flow + 1, payloads.read)
-        heard = _recognise(hearing, flow, opened, words[port], whole=whole)
+        heard = _recognise(hearing, flow, opened, word, whole=beside.whole)
         protocol = request.rules.protocols.get(heard.service)
         if protocol is not None:
-            # By place: one is made a connection, and keywords cost as much as all the rest of it.
-            setting = Setting(
-                request.secrets, whole, client, server, client_port, server_port, half, end, hearing.ears.nested, begun, protocol
-            )
-            hearing.dialogues[flow] = _read(opened[0].reader, opened[1].reader, setting, protocol)
+            hearing.dialogues[flow] = _read(opened[0].reader, opened[1].reader, Setting(*beside, protocol), protocol)
+
+
+class _Beside(NamedTuple):
+    """`Setting` but for the protocol, which is not known yet."""
+
+    secrets: bool
+    whole: bool
+    client_ip: str
+    server_ip: str
+    client_port: int
+    server_port: int
+    one_sided: bool
+    end_time: int
+    nested: Callable[[Reader, Reader, Setting], Dialogue | None]
+    opened_at: int
+
+
+def _beside(hearing: _Hearing, chosen: Array) -> Iterator[tuple[str, _Beside]]:
+    """Yield what the server's port stands for and what is known beside the bytes, of each of the connections `chosen`."""
+    request, flows, opening = hearing.request, hearing.request.connections.flows, hearing.request.opening
+    words, secrets, nested = services(request.rules.protocols), request.secrets, hearing.ears.nested
+    columns = [flows[name].astype(object).to_numpy()[chosen].tolist() for name in ("client_ip", "server_ip")]
+    columns += [flows[name].to_numpy()[chosen].tolist() for name in ("client_port", "server_port")]
+    known = (opening.one_sided, flows["capture_end"].to_numpy(), opening.opened_at, opening.whole)
+    columns += [column[chosen].tolist() for column in known]
+    by_port = hearing.ground.facts["service_by_port"][0][chosen].tolist()
+    for word, client, server, client_port, server_port, half, end, begun, whole in zip(by_port, *columns, strict=True):
+        # By place: one is made a connection, and keywords cost as much as all the rest of it.
+        yield words[word], _Beside(secrets, whole, client, server, client_port, server_port, half, end, nested, begun)
 
 
 def _recognise(hearing: _Hearing, flow: int, opened: tuple[Opened, Opened], by_port: str, *, whole: bool) -> Heard:
     """Return what one connection speaks."""
-    known = hearing.heard.get(flow)
-    if known is not None:
-        return known
     client, server = opened[0].reader, opened[1].reader
     for one in opened:
         if one.overlap is not None:

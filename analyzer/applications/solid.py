@@ -15,17 +15,20 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from analyzer.applications.assembly import CLOSINGS
+from analyzer.applications.streams import Pieces, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from analyzer.applications.assembly import Streams
-    from analyzer.applications.streams import Closing
+    from analyzer.applications.streams import Closing, Side
 
 Fetch = Callable[[int, int], bytes]
 """Returns the bytes at an address, of a length."""
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_SHORT: Final = 16_384
+"""Bytes of a direction that are fetched at once: more than most dialogues have, but for contents."""
 _BLOCK: Final = 32_768
 """Pieces that are lists at a time, more where one connection has more."""
 
@@ -70,6 +73,12 @@ class Solid:
             parts.append(self.fetch(self.address[place], more))
             length += more
         return b"".join(parts)
+
+    def reader(self, side: Side) -> Reader:
+        """Return a reader of the direction; the bytes of a short one are fetched at once."""
+        stop = self.stop
+        pieces = Pieces([0, *stop[:-1]], stop, self.address, self.frame, self.time, stop[-1], self.closing)
+        return Reader(side, pieces, self.fetch, self.read(0, stop[-1]) if stop[-1] <= _SHORT else b"")
 
 
 def both(streams: Streams) -> Array:

@@ -82,18 +82,18 @@ class Reader:
 
     __slots__ = ("_bounded", "_buffer", "_buffered", "_fetch", "_pieces", "_place", "_solid", "at", "side")
 
-    def __init__(self, side: Side, pieces: Pieces, fetch: Callable[[int, int], bytes]) -> None:
-        """Read `pieces`; `fetch(address, length)` returns captured bytes."""
+    def __init__(self, side: Side, pieces: Pieces, fetch: Callable[[int, int], bytes], held: bytes = b"") -> None:
+        """Read `pieces`; `fetch(address, length)` returns captured bytes, `held` are all bytes of pieces without a gap, if not empty."""
         self.side: Side = side
         self.at = 0
         self._pieces = pieces
         self._fetch = fetch
         self._place = 0
         """The first piece that does not end before `at`."""
-        self._buffer = b""
+        self._buffer = held
         self._buffered = 0
         """Offset of the first byte of `_buffer`."""
-        self._bounded = False
+        self._bounded = bool(held)
         """Whether no captured byte follows those of `_buffer`."""
         self._solid: bool | None = None
         """Whether there is no gap between the first piece and the last; None until somebody asks."""
