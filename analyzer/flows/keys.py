@@ -10,11 +10,13 @@ Must not know: flags and incarnations, but for the numbers that join two one-sid
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 if TYPE_CHECKING:
     from analyzer.flows.union import Array, Joined
@@ -25,6 +27,8 @@ Bools = npt.NDArray[np.bool_]
 PORT_BITS: Final = 16
 _ROOM: Final = 63
 """Bits of a non-negative int64."""
+_ODD: Final = np.uint64(int.from_bytes(os.urandom(8), "little") | 1)
+"""Odd, so that the product modulo 2^64 tells any two values apart."""
 _POSITION: Final = np.int64(0xFFFF_FFFF)
 
 
@@ -88,27 +92,28 @@ def pack(parts: list[tuple[Array, int]]) -> tuple[Ints, int]:
 def enumerate_groups(values: Ints) -> tuple[Ints, Ints]:
     """Return each value's number, distinct values counted in order of appearance, and where each appears first.
 
-    As `pandas.factorize`; sorting is several times faster than hashing when most values differ.
+    Takes time in the number of values, whatever they are: they are multiplied by a number that nobody knows beforehand, so that
+    no traffic can be made to fall into the same places of the hash table.
     """
-    if not len(values):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    order = np.argsort(values)
-    ordered = values[order]
-    changes = np.concatenate(([True], ordered[1:] != ordered[:-1]))
-    first = np.minimum.reduceat(order, np.flatnonzero(changes))
-    appearance = np.argsort(first)
-    number = np.empty(len(first), np.int64)
-    number[appearance] = np.arange(len(first))
-    code = np.empty(len(values), np.int64)
-    code[order] = number[np.cumsum(changes) - 1]
-    return code, first[appearance]
+    code, distinct = pd.factorize(values.astype(np.uint64) * _ODD)
+    first = np.empty(len(distinct), np.int64)
+    # Of several values for one place the last one stays, so the first comes last.
+    first[code[::-1]] = np.arange(len(values) - 1, -1, -1)
+    return code.astype(np.int64, copy=False), first
 
 
 def sort(code: Ints, positions: Ints) -> Ints:
-    """Return code << 32 | position, sorted: tuple by tuple, capture order inside each."""
-    packed = code << 32 | positions
-    packed.sort()
-    return packed
+    """Return code << 32 | position, sorted: tuple by tuple, capture order inside each.
+
+    `positions` are rising, codes below 2^31.
+    """
+    # By 16 bits numpy sorts in linear time, and twice that is still faster than comparing.
+    order = np.argsort(code.astype(np.uint16), kind="stable")
+    above = (code >> 16).astype(np.uint16)
+    if above.any():
+        order = order[np.argsort(above[order], kind="stable")]
+    found: Ints = code[order] << 32 | positions[order]
+    return found
 
 
 def positions(packed: Ints) -> Ints:
