@@ -71,10 +71,10 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     found = paths_.find([paths] if isinstance(paths, (str, Path)) else paths)
     read = partial(_read, timeout_s=timeout_s, tshark=tshark, engine=engine, large=_is_large(found, engine), progress=progress)
     captures = _read_all(found, jobs, read, divisible=engine != "pyshark")
-    connections = flows.group(captures)
+    grouped = [flows.group(captures)]
     captures = [_lightened(one) for one in captures]
-    report = _examine(connections, captures, rules, secrets=secrets, openings_only=openings_only)
-    del connections
+    # Handed over: what `_examine` lets go of nobody holds any more.
+    report = _examine(grouped.pop(), captures, rules, secrets=secrets, openings_only=openings_only)
     table, findings = report.flows, report.findings
     names = [one.path for one in captures]
     unasked = frozenset(id_ for id_, one in rules.findings.items() if openings_only and one.check is not None and one.check.scope in SPOKEN)
@@ -119,16 +119,23 @@ def _examine(
     """Return what is found on `connections`, nothing of it excused, and nothing said of the captures."""
     judged = opening.judge(connections, rules)
     said = hear(connections, captures, judged, rules, secrets=secrets, openings_only=openings_only)
-    ids, owners = tabulate.flow_ids(len(judged.verdict)), connections.flows["capture"].to_numpy()
-    table = tabulate.flows(connections, judged, rules, dialogues.flows(said, ids, rules.protocols))
-    findings = _join(tabulate.findings(judged), judged, said.findings, ids)
-    table["worst"] = _worst(findings, len(table), ids)
+    ids = tabulate.flow_ids(len(judged.verdict))
+    findings, found_on = _join(tabulate.findings(judged, ids), judged, said.findings, ids)
+    steps = tabulate.steps(judged, ids)
+    transactions = dialogues.transactions(said, ids, connections.flows["capture"].to_numpy(), rules.protocols)
+    told = tabulate.judgement(judged, rules) | dialogues.flows(said, ids, rules.protocols)
+    told["worst"] = tabulate.worst(findings["severity"], found_on, len(ids))
+    # What is done with goes at once: of a million connections it would be hundreds of megabytes.
+    del judged, said
+    told |= tabulate.count(connections.segments, len(ids))
+    table = connections.flows
+    del connections
     return Report(
         captures=(),
-        flows=table,
+        flows=tabulate.flows(table, told, ids),
         findings=findings,
-        steps=tabulate.steps(judged),
-        transactions=dialogues.transactions(said, ids, owners, rules.protocols),
+        steps=steps,
+        transactions=transactions,
         fail_on="never",
         details={id_: protocol.details for id_, protocol in rules.protocols.items()},
         secrets=secrets,
@@ -300,25 +307,15 @@ def hear(  # noqa: PLR0913 - what a job is made of
                 one.payloads.close()
 
 
-def _join(findings: pd.DataFrame, judged: opening.Judged, said: pd.DataFrame, ids: np.ndarray[Any, Any]) -> pd.DataFrame:
-    """Return table `FINDINGS`: those of the opening, then those of the dialogue, connection by connection."""
+def _join(
+    findings: pd.DataFrame, judged: opening.Judged, said: pd.DataFrame, ids: np.ndarray[Any, Any]
+) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+    """Return table `FINDINGS` and the connection of each: those of the opening, then those of the dialogue, connection by connection."""
     import pandas as pd
 
-    if not len(said):
-        return findings
     flow = np.concatenate([judged.findings["flow"].to_numpy(), said["flow"].to_numpy()])
+    if not len(said):
+        return findings, flow
     more = said.assign(flow_id=pd.Series(ids[said["flow"].to_numpy()], dtype="str"), excused=False)[list(findings.columns)]
-    joined = pd.concat([findings, more], ignore_index=True)
-    return joined.iloc[np.argsort(flow, kind="stable")].reset_index(drop=True)
-
-
-def _worst(findings: pd.DataFrame, count: int, ids: np.ndarray[Any, Any]) -> pd.Series[str]:
-    """Return the highest severity found on each connection, or nothing."""
-    import pandas as pd
-
-    rank = np.zeros(count, np.int8)
-    owner = pd.Index(ids).get_indexer(pd.Index(findings["flow_id"].astype(object)))
-    np.maximum.at(
-        rank, owner, findings["severity"].map({severity: place + 1 for place, severity in enumerate(SEVERITIES)}).to_numpy(np.int8)
-    )
-    return pd.Series(np.array(["", *SEVERITIES], object)[rank], dtype="str")
+    joined, order = pd.concat([findings, more], ignore_index=True), np.argsort(flow, kind="stable")
+    return joined.iloc[order].reset_index(drop=True), flow[order]

@@ -226,10 +226,14 @@ def check_totality(batch: list[Exchange]) -> None:
         assert ((judged.verdict >= 0) & (judged.verdict < len(loaded().verdicts))).all()
         assert ((judged.view >= 0) & (judged.view < len(loaded().machine.views))).all()
     said = analysis.hear(connections, [exchanges.capture(batch)], judged, loaded(), secrets=False)
-    spoken = dialogues.flows(said, tabulate.flow_ids(len(judged.verdict)), loaded().protocols)
-    assert len(tabulate.flows(connections, judged, loaded(), spoken)) == len(connections.flows)
-    assert len(tabulate.findings(judged)) == len(judged.findings)
-    assert set(tabulate.steps(judged)["flow_id"]) <= set(tabulate.flow_ids(len(connections.flows)))
+    ids = tabulate.flow_ids(len(judged.verdict))
+    findings = tabulate.findings(judged, ids)
+    told = dialogues.flows(said, ids, loaded().protocols) | tabulate.judgement(judged, loaded())
+    told |= {"worst": tabulate.worst(findings["severity"], judged.findings["flow"].to_numpy(), len(ids))}
+    told |= tabulate.count(connections.segments, len(ids))
+    assert len(tabulate.flows(connections.flows, told, ids)) == len(connections.flows)
+    assert len(findings) == len(judged.findings)
+    assert set(tabulate.steps(judged, ids)["flow_id"]) <= set(ids)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from analyzer.flows.keys import Bools, Ints
     from analyzer.flows.union import Array
 
+_BLOCK: Final = 32_768
+"""Rows that are lists of Python's values at a time."""
 _SEED_0: Final = b"\0\0"
 _TCP_AND_PADDING: Final = b"\x06\0"
 _NUMBERED: Final = {"gre": "gre.key", "vxlan": "vxlan.vni", "geneve": "geneve.vni", "erspan": "erspan.spanid", "pppoe": "pppoe.session_id"}
@@ -44,8 +46,8 @@ def community_id(flows: pd.DataFrame) -> Array:
 
     Source: the Community ID flow hashing specification (Corelight), version 1.
     """
-    low, high, texts = _addresses(flows)
-    packed = [socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text) for text in texts]
+    low, high, addresses = _addresses(flows)
+    packed = [socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text) for text in addresses]
     rank = np.empty(len(packed), np.int64)
     rank[np.array(sorted(range(len(packed)), key=packed.__getitem__), np.int64)] = np.arange(len(packed))
     client, server = (flows[name].to_numpy().astype(np.int64) for name in ("client_port", "server_port"))
@@ -57,9 +59,12 @@ def community_id(flows: pd.DataFrame) -> Array:
     ports = np.stack([np.where(swap, server[first], client[first]), np.where(swap, client[first], server[first])], axis=1)
     wire = ports.astype(">u2").tobytes()
     names = np.empty(len(first), object)
-    for row, (source, target) in enumerate(zip(sources.tolist(), targets.tolist(), strict=True)):
-        text = _SEED_0 + packed[source] + packed[target] + _TCP_AND_PADDING + wire[4 * row : 4 * row + 4]
-        names[row] = "1:" + b64encode(sha1(text, usedforsecurity=False).digest()).decode("ascii")
+    for part in _parts(len(first)):
+        texts = [
+            _SEED_0 + packed[source] + packed[target] + _TCP_AND_PADDING + wire[4 * row : 4 * row + 4]
+            for row, source, target in zip(range(part.start, part.stop), sources[part].tolist(), targets[part].tolist(), strict=True)
+        ]
+        names[part] = ["1:" + b64encode(sha1(text, usedforsecurity=False).digest()).decode("ascii") for text in texts]
     named: Array = names[number]
     return named
 
@@ -72,15 +77,27 @@ def wireshark_filter(flows: pd.DataFrame) -> Array:
     ends = _ends(flows)
     carried = _carriage(flows, ends)
     quoted = np.bincount(ends.family, weights=flows["icmp_quotes"].to_numpy())[ends.family] > 0
-    columns = [flows[name].to_list() for name in ("client_ip", "server_ip", "client_port", "server_port", "first_frame", "last_frame")]
     filters = np.empty(len(flows), object)
-    for row, (client, server, port, service, first, last) in enumerate(zip(*columns, strict=True)):
-        exact = bool(ends.crossed[row]) or client == server or port == service
-        tuple_ = (_both_ways if exact else _either_way)(client, server, port, service)
-        frames = f"frame.number == {first}" if first == last else f"frame.number in {{{first}..{last}}}"
-        parts = [tuple_, frames, *(["!icmp && !icmpv6"] if quoted[row] else []), *([carried[row]] if row in carried else [])]
-        filters[row] = " && ".join(parts)
+    for part in _parts(len(flows)):
+        rows = flows.iloc[part]
+        columns = [rows[name].to_list() for name in ("client_ip", "server_ip", "client_port", "server_port", "first_frame", "last_frame")]
+        more = [" && !icmp && !icmpv6" if about else "" for about in quoted[part].tolist()]
+        filters[part] = list(map(_filter, *columns, ends.crossed[part].tolist(), more))
+    for row, condition in carried.items():
+        filters[row] += f" && {condition}"
     return filters
+
+
+def _parts(size: int) -> list[slice]:
+    """Return slices of so many rows that a list of them costs little memory."""
+    return [slice(first, min(first + _BLOCK, size)) for first in range(0, size, _BLOCK)]
+
+
+def _filter(client: str, server: str, port: int, service: int, first: int, last: int, crossed: bool, more: str) -> str:  # noqa: FBT001, PLR0913, PLR0917 - columns
+    exact = crossed or client == server or port == service
+    tuple_ = (_both_ways if exact else _either_way)(client, server, port, service)
+    frames = f"frame.number == {first}" if first == last else f"frame.number in {{{first}..{last}}}"
+    return f"{tuple_} && {frames}{more}"
 
 
 def _addresses(flows: pd.DataFrame) -> tuple[Ints, Ints, list[str]]:

@@ -15,7 +15,7 @@ from analyzer.opening.lockstep import Group
 from analyzer.opening.log import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from analyzer.opening.facts import Facts
     from analyzer.opening.log import Log
@@ -39,8 +39,8 @@ class Conclusions:
     """int64, -1 where unknown."""
 
 
-def conclude(program: Program, steps: Steps, facts: Facts, blocks: Sequence[tuple[Array, State]], log: Log) -> Conclusions:
-    """Return the conclusions, and add to the log what only the end shows."""
+def conclude(program: Program, steps: Steps, facts: Facts, blocks: Iterator[tuple[Array, State]], log: Log) -> Conclusions:
+    """Return the conclusions, and add to the log what only the end shows; `blocks` are run one after another."""
     size = len(steps.first) - 1
     found = Conclusions(
         np.zeros(size, np.int8),
@@ -48,27 +48,26 @@ def conclude(program: Program, steps: Steps, facts: Facts, blocks: Sequence[tupl
         {name: np.zeros(size, bool) for name in program.facts},
         {name: np.full(size, -1, np.int64) for name in program.numbers},
     )
-    kept_back = [event for event in log.events if event.hold]
-    log.events[:] = [event for event in log.events if not event.hold]
+    place, settled = np.empty(size, np.int64), 0
     for everyone, state in blocks:
         group = Group(state, facts, np.arange(len(everyone)), np.zeros(0, np.int64), everyone)
         group.at = slice(0, len(everyone))
-        _release(program, group, kept_back, size, log)
+        place[everyone] = group.flows
+        kept_back = [event for event in log.events[settled:] if event.hold]
+        log.events[settled:] = [event for event in log.events[settled:] if not event.hold]
+        _release(program, group, kept_back, place, log)
         _conclude_block(program, steps, group, found, log)
+        settled = len(log.events)
     return found
 
 
-def _release(program: Program, group: Group, kept_back: Iterable[Event], size: int, log: Log) -> None:
-    """Emit what was held back and never settled."""
-    state, everyone = group.state, group.everyone
-    local = np.full(size, -1, np.int64)
-    local[everyone] = np.arange(len(everyone))
+def _release(program: Program, group: Group, kept_back: Iterable[Event], place: Array, log: Log) -> None:
+    """Emit what the group held back and never settled; `place` is where each of its connections stands in it."""
+    state = group.state
     for event in kept_back:
-        rows = local[event.flows]
-        mine = np.flatnonzero(rows >= 0)
+        rows = place[event.flows]
+        mine = np.flatnonzero(state.pending[event.hold][rows] & (state.held_step[event.hold][rows] == event.steps))
         rows = rows[mine]
-        current = state.pending[event.hold][rows] & (state.held_step[event.hold][rows] == event.steps[mine])
-        mine, rows = mine[current], rows[current]
         if not len(rows):
             continue
         part = group.part_of_end(rows)

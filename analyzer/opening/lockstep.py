@@ -24,7 +24,7 @@ from analyzer.rules.machine import STATES
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from analyzer.opening.aggregates import Aggregates
     from analyzer.opening.program import Expression, Program, Report, Step
@@ -146,24 +146,28 @@ class Group:
         return np.broadcast_to(np.asarray(values, bool), len(self.flows))
 
 
-def run(program: Program, steps: Steps, aggregates: Aggregates, *, few: int = FEW) -> tuple[Log, list[tuple[Array, State]], Facts]:
-    """Run `program` over all `steps`; return the log, and each block's connections with their last state.
+def run(program: Program, steps: Steps, aggregates: Aggregates, *, few: int = FEW) -> tuple[Log, Iterator[tuple[Array, State]], Facts]:
+    """Begin to run `program` over all `steps`; return the log, and each block's connections with their last state.
 
+    A block runs when it is asked for, so that no more than one state has to be kept; the log is complete when all have run.
     `few` is the number of connections below which they are finished one at a time.
     """
     size = len(steps)
     client, server, client_textbook, server_textbook = (np.zeros(size, np.int8) for _ in range(4))
     log = Log(classes_of(program, steps), np.full(size, -1, np.int16), client, server, client_textbook, server_textbook)
     facts = Facts(steps, aggregates)
+    return log, _run_blocks(program, steps, facts, log, few), facts
+
+
+def _run_blocks(program: Program, steps: Steps, facts: Facts, log: Log, few: int) -> Iterator[tuple[Array, State]]:
     codes = log.seen * np.int32(PLACES)
     order = np.argsort(-steps.counts, kind="stable")
-    blocks = []
     for begin in range(0, len(order), BLOCK):
         flows = order[begin : begin + BLOCK]
         state = State(program, len(flows))
         _run_block(Block(program, facts, codes, flows, steps.counts[flows], steps.first[flows], state, log), few)
-        blocks.append((flows, state))
-    return log, blocks, facts
+        yield flows, state
+        del state
 
 
 def classes_of(program: Program, steps: Steps) -> Array:

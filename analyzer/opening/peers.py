@@ -98,7 +98,9 @@ def zeek_conn_state(seen: Seen) -> Array:
         ("S0", waiting & ~seen.any("data", by_client=False)),
         ("S1", client_up & server_up),
     )
-    return np.select([holds for _, holds in table], [word for word, _ in table], "OTH")
+    codes = np.select([holds for _, holds in table], np.arange(len(table), dtype=np.int8).tolist(), len(table))
+    found: Array = np.array([*(word for word, _ in table), "OTH"], object)[codes]
+    return found
 
 
 def _ended(seen: Seen, *, by_client: bool) -> tuple[Array, Array]:

@@ -21,7 +21,6 @@ from analyzer.tables import ACCOUNTS, ACK, FLAG_LETTERS, NO_TIME, SYN, check
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from analyzer.flows import Connections
     from analyzer.opening import Judged
     from analyzer.rules import RuleSet
 
@@ -41,45 +40,52 @@ def flow_ids(size: int) -> Array:
     return np.array(list(map("f%d".__mod__, range(1, size + 1))), dtype=object)
 
 
-def flows(connections: Connections, judged: Judged, rules: RuleSet, spoken: Mapping[str, Any]) -> pd.DataFrame:
-    """Return table `FLOWS`; `spoken` are its columns that tell of dialogues."""
-    table = connections.flows
-    start, end = table["start_time"].to_numpy(), table["end_time"].to_numpy()
-    seen = peers.Seen(connections.segments, len(table))
+def flows(connections: pd.DataFrame, told: Mapping[str, Any], ids: Array) -> pd.DataFrame:
+    """Return table `FLOWS` of table `CONNECTIONS`; `told` are the columns that others made, `ids` are those of `flow_ids`."""
+    start, end = connections["start_time"].to_numpy(), connections["end_time"].to_numpy()
     columns: dict[str, Any] = {
-        "flow_id": _text(flow_ids(len(table))),
+        "flow_id": _text(ids),
         "start_time_ns": start,
         "end_time_ns": end,
         "duration_ms": np.where(start == NO_TIME, np.nan, (end - np.where(start == NO_TIME, 0, start)) / 1e6),
-        **spoken,
-        "excused": np.zeros(len(table), bool),
-        "client_first_ns": table["client_first"].to_numpy(),
-        "server_first_ns": table["server_first"].to_numpy(),
-        "zeek_conn_state": _text(peers.zeek_conn_state(seen)),
-        "tcp_completeness": peers.tcp_completeness(seen),
-        "wireshark_filter": _text(identity.wireshark_filter(table)),
-        "community_id": _text(identity.community_id(table)),
+        "excused": np.zeros(len(ids), bool),
+        "client_first_ns": connections["client_first"].to_numpy(),
+        "server_first_ns": connections["server_first"].to_numpy(),
+        "wireshark_filter": _text(identity.wireshark_filter(connections)),
+        "community_id": _text(identity.community_id(connections)),
+        **told,
     }
-    accounts = accounting.tally(connections.segments, len(table))
-    columns |= {name: accounts[name].to_numpy() for name in ACCOUNTS.names}
-    columns |= _judgement(judged, rules, len(table))
     for name in ("client_ip", "server_ip", "vlan", "tunnel", "client_by"):
-        columns[name] = _text(table[name].astype(object).to_numpy())
+        columns[name] = _text(connections[name].astype(object).to_numpy())
     for column in FLOWS.columns:
         if column.name not in columns:
-            columns[column.name] = table[column.name].to_numpy().astype(np.int64)
-    return check(pd.DataFrame({name: columns[name] for name in FLOWS.names}), FLOWS)
+            columns[column.name] = connections[column.name].to_numpy().astype(np.int64)
+    return check(_frame({name: columns[name] for name in FLOWS.names}), FLOWS)
 
 
-def _judgement(judged: Judged, rules: RuleSet, size: int) -> dict[str, Any]:
+def _frame(columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Return columns as a frame of its own, not copied once more to lie side by side."""
+    own = {name: np.require(one, requirements=["O", "W"]) if isinstance(one, np.ndarray) else one for name, one in columns.items()}
+    return pd.DataFrame(own, copy=False)
+
+
+def count(segments: pd.DataFrame, size: int) -> dict[str, Any]:
+    """Return the columns of table `FLOWS` that count segments, or look at all their flags; `segments` is table `FLOW_SEGMENTS`."""
+    seen, accounts = peers.Seen(segments, size), accounting.tally(segments, size)
+    return {
+        "zeek_conn_state": _text(peers.zeek_conn_state(seen)),
+        "tcp_completeness": peers.tcp_completeness(seen),
+        **{name: accounts[name].to_numpy() for name in ACCOUNTS.names},
+    }
+
+
+def judgement(judged: Judged, rules: RuleSet) -> dict[str, Any]:
+    """Return the columns of table `FLOWS` that judging fills."""
     verdicts, views = rules.verdicts, rules.machine.views
-    rank = np.zeros(size, np.int8)
-    np.maximum.at(rank, judged.findings["flow"].to_numpy(), judged.findings["severity"].map(_rank).to_numpy(np.int8))
     rtt = judged.numbers["rtt_ns"]
     return {
         "verdict": _words(judged.verdict, [verdict.name for verdict in verdicts]),
         "outcome": _words(judged.verdict, [verdict.outcome for verdict in verdicts]),
-        "worst": _words(rank, ["", *SEVERITIES]),
         "view": _words(judged.view, [view.name for view in views]),
         "evidence": _words(judged.facts["inferred"].astype(np.int8), ["observed", "inferred"]),
         "confirmed": judged.facts["confirmed"],
@@ -92,14 +98,16 @@ def _judgement(judged: Judged, rules: RuleSet, size: int) -> dict[str, Any]:
     }
 
 
-def _rank(severity: str) -> int:
-    return SEVERITIES.index(severity) + 1
+def worst(severities: pd.Series[str], flow: Array, size: int) -> pd.Series[str]:
+    """Return the highest severity found on each connection, or nothing; `flow` is the connection of each finding."""
+    rank = np.zeros(size, np.int8)
+    np.maximum.at(rank, flow, severities.map({severity: place for place, severity in enumerate(SEVERITIES, 1)}).to_numpy(np.int8))
+    return _words(rank, ["", *SEVERITIES])
 
 
-def findings(judged: Judged) -> pd.DataFrame:
-    """Return table `FINDINGS`."""
+def findings(judged: Judged, ids: Array) -> pd.DataFrame:
+    """Return table `FINDINGS`; `ids` are those of `flow_ids`."""
     table = judged.findings
-    ids = flow_ids(len(judged.verdict))
     columns = {
         "flow_id": _text(ids[table["flow"].to_numpy()]),
         "id": table["id"],
@@ -112,8 +120,8 @@ def findings(judged: Judged) -> pd.DataFrame:
     return check(pd.DataFrame(columns), FINDINGS)
 
 
-def steps(judged: Judged) -> pd.DataFrame:
-    """Return table `STEPS`: the steps of the opening, and later ones that a finding cites."""
+def steps(judged: Judged, ids: Array) -> pd.DataFrame:
+    """Return table `STEPS`: the steps of the opening, and later ones that a finding cites; `ids` are those of `flow_ids`."""
     chosen = np.flatnonzero(_of_opening(judged))
     columns = {name: column[chosen] for name, column in judged.steps.columns.items()}
     flow, by_client = columns["flow"], columns["by_client"]
@@ -125,7 +133,7 @@ def steps(judged: Judged) -> pd.DataFrame:
     seq, ack = columns["seq"].astype(np.int64), np.where(has_ack, columns["ack"].astype(np.int64), -1)
     rows = ["", *(row.id for row in judged.rows)]
     table = {
-        "flow_id": _text(flow_ids(len(judged.verdict))[flow]),
+        "flow_id": _text(ids[flow]),
         "capture": columns["capture"].astype(np.int64),
         "frame": columns["frame"].astype(np.int64),
         "last_frame": columns["last_frame"].astype(np.int64),
@@ -143,7 +151,7 @@ def steps(judged: Judged) -> pd.DataFrame:
     for name in ("client", "server"):
         table[f"{name}_state"] = _words(getattr(judged.log, name)[chosen], list(STATES))
         table[f"{name}_textbook"] = _words(getattr(judged.log, f"{name}_textbook")[chosen], list(STATES))
-    return check(pd.DataFrame({name: table[name] for name in STEPS.names}), STEPS)
+    return check(_frame({name: table[name] for name in STEPS.names}), STEPS)
 
 
 def _of_opening(judged: Judged) -> Array:
