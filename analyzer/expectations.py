@@ -155,6 +155,8 @@ def hold(flows: pd.DataFrame, findings: pd.DataFrame, expected: dict[int, tuple[
     import numpy as np
 
     excuses = Excuses(np.zeros(len(flows), bool), np.zeros(len(findings), bool), {})
+    if not expected:
+        return excuses
     columns = _columns(flows, findings)
     for index, expectations in expected.items():
         notes = tuple(note for expectation in expectations if (note := _hold(index, expectation, columns, excuses)) is not None)

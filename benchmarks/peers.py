@@ -99,10 +99,12 @@ def programs(python: str, jobs: int) -> list[Program]:
     """Return all programs, ours first."""
     own = sys.executable
 
-    def check(*words: str) -> Callable[[Path, Path], list[str]]:
+    def check(*words: str, report: str = "json") -> Callable[[Path, Path], list[str]]:
         return lambda file, folder: [
-            own, "-m", "analyzer", "check", "--no-expect", "--format", "json", "--output", str(folder / "r"), *words, str(file),
+            own, "-m", "analyzer", "check", "--no-expect", "--format", report, "--output", str(folder / "r"), *words, str(file),
         ]  # fmt: skip
+
+    openings = ("--engine", "native", "--openings-only", "--jobs")
 
     columns = [
         "frame.number",
@@ -119,8 +121,10 @@ def programs(python: str, jobs: int) -> list[Program]:
     wanted = [word for name in columns for word in ("-e", name)]
     return [
         Program("check", "pcaplint check, native engine, one process, JSON report", check("--engine", "native", "--jobs", "1")),
-        Program("check-openings", "the same with --openings-only", check("--engine", "native", "--jobs", "1", "--openings-only")),
-        Program("check-jobs", f"the same by {jobs} processes", check("--engine", "native", "--jobs", str(jobs))),
+        Program("check-openings", "the same with --openings-only", check(*openings, "1")),
+        Program("verdicts", "the same as CSV, a line a connection: headers and verdicts", check(*openings, "1", report="csv")),
+        Program("verdicts-jobs", f"the same by {jobs} processes", check(*openings, str(jobs), report="csv")),
+        Program("check-jobs", f"check by {jobs} processes", check("--engine", "native", "--jobs", str(jobs))),
         Program("check-auto", "pcaplint check as it comes: both engines compared on a sample", check()),
         Program("read", "pcaplint's native engine alone", lambda file, _: [own, "-c", READ, str(file), "1"]),
         Program("read-jobs", f"the same by {jobs} processes", lambda file, _: [own, "-c", READ, str(file), str(jobs)]),
@@ -224,7 +228,7 @@ def show(found: dict[str, Runs], chosen: Sequence[Program]) -> None:
             f" {statistics.median(runs.processor):>8.2f} {memory / 1e6:>5.0f} MB {memory / runs.packets:>9.0f}"
         )
     good = {name: runs for name, runs in found.items() if runs.seconds}
-    ours = [name for name in good if name.startswith(("check", "read"))]
+    ours = [name for name in good if name.startswith(("check", "read", "verdicts"))]
     peers = [name for name in good if name not in ours and name != "start"]
     for name in ours:
         print(f"  {name}: {', '.join(compare(good[name], good[peer], peer) for peer in peers) or 'no peer to compare with'}")

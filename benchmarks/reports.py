@@ -14,10 +14,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
+import numpy as np
 from rule_engine import six_segments
 
 from analyzer import analysis, capture, flows, opening, report, rules
+from analyzer.applications import tabulate as dialogues
 from analyzer.model import Report, Summary
 from analyzer.opening import tabulate
 from analyzer.report import Layout
@@ -47,8 +48,15 @@ def judge(count: int) -> Report:
     connections = flows.group([made])
     judged = opening.judge(connections, loaded)
     read = Summary("made", "findings", complete=True, reason="", packets=6 * count, segments=6 * count, engines={}, notes=())
-    tables = tabulate.flows(connections, judged, loaded), tabulate.findings(judged), tabulate.steps(judged)
-    return Report((read,), *tables, pd.DataFrame())
+    said = analysis.hear(connections, [made], judged, loaded, openings_only=True)
+    ids = tabulate.flow_ids(count)
+    found = tabulate.findings(judged, ids)
+    told = tabulate.judgement(judged, loaded) | dialogues.flows(said, ids, loaded.protocols) | tabulate.count(connections.segments, count)
+    told["worst"] = tabulate.worst(found["severity"], judged.findings["flow"].to_numpy(), count)
+    flow_table = tabulate.flows(connections.flows, told, ids)
+    return Report(
+        (read,), flow_table, found, tabulate.steps(judged, ids), dialogues.transactions(said, ids, np.zeros(count), loaded.protocols)
+    )
 
 
 def measure_reports(count: int, repeat: int) -> None:

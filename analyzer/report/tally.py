@@ -35,7 +35,12 @@ def flow_positions(report: Report, table: pd.DataFrame) -> NDArray[np.intp]:
     """Return, for each row of `table`, the row of `report.flows` with the same flow_id, -1 where there is none."""
     import pandas as pd
 
-    return np.asarray(pd.Index(report.flows["flow_id"]).get_indexer(pd.Index(table["flow_id"])))
+    code, named = pd.factorize(table["flow_id"])
+    # The ids in the table are hashed, not those of all connections: often only a few of many have a finding.
+    place = pd.Index(named).get_indexer(pd.Index(report.flows["flow_id"]))
+    found = np.full(len(named), -1, np.intp)
+    found[place[place >= 0]] = np.flatnonzero(place >= 0)
+    return found[code]
 
 
 def rank(words: pd.Series[str], ranks: Mapping[str, int]) -> NDArray[np.int8]:
