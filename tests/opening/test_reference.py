@@ -9,11 +9,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from analyzer import flows, opening, rules
-from analyzer.opening import selection
+from analyzer.opening import lockstep, selection
 from analyzer.rules.machine import STATES, emitted
 from tests.reference import exchanges, interpreter
 from tests.reference import selection as plain
@@ -104,3 +105,14 @@ def test_the_batches_are_worth_it() -> None:
     assert len(judged.verdict) > 1000
     assert {rows[number].id for number in judged.log.row.tolist() if number >= 0} == {row.id for row in rows}
     assert {loaded().verdicts[number].name for number in judged.verdict.tolist()} == {verdict.name for verdict in loaded().verdicts}
+
+
+@given(BATCH)
+@settings(deadline=None, max_examples=3, phases=PHASES)
+def test_how_many_connections_run_together_changes_nothing(data: bytes) -> None:
+    connections = grouped(exchanges.decode(data))
+    together = outcomes(opening.judge(connections, loaded(), few=0))
+    for size in (1, 7):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lockstep, "BLOCK", size)
+            assert outcomes(opening.judge(connections, loaded(), few=0)) == together
