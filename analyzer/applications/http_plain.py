@@ -12,33 +12,25 @@ Must not know: rules, reports.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import numpy as np
-
-from analyzer.applications import http_bodies, http_facts, http_heads, http_report, http_rows, redaction
-from analyzer.applications.dialogue import Block, Cells
+from analyzer.applications import http_block, http_bodies, http_facts, http_heads, http_report, http_rows, redaction
+from analyzer.applications.http_block import Answered, Asked, Status, Turn
 from analyzer.applications.streams import Spot
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from analyzer.applications.dialogue import Cell, Fact
+    from analyzer.applications.dialogue import Block, Cell
     from analyzer.applications.http_heads import Head
     from analyzer.applications.solid import Solid
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _LONGEST: Final = 65_536
 """Bytes of all requests of a dialogue."""
 _LOOK: Final = 2_048
-"""Bytes that a reply's head must fit in."""
+"""Bytes that a head must fit in."""
 _CHUNK_LOOK: Final = 32
 _MOST_HEADS: Final = 4_096
 """Heads that are remembered at a time."""
-_NS_PER_MS: Final = 1_000_000
 
 _FIELDS: Final = rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n)*+)\r\n"
 _REQUEST: Final = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!-~]{0,438}) HTTP/1\.([01])\r\n" + _FIELDS)
@@ -52,68 +44,6 @@ _CAREFUL: Final = http_facts.KEY_FIELDS | {
 """Fields of a request that are not plain."""
 _CAREFUL_REPLY: Final = frozenset({b"upgrade", b"set-cookie"})
 _NOWHERE: Final = Spot(0, NO_TIME)
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What the fields of a request say."""
-
-    place: int
-    """Among all that were seen."""
-    fields: int
-    hosts: int
-    closes: bool
-    row: dict[str, Cell]
-
-
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    """What the fields of a reply say."""
-
-    place: int
-    fields: int
-    closes: bool
-    length: int | None
-    chunked: bool
-    row: dict[str, Cell]
-
-
-@dataclass(frozen=True, slots=True)
-class _Status:
-    """What a status line says."""
-
-    place: int
-    version: int
-    code: int
-    row: dict[str, Cell]
-
-
-class _Turn(NamedTuple):
-    """A request and its reply: numbers, and places among the distinct heads."""
-
-    number: int
-    method: bytes
-    target: bytes
-    minor: int
-    asked: int
-    status: int
-    answered: int
-    framing: str
-    stated: int | None
-    size: int
-    """Bytes of content."""
-    whole: bool
-    request_bytes: int
-    reply_bytes: int
-    request: int
-    """Frame of its first byte, and so on."""
-    request_end: int
-    reply: int
-    reply_end: int
-    time: int
-    asked_at: int
-    """When the request was complete."""
-    answered_at: int
 
 
 class _Content(NamedTuple):
@@ -130,11 +60,11 @@ class Plain:
     def __init__(self, *, secrets: bool) -> None:
         """Begin with none; `secrets` is as in `Setting`."""
         self._secrets = secrets
-        self._known: tuple[dict[bytes, _Asked | None], dict[bytes, _Answered | None], dict[bytes, _Status]] = ({}, {}, {})
-        self._asked = list[_Asked]()
-        self._answered = list[_Answered]()
-        self._status = list[_Status]()
-        self._turns = list[_Turn]()
+        self._known: tuple[dict[bytes, Asked | None], dict[bytes, Answered | None], dict[bytes, Status]] = ({}, {}, {})
+        self._asked = list[Asked]()
+        self._answered = list[Answered]()
+        self._status = list[Status]()
+        self._turns = list[Turn]()
         self._flows = list[tuple[int, int, bool]]()
         """Connection, number of turns, whether its port is one of TLS."""
 
@@ -148,14 +78,14 @@ class Plain:
         self._flows.append((flow, len(turns), server_port in http_facts.TLS_PORTS))
         return True
 
-    def _read(self, data: bytes, client: Solid, server: Solid) -> list[_Turn] | None:
+    def _read(self, data: bytes, client: Solid, server: Solid) -> list[Turn] | None:
         """Return all turns of a dialogue, None when one is not plain."""
-        turns = list[_Turn]()
+        turns = list[Turn]()
         at = heard = 0
         frame = -1
         while at < len(data):
             match = _REQUEST.match(data, at)
-            asked = self._look_up_request(match[4]) if match else None
+            asked = self._look_up_request(match[4]) if match and len(match[4]) <= _LOOK else None
             if match is None or asked is None or not _is_plain(match[2]):
                 return None
             first, last = client.piece(at), client.piece(match.end() - 1)
@@ -176,7 +106,7 @@ class Plain:
                 return None
             frame = server.frame[end]
             turns.append(
-                _Turn(
+                Turn(
                     len(turns) + 1, match[1], match[2], int(match[3]), asked.place, status.place, answered.place, content.framing,
                     content.stated, content.size, content.whole, at - match.start(), content.stop - heard, client.frame[first],
                     client.frame[last], server.frame[begin], frame, client.time[first], client.time[last], server.time[begin],
@@ -185,7 +115,7 @@ class Plain:
             heard = content.stop
         return turns if heard == server.size and len(turns) <= http_report.MOST else None
 
-    def _look_up_request(self, block: bytes) -> _Asked | None:
+    def _look_up_request(self, block: bytes) -> Asked | None:
         """Return what a request's fields say, None when they are not plain."""
         known = self._known[0]
         if block not in known:
@@ -194,7 +124,7 @@ class Plain:
             known[block] = self._inspect_request(block)
         return known[block]
 
-    def _inspect_request(self, block: bytes) -> _Asked | None:
+    def _inspect_request(self, block: bytes) -> Asked | None:
         head = _head(block)
         fields, writer = head.fields, http_rows.Writer(secrets=self._secrets)
         hosts = fields.get(b"host", [])
@@ -204,11 +134,11 @@ class Plain:
         writer.add_request_fields(row, head)
         if writer.remembers:
             return None
-        asked = _Asked(len(self._asked), _count(fields), len(hosts), "close" in head.words(b"connection"), row)
+        asked = Asked(len(self._asked), _count(fields), len(hosts), "close" in head.words(b"connection"), row)
         self._asked.append(asked)
         return asked
 
-    def _look_up_reply(self, block: bytes) -> _Answered | None:
+    def _look_up_reply(self, block: bytes) -> Answered | None:
         """Return what a reply's fields say, None when they are not plain."""
         known = self._known[1]
         if block not in known:
@@ -217,7 +147,7 @@ class Plain:
             known[block] = self._inspect_reply(block)
         return known[block]
 
-    def _inspect_reply(self, block: bytes) -> _Answered | None:
+    def _inspect_reply(self, block: bytes) -> Answered | None:
         head = _head(block)
         fields, writer = head.fields, http_rows.Writer(secrets=self._secrets)
         lengths, codings = fields.get(b"content-length", []), fields.get(b"transfer-encoding", [])
@@ -229,11 +159,11 @@ class Plain:
         if writer.remembers:
             return None
         length = int(lengths[0]) if lengths else None
-        answered = _Answered(len(self._answered), _count(fields), "close" in head.words(b"connection"), length, bool(codings), row)
+        answered = Answered(len(self._answered), _count(fields), "close" in head.words(b"connection"), length, bool(codings), row)
         self._answered.append(answered)
         return answered
 
-    def _look_up_status(self, line: bytes) -> _Status:
+    def _look_up_status(self, line: bytes) -> Status:
         """Return what a status line says that is right."""
         known = self._known[2]
         found = known.get(line)
@@ -243,7 +173,7 @@ class Plain:
             http_rows.Writer(secrets=self._secrets).add_status(row, said)
             if len(known) >= _MOST_HEADS:
                 known.clear()
-            found = known[line] = _Status(len(self._status), said.version or 0, said.code or 0, row)
+            found = known[line] = Status(len(self._status), said.version or 0, said.code or 0, row)
             self._status.append(found)
         return found
 
@@ -251,162 +181,7 @@ class Plain:
         """Return what was taken; None when nothing was."""
         if not self._turns:
             return None
-        columns = dict(zip(_Turn._fields, zip(*self._turns, strict=True), strict=True))
-        flow, count, on_tls_port = zip(*self._flows, strict=True)
-        heads = _Heads(
-            np.array(columns["asked"], np.int64),
-            np.array(columns["status"], np.int64),
-            np.array(columns["answered"], np.int64),
-            self._asked,
-            self._status,
-            self._answered,
-        )
-        requests = [
-            http_rows.asked(method.decode("ascii"), target.decode("ascii"))
-            for method, target in zip(columns["method"], columns["target"], strict=True)
-        ]
-        counts = np.array(count, np.int64)
-        return Block(
-            service="http",
-            flow=np.array(flow, np.int64),
-            summary=_summaries(counts, requests, heads),
-            facts={
-                **{name: Cells((value,), np.zeros(len(flow), np.int64)) for name, value in _OF_DIALOGUE.items()},
-                "requests": Cells(counts),
-                "replies": Cells(counts),
-                "on_tls_port": Cells(on_tls_port),
-            },
-            count=counts,
-            exchange_facts=_facts(columns, heads),
-            exchange_places={name: np.array(columns[name], np.int64) for name in ("request", "request_end", "reply", "reply_end")},
-            rows=_rows(columns, heads, requests),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Heads:
-    """Which heads each turn has, and what they say."""
-
-    asked_at: Array
-    status_at: Array
-    answered_at: Array
-    asked: Sequence[_Asked]
-    status: Sequence[_Status]
-    answered: Sequence[_Answered]
-
-
-_OF_DIALOGUE: Final[dict[str, Fact]] = {
-    "unasked_replies": 0,
-    "lost_replies": 0,
-    "pipelined_most": 1,
-    "client_excess": 0,
-    "server_excess": 0,
-    "pushed": False,
-    "early_excused": False,
-    "tls_missing": False,
-}
-_OF_EXCHANGE: Final[dict[str, Fact]] = {
-    **dict.fromkeys(http_facts.FAULTS, "none"),
-    **dict.fromkeys(
-        (
-            "lost", "unasked", "pipelined", "after_close", "after_unsafe", "continued", "host_differs", "host_invalid", "form_secret",
-            "target_secret", "key_field", "expects_continue", "content_withheld", "credentials", "asks_upgrade", "unframed",
-            "tunnel_opened", "pushed_reply", "upgrade_unasked", "upgrade_other",
-        ),
-        False,
-    ),
-    **dict.fromkeys(("interim", "request_body", "cookies", "request_excess", "set_cookies", "reply_excess"), 0),
-    **dict.fromkeys(("auth", "proxy_auth", "request_framing", "upgraded_to"), "none"),
-    "request_seen": True,
-    "replied": True,
-    "request_line": "right",
-    "status_line": "right",
-    "target_form": "origin",
-}  # fmt: skip
-"""Facts that are the same of all plain exchanges; those without a column are unknown."""
-
-
-def _facts(columns: dict[str, tuple[Any, ...]], heads: _Heads) -> dict[str, Cells]:
-    alike = np.zeros(len(columns["number"]), np.int64)
-    return {
-        **{name: Cells((value,), alike) for name, value in _OF_EXCHANGE.items()},
-        "number": _numbers(columns["number"]),
-        "method": Cells([method.decode("ascii") for method in columns["method"]]),
-        "request_version": Cells((10, 11), np.array(columns["minor"], np.int64)),
-        "target_size": _numbers([len(target) for target in columns["target"]]),
-        "request_fields": Cells([one.fields for one in heads.asked], heads.asked_at),
-        "hosts": Cells([one.hosts for one in heads.asked], heads.asked_at),
-        "asks_close": Cells([one.closes for one in heads.asked], heads.asked_at),
-        "reply_code": Cells([one.code for one in heads.status], heads.status_at),
-        "reply_version": Cells([one.version for one in heads.status], heads.status_at),
-        "reply_fields": Cells([one.fields for one in heads.answered], heads.answered_at),
-        "reply_framing": Cells(columns["framing"]),
-        "reply_length": Cells(columns["stated"]),
-        "reply_body": _numbers(columns["size"]),
-        "latency": Cells(_latencies(columns)),
-    }
-
-
-def _rows(columns: dict[str, tuple[Any, ...]], heads: _Heads, requests: Sequence[str]) -> dict[str, Cells]:
-    alike = np.zeros(len(requests), np.int64)
-    said = {name: Cells([one.row[name] for one in heads.asked], heads.asked_at) for name in http_rows.REQUEST_COLUMNS}
-    said |= {name: Cells([one.row[name] for one in heads.status], heads.status_at) for name in http_rows.STATUS_COLUMNS}
-    replied = {name: Cells([one.row[name] for one in heads.answered], heads.answered_at) for name in http_rows.REPLY_COLUMNS}
-    both = {"via": _first(said["via"], replied["via"]), "connection": _first(replied["connection"], said["connection"])}
-    return {
-        **said,
-        **replied,
-        **both,
-        "kind": Cells(("request",), alike),
-        "pipelined": Cells((False,), alike),
-        "interim_codes": Cells(((),), alike),
-        "request_body_bytes": Cells((0,), alike),
-        "number": _numbers(columns["number"]),
-        "time": _numbers(columns["time"]),
-        "first_frame": _numbers(columns["request"]),
-        "last_frame": _numbers(columns["reply_end"]),
-        "request": Cells(requests),
-        "method": Cells([method.decode("ascii") for method in columns["method"]]),
-        "target": Cells([target.decode("ascii") for target in columns["target"]]),
-        "version": Cells(tuple(http_rows.version(number) for number in (10, 11)), np.array(columns["minor"], np.int64)),
-        "request_bytes": _numbers(columns["request_bytes"]),
-        "response_bytes": _numbers(columns["reply_bytes"]),
-        "response_length": Cells(columns["stated"]),
-        "response_body_bytes": _numbers(columns["size"]),
-        "trailers": Cells((None, 0), np.array([framing == "chunked" for framing in columns["framing"]], np.int64)),
-        "latency_ms": Cells([None if latency is None else latency / _NS_PER_MS for latency in _latencies(columns)]),
-        "complete": Cells(columns["whole"]),
-    }
-
-
-def _first(one: Cells, other: Cells) -> Cells:
-    """Return the first of two cells that is there."""
-    return Cells([value if value is not None else second for value, second in zip(one.spread(), other.spread(), strict=True)])
-
-
-def _numbers(values: Sequence[int]) -> Cells:
-    return Cells(np.array(values, np.int64))
-
-
-def _latencies(columns: dict[str, tuple[Any, ...]]) -> list[int | None]:
-    """Return ns from the end of each request to its reply; None where a frame has no time, or they run backwards."""
-    pairs = zip(columns["asked_at"], columns["answered_at"], strict=True)
-    return [last - first if NO_TIME not in {first, last} and last >= first else None for first, last in pairs]
-
-
-def _summaries(counts: Array, requests: Sequence[str], heads: _Heads) -> list[str]:
-    """Return what `http_report` would say of each dialogue."""
-    codes = [one.code for one in heads.status]
-    servers = [str(one.row["server"]) if one.row["server"] else "" for one in heads.answered]
-    status_at, answered_at = heads.status_at.tolist(), heads.answered_at.tolist()
-    found, end = list[str](), 0
-    for count in counts.tolist():
-        begin, end = end, end + count
-        told = [http_report.of_request(requests[turn], codes[status_at[turn]]) for turn in range(begin, min(begin + http_report.TOLD, end))]
-        text = http_report.of_requests(count, told)
-        server = next((name for turn in range(begin, end) if (name := servers[answered_at[turn]])), "")
-        found.append(f"{text}, {server}" if server else text)
-    return found
+        return http_block.make(self._turns, self._flows, (self._asked, self._status, self._answered))
 
 
 def _head(block: bytes) -> Head:
@@ -425,7 +200,7 @@ def _is_plain(target: bytes) -> bool:
     return shown is text or (shown == text and not redaction.values(text) and not redaction.carries_credentials(text))
 
 
-def _content(method: bytes, code: int, answered: _Answered, server: Solid, head: int, *, over: bool) -> _Content | None:  # noqa: PLR0913 - what framing depends on (RFC 9112 6.3)
+def _content(method: bytes, code: int, answered: Answered, server: Solid, head: int, *, over: bool) -> _Content | None:  # noqa: PLR0913 - what framing depends on (RFC 9112 6.3)
     """Return the content behind a reply's head that ends at `head`; None when it is not plain.
 
     `over` says whether no request follows: only then may it last until the server closes.

@@ -256,6 +256,8 @@ def test_usual_dialogues_are_plain(parts: list[Part]) -> None:
             [("client", GET), ("server", b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")], id="chunks too early"
         ),
         pytest.param([("client", GET), ("server", OK.replace(b"h: 2", b"h: 2\r\nContent-Length: 2"))], id="two lengths"),
+        pytest.param([("client", GET.replace(b"a.example", b"a" * 3_000)), ("server", OK)], id="a long request"),
+        pytest.param([("client", GET), ("server", OK.replace(b"h: 2", b"h: 2\r\nX: " + b"a" * 3_000))], id="a long reply"),
     ],
 )
 def test_others_are_left_to_the_reader_of_any(parts: list[Part]) -> None:
