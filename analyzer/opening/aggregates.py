@@ -45,35 +45,6 @@ class Aggregates:
         """Each segment is one step, so nothing need be looked up."""
         self.made: dict[str, Answer] = {}
         self.carrying: dict[str, tuple[Array, Array, Array]] = {}
-        self.makers: dict[str, Callable[[], Answer]] = {
-            "copies": lambda: (connections.flows["duplicate_frames"].to_numpy(), None),
-            "routed_copies": lambda: (connections.flows["routed_frames"].to_numpy(), None),
-            "n_syn": lambda: (np.bincount(self.syns["flow"], minlength=self.size), None),
-            "n_isn": lambda: (self.distinct(self.syn_steps, "seq"), None),
-            "n_synack_isn": lambda: (self.distinct(self.synack_steps, "seq"), None),
-            "syn_span": self.syn_span,
-            "syn_gap": lambda: (self.gaps[0], self.gaps[0] >= 0),
-            "syn_ratio_low": lambda: (self.gaps[1], self.gaps[1] >= 0),
-            "syn_ratio_high": lambda: (self.gaps[2], self.gaps[2] >= 0),
-            "since_syn": self.since_syn,
-            "syn_options_changed": self.syn_options_changed,
-            "syn_ecn": lambda: (self.all_set(ECE | CWR), self.place("first_syn") >= 0),
-            "syn_accecn": lambda: (self.all_set(AE | ECE | CWR), self.place("first_syn") >= 0),
-            "synack_ace": lambda: self.ace("first_synack"),
-            "synack_ece": lambda: (self.ace("first_synack")[0] & 1 != 0, self.place("first_synack") >= 0),
-            "synack_ip_ecn": self.synack_ip_ecn,
-            "third_ace": lambda: self.ace("third"),
-            "third_after": self.third_after,
-            "syn_tsval": lambda: self.tsval("first_syn"),
-            "third_tsval": lambda: self.tsval("third"),
-            "race_gap": lambda: self.between("first_synack", "other_synack", self.steps.columns["time"]),
-            "race_ttl": lambda: self.between("first_synack", "other_synack", self.steps.columns["ttl"].astype(np.int64)),
-            "race_options": self.race_options,
-            "client_last_ack": lambda: self.last_ack(by_client=True),
-            "server_last_ack": lambda: self.last_ack(by_client=False),
-            "mptcp_keys_echoed": self.mptcp_keys_echoed,
-            "times_backwards": self.times_backwards,
-        }
 
     def answer(self, name: str) -> Answer:
         """Return values and known of `name`, a value a connection."""
@@ -84,8 +55,8 @@ class Aggregates:
     def _make(self, name: str) -> Answer:
         if name in self.plain:
             return self.plain[name], None if name != "capture_end" else self.plain[name] != NO_TIME
-        if name in self.makers:
-            return self.makers[name]()
+        if name in _MAKERS:
+            return _MAKERS[name](self)
         place, _, option = name.partition("_has_")
         return self.carries(place, option)
 
@@ -400,3 +371,35 @@ class Aggregates:
         if self.cut_steps.any():
             known = known & (found | ~self.touched(steps[self.cut_steps[steps]]))
         return found, known
+
+
+_MAKERS: Final[Mapping[str, Callable[[Aggregates], Answer]]] = {
+    "copies": lambda its: (its.connections.flows["duplicate_frames"].to_numpy(), None),
+    "routed_copies": lambda its: (its.connections.flows["routed_frames"].to_numpy(), None),
+    "n_syn": lambda its: (np.bincount(its.syns["flow"], minlength=its.size), None),
+    "n_isn": lambda its: (its.distinct(its.syn_steps, "seq"), None),
+    "n_synack_isn": lambda its: (its.distinct(its.synack_steps, "seq"), None),
+    "syn_span": Aggregates.syn_span,
+    "syn_gap": lambda its: (its.gaps[0], its.gaps[0] >= 0),
+    "syn_ratio_low": lambda its: (its.gaps[1], its.gaps[1] >= 0),
+    "syn_ratio_high": lambda its: (its.gaps[2], its.gaps[2] >= 0),
+    "since_syn": Aggregates.since_syn,
+    "syn_options_changed": Aggregates.syn_options_changed,
+    "syn_ecn": lambda its: (its.all_set(ECE | CWR), its.place("first_syn") >= 0),
+    "syn_accecn": lambda its: (its.all_set(AE | ECE | CWR), its.place("first_syn") >= 0),
+    "synack_ace": lambda its: its.ace("first_synack"),
+    "synack_ece": lambda its: (its.ace("first_synack")[0] & 1 != 0, its.place("first_synack") >= 0),
+    "synack_ip_ecn": Aggregates.synack_ip_ecn,
+    "third_ace": lambda its: its.ace("third"),
+    "third_after": Aggregates.third_after,
+    "syn_tsval": lambda its: its.tsval("first_syn"),
+    "third_tsval": lambda its: its.tsval("third"),
+    "race_gap": lambda its: its.between("first_synack", "other_synack", its.steps.columns["time"]),
+    "race_ttl": lambda its: its.between("first_synack", "other_synack", its.steps.columns["ttl"].astype(np.int64)),
+    "race_options": Aggregates.race_options,
+    "client_last_ack": lambda its: its.last_ack(by_client=True),
+    "server_last_ack": lambda its: its.last_ack(by_client=False),
+    "mptcp_keys_echoed": Aggregates.mptcp_keys_echoed,
+    "times_backwards": Aggregates.times_backwards,
+}
+"""How each fact that is not simply a column is made."""

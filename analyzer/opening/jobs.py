@@ -19,7 +19,7 @@ from analyzer.rules.check import scope_of
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from analyzer.opening.aggregates import Aggregates
     from analyzer.opening.checks import Entry
@@ -141,23 +141,10 @@ class Groups:
         self.begin = np.flatnonzero(kept)
         self.group = np.cumsum(kept) - 1
         self.size = len(self.begin)
-        self.makers: dict[str, Callable[[], Answer]] = {
-            "connections": lambda: (self.counts, None),
-            "pairs": lambda: (self.distinct("client_ip", "server_ip"), None),
-            "tuples": lambda: (self.distinct("client_ip", "server_ip", "client_port", "server_port"), None),
-            "ports": lambda: (self.distinct("server_port"), None),
-            "clients": lambda: (self.distinct("client_ip"), None),
-            "servers": lambda: (self.distinct("server_ip"), None),
-            "paths": lambda: (self.distinct("vlan", "tunnel"), None),
-            "isns": lambda: (self.count_distinct([self.isn]), None),
-            "isn_steps": self.isn_steps,
-            "peak": lambda: (self.peak(), None),
-            "overlapping": self.overlapping,
-        }
 
     def name(self, name: str) -> Answer:
         """Return values and known of a name, a value a group."""
-        return self.makers[name]()
+        return _MAKERS[name](self)
 
     def field(self, record: str, name: str) -> Answer:
         """Refuse: a group has no candidates."""
@@ -244,6 +231,22 @@ class Groups:
             inside = place < self.counts[hits]
             found.append(np.where(inside, self.ends.step[self.rows[np.minimum(at, len(self.rows) - 1)]], -1))
         return tuple(found)
+
+
+_MAKERS: Final[Mapping[str, Callable[[Groups], Answer]]] = {
+    "connections": lambda its: (its.counts, None),
+    "pairs": lambda its: (its.distinct("client_ip", "server_ip"), None),
+    "tuples": lambda its: (its.distinct("client_ip", "server_ip", "client_port", "server_port"), None),
+    "ports": lambda its: (its.distinct("server_port"), None),
+    "clients": lambda its: (its.distinct("client_ip"), None),
+    "servers": lambda its: (its.distinct("server_ip"), None),
+    "paths": lambda its: (its.distinct("vlan", "tunnel"), None),
+    "isns": lambda its: (its.count_distinct([its.isn]), None),
+    "isn_steps": Groups.isn_steps,
+    "peak": lambda its: (its.peak(), None),
+    "overlapping": Groups.overlapping,
+}
+"""How each fact of a group is made."""
 
 
 def _shared(key: Array) -> Array:

@@ -18,7 +18,7 @@ from analyzer.rules.vocabulary import AGGREGATE
 from analyzer.tables import ACK, AE, CHECKSUM_GOOD, CHECKSUM_PARTIAL, CWR, ECE, FIN, FLAG_LETTERS, PSH, RST, SYN, URG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from analyzer.flows import Connections
     from analyzer.opening.aggregates import Aggregates
@@ -77,43 +77,14 @@ class Particulars:
         self.places: dict[tuple[str, bool], Array] = {}
         self.of_syns: dict[str, Array] = {}
         self.whole = aggregates.whole
-        self.makers: dict[str, Callable[[], Answer]] = {
-            "by_client": lambda: (steps.columns["by_client"], None),
-            "ack_field": lambda: (steps.columns["ack"], self.is_segment),
-            "overlong": lambda: (self.column("payload_length") < 0, self.column("header_length") >= SHORTEST),
-            "checksum_field": lambda: (self.column("checksum"), self.column("checksum") >= 0),
-            "checksum": lambda: (self.column("checksum_state"), None),
-            "ipv6": lambda: (self.ends("src", self.is_ipv6), None),
-            "fragment": lambda: (self.column("fragment"), None),
-            "same_ends": self.same_ends,
-            "loopback": lambda: (self.ends("dst", self.is_loopback), None),
-            "to_group": lambda: (self.ends("dst", self.is_group), None),
-            "option_obsolete": self.obsolete,
-            "option_malformed": lambda: (self.option("malformed"), self.uncut),
-            "sack_blocks": lambda: (self.option("sack_blocks"), self.known_if(self.option("sack_blocks") > 0)),
-            "nop_run": lambda: (self.option("longest_nop_run"), self.uncut),
-        }
-        self.partial: dict[str, Callable[[Array], Answer]] = {
-            "offset": self.offset,
-            "peer_mss": self.peer_mss,
-            "side_sums_wrong": lambda at: (~self.right_sums[self.aggregates.sides[at]], None),
-            "side_acked": lambda at: (self.acked_sides[self.aggregates.sides[at]], None),
-            "ttl_change": self.ttl_change,
-            "hops": lambda at: (_hops(self.steps.columns["ttl"][at]), self.steps.columns["ttl"][at] >= 0),
-            "hops_change": self.hops_change,
-            "mac_change": self.mac_change,
-            "destination": self.destination,
-            "nth": self.nth,
-            "tsecr_answers": self.tsecr_answers,
-        }
 
     def answer(self, name: str, at: Array) -> Answer:
         """Return values and known of `name` at the steps `at`.
 
         What depends on other steps or on the connection is made for those steps alone: few are left to ask by then.
         """
-        if name in self.partial:
-            return self.partial[name](at)
+        if name in _PARTIAL:
+            return _PARTIAL[name](self, at)
         if name not in self.made and self.of_connection(name):
             values, known = self.aggregates.answer(name)
             flow = self.steps.columns["flow"][at]
@@ -130,7 +101,7 @@ class Particulars:
 
         None for a fact that is made for some steps alone, and for one that is known nearly everywhere.
         """
-        if name in self.partial or self.of_connection(name):
+        if name in _PARTIAL or self.of_connection(name):
             return None
         if (name, flag) not in self.places:
             if name not in self.made:
@@ -160,8 +131,8 @@ class Particulars:
         return name in AGGREGATE or name in self.aggregates.plain
 
     def _make(self, name: str) -> Answer:
-        if name in self.makers:
-            return self.makers[name]()
+        if name in _MAKERS:
+            return _MAKERS[name](self)
         if name in OF_FLAGS:
             return self.of_flags(name, self.flags), self.is_segment
         if name in _COLUMNS:
@@ -407,6 +378,40 @@ class Particulars:
         if (changed & known).any():
             known &= self.real_macs[self.steps.columns["flow"][at]]
         return changed, known & self.readable(at)
+
+
+_PARTIAL: Final[Mapping[str, Callable[[Particulars, Array], Answer]]] = {
+    "offset": Particulars.offset,
+    "peer_mss": Particulars.peer_mss,
+    "side_sums_wrong": lambda its, at: (~its.right_sums[its.aggregates.sides[at]], None),
+    "side_acked": lambda its, at: (its.acked_sides[its.aggregates.sides[at]], None),
+    "ttl_change": Particulars.ttl_change,
+    "hops": lambda its, at: (_hops(its.steps.columns["ttl"][at]), its.steps.columns["ttl"][at] >= 0),
+    "hops_change": Particulars.hops_change,
+    "mac_change": Particulars.mac_change,
+    "destination": Particulars.destination,
+    "nth": Particulars.nth,
+    "tsecr_answers": Particulars.tsecr_answers,
+}
+"""How facts are made that are made for some steps alone."""
+
+_MAKERS: Final[Mapping[str, Callable[[Particulars], Answer]]] = {
+    "by_client": lambda its: (its.steps.columns["by_client"], None),
+    "ack_field": lambda its: (its.steps.columns["ack"], its.is_segment),
+    "overlong": lambda its: (its.column("payload_length") < 0, its.column("header_length") >= SHORTEST),
+    "checksum_field": lambda its: (its.column("checksum"), its.column("checksum") >= 0),
+    "checksum": lambda its: (its.column("checksum_state"), None),
+    "ipv6": lambda its: (its.ends("src", its.is_ipv6), None),
+    "fragment": lambda its: (its.column("fragment"), None),
+    "same_ends": Particulars.same_ends,
+    "loopback": lambda its: (its.ends("dst", its.is_loopback), None),
+    "to_group": lambda its: (its.ends("dst", its.is_group), None),
+    "option_obsolete": Particulars.obsolete,
+    "option_malformed": lambda its: (its.option("malformed"), its.uncut),
+    "sack_blocks": lambda its: (its.option("sack_blocks"), its.known_if(its.option("sack_blocks") > 0)),
+    "nop_run": lambda its: (its.option("longest_nop_run"), its.uncut),
+}
+"""How facts of all steps are made that are not simply a column."""
 
 
 def _hops(ttl: Array) -> Array:
