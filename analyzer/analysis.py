@@ -20,8 +20,8 @@ import numpy as np
 from analyzer import applications, capture, expectations, flows, notation, opening
 from analyzer import baseline as baseline_
 from analyzer import rules as rules_
+from analyzer.applications import assembly, ground
 from analyzer.applications import tabulate as dialogues
-from analyzer.applications.ground import Opening
 from analyzer.capture import engines, parts
 from analyzer.capture import paths as paths_
 from analyzer.errors import InputError, UsageError
@@ -73,9 +73,10 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     found = paths_.find([paths] if isinstance(paths, (str, Path)) else paths)
     read = partial(_read, timeout_s=timeout_s, tshark=tshark, engine=engine, large=_is_large(found, engine), progress=progress)
     captures = _read_all(found, jobs, read, divisible=engine != "pyshark")
-    grouped = [flows.group(captures)]
-    captures = [_lightened(one) for one in captures]
+    whole, captures = iter(captures), [_lightened(one) for one in captures]
     # Handed over: what `_examine` lets go of nobody holds any more.
+    grouped = [flows.group(whole)]
+    _give_back()
     report = _examine(grouped.pop(), captures, rules, secrets=secrets, openings_only=openings_only)
     table, findings = report.flows, report.findings
     names = [one.path for one in captures]
@@ -120,18 +121,25 @@ def _examine(
 ) -> Report:
     """Return what is found on `connections`, nothing of it excused, and nothing said of the captures."""
     judged = opening.judge(connections, rules)
-    said = hear(connections, captures, judged, rules, secrets=secrets, openings_only=openings_only)
     ids = tabulate.flow_ids(len(judged.verdict))
-    findings, found_on = _join(tabulate.findings(judged, ids), judged, said.findings, ids)
     steps = tabulate.steps(judged, ids)
-    transactions = dialogues.transactions(said, ids, connections.flows["capture"].to_numpy(), rules.protocols)
-    told = tabulate.judgement(judged, rules) | dialogues.flows(said, ids, rules.protocols)
-    told["worst"] = tabulate.worst(findings["severity"], found_on, len(ids))
+    findings, found_on = tabulate.findings(judged, ids), judged.findings["flow"].to_numpy()
+    told = tabulate.judgement(judged, rules)
+    begun = openings(judged, rules)
     # What is done with goes at once: of a million connections it would be hundreds of megabytes.
-    del judged, said
+    del judged
     told |= tabulate.count(connections.segments, len(ids))
+    request = ask(connections, captures, begun, rules, secrets=secrets, openings_only=openings_only)
     table = connections.flows
     del connections
+    _give_back()
+    said = hear(request)
+    del request
+    findings, found_on = _join(findings, found_on, said.findings, ids)
+    transactions = dialogues.transactions(said, ids, table["capture"].to_numpy(), rules.protocols)
+    told |= dialogues.flows(said, ids, rules.protocols)
+    told["worst"] = tabulate.worst(findings["severity"], found_on, len(ids))
+    del said
     _give_back()
     return Report(
         captures=(),
@@ -289,42 +297,54 @@ def _status(one: Capture, *, failing: bool, judged: bool, unsure: bool) -> Statu
     return "clean" if judged else "nothing-checked"
 
 
-def hear(  # noqa: PLR0913 - what a job is made of
-    connections: Connections,
-    captures: Sequence[Capture],
-    judged: opening.Judged,
-    rules: RuleSet,
-    *,
-    secrets: bool = False,
-    openings_only: bool = False,
-) -> Dialogues:
-    """Return what was said on connections whose openings were judged; the captures' payloads are let go."""
+def openings(judged: opening.Judged, rules: RuleSet) -> ground.Opening:
+    """Return of what was judged what matters for what was said."""
     views = np.array([view.name for view in rules.machine.views], object)[judged.view]
     outcomes = np.array([verdict.outcome for verdict in rules.verdicts], object)[judged.verdict]
     opened_at = judged.numbers["opened_ns"]
-    begun = Opening(
+    return ground.Opening(
         opened=outcomes == "opened",
         whole=(views == "both") & (judged.numbers["client_isn"] >= 0),
         one_sided=(views == "client-only") | (views == "server-only"),
         opened_at=np.where(opened_at < 0, NO_TIME, opened_at),
         verdict=np.array([verdict.name for verdict in rules.verdicts], object)[judged.verdict].tolist(),
+        client_isn=judged.numbers["client_isn"],
+        server_isn=judged.numbers["server_isn"],
     )
+
+
+def ask(  # noqa: PLR0913 - what a job is made of
+    connections: Connections,
+    captures: Sequence[Capture],
+    begun: ground.Opening,
+    rules: RuleSet,
+    *,
+    secrets: bool = False,
+    openings_only: bool = False,
+) -> applications.Request:
+    """Return what is to be heard on connections that began as `openings` says."""
+    streams = assembly.assemble(connections.segments, begun.client_isn, begun.server_isn)
+    syn_data = ground.syn_data(connections.segments, len(connections.flows))
+    return applications.Request(connections.flows, streams, syn_data, captures, begun, rules, secrets, openings_only)
+
+
+def hear(request: applications.Request) -> Dialogues:
+    """Return what was said; the captures' payloads are let go."""
     try:
-        isns = judged.numbers["client_isn"], judged.numbers["server_isn"]
-        return applications.read(applications.Request(connections, captures, begun, *isns, rules, secrets, openings_only))
+        return applications.read(request)
     finally:
-        for one in captures:
+        for one in request.captures:
             if one.payloads is not None:
                 one.payloads.close()
 
 
 def _join(
-    findings: pd.DataFrame, judged: opening.Judged, said: pd.DataFrame, ids: np.ndarray[Any, Any]
+    findings: pd.DataFrame, found_on: np.ndarray[Any, Any], said: pd.DataFrame, ids: np.ndarray[Any, Any]
 ) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
     """Return table `FINDINGS` and the connection of each: those of the opening, then those of the dialogue, connection by connection."""
     import pandas as pd
 
-    flow = np.concatenate([judged.findings["flow"].to_numpy(), said["flow"].to_numpy()])
+    flow = np.concatenate([found_on, said["flow"].to_numpy()])
     if not len(said):
         return findings, flow
     more = said.assign(flow_id=pd.Series(ids[said["flow"].to_numpy()], dtype="str"), excused=False)[list(findings.columns)]

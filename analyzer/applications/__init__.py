@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from analyzer.applications.ground import Ground, Opening
     from analyzer.applications.recognise import Heard
     from analyzer.applications.streams import Reader
-    from analyzer.flows import Connections
     from analyzer.model import Capture
     from analyzer.rules import RuleSet
     from analyzer.rules.protocols import Protocol
@@ -70,13 +69,15 @@ class Dialogues:
 class Request:
     """What is to be heard."""
 
-    connections: Connections
+    flows: pd.DataFrame
+    """Table `CONNECTIONS`."""
+    streams: Streams
+    """What each side of them sent, laid out."""
+    syn_data: Array
+    """bool a connection: a SYN of the client carried payload."""
     captures: Sequence[Capture]
     """They give access to the payloads."""
     opening: Opening
-    client_isn: Array
-    """int64 a connection, -1 where not known."""
-    server_isn: Array
     rules: RuleSet
     secrets: bool = False
     """Whether passwords and the like are kept."""
@@ -102,17 +103,16 @@ class _Hearing:
 
 def read(request: Request) -> Dialogues:
     """Return what was said on all connections."""
-    connections, rules = request.connections, request.rules
-    streams = assembly.assemble(connections.segments, request.client_isn, request.server_isn)
-    known = ground.lay(connections, streams, request.opening, rules.protocols)
-    hearing = _Hearing(request, _Ears(Recogniser(rules.protocols), rules.protocols), streams, known)
+    rules = request.rules
+    known = ground.lay(request.flows, request.streams, request.syn_data, request.opening, rules.protocols)
+    hearing = _Hearing(request, _Ears(Recogniser(rules.protocols), rules.protocols), request.streams, known)
     if not request.openings_only:
         _hear_all(hearing, _hear_whole(hearing))
         hearing.dialogues = dict(sorted(hearing.dialogues.items()))
     _complete(hearing)
     linked = _link(hearing)
     asked = replace(rules, reported=frozenset()) if request.openings_only else rules
-    findings = checks.run(asked, known, hearing.dialogues, hearing.blocks, connections.flows["capture"].to_numpy())
+    findings = checks.run(asked, known, hearing.dialogues, hearing.blocks, request.flows["capture"].to_numpy())
     return Dialogues(hearing.heard, hearing.dialogues, hearing.blocks, known, findings, linked, rules.protocols[ANY].enums["encryption"])
 
 
@@ -121,7 +121,7 @@ def _hear_whole(hearing: _Hearing) -> Array:
 
     A protocol whose module has a class `Plain` offers to read dialogues with nothing out of the ordinary many at a time.
     """
-    request, streams, flows = hearing.request, hearing.streams, hearing.request.connections.flows
+    request, streams, flows = hearing.request, hearing.streams, hearing.request.flows
     chosen = np.flatnonzero(streams.spoken[0::2] | streams.spoken[1::2])
     owner = flows["capture"].to_numpy()
     fetch = [None if one.payloads is None else one.payloads.read for one in request.captures]
@@ -152,7 +152,7 @@ def _plain_readers(protocols: Mapping[str, Protocol]) -> dict[str, Protocol]:
 def _hear_all(hearing: _Hearing, chosen: Array) -> None:
     """Hear the connections `chosen`, whatever was captured of them."""
     request, streams = hearing.request, hearing.streams
-    owners = hearing.request.connections.flows["capture"].to_numpy()[chosen].tolist()
+    owners = hearing.request.flows["capture"].to_numpy()[chosen].tolist()
     for flow, owner, (word, beside) in zip(chosen.tolist(), owners, _beside(hearing, chosen), strict=True):
         payloads = request.captures[owner].payloads
         if payloads is None:
@@ -181,7 +181,7 @@ class _Beside(NamedTuple):
 
 def _beside(hearing: _Hearing, chosen: Array) -> Iterator[tuple[str, _Beside]]:
     """Yield what the server's port stands for and what is known beside the bytes, of each of the connections `chosen`."""
-    request, flows, opening = hearing.request, hearing.request.connections.flows, hearing.request.opening
+    request, flows, opening = hearing.request, hearing.request.flows, hearing.request.opening
     words, secrets, nested = services(request.rules.protocols), request.secrets, hearing.ears.nested
     columns = [flows[name].astype(object).to_numpy()[chosen].tolist() for name in ("client_ip", "server_ip")]
     columns += [flows[name].to_numpy()[chosen].tolist() for name in ("client_port", "server_port")]
@@ -302,7 +302,7 @@ def _link(hearing: _Hearing) -> dict[int, int]:
     links = [_module(name).link for name in readers if hasattr(_module(name), "link")]
     if not links or not any(dialogue.channels for dialogue in hearing.dialogues.values()):
         return {}
-    table, streams = hearing.request.connections.flows, hearing.streams
+    table, streams = hearing.request.flows, hearing.streams
     flows = channels.Flows(
         capture=table["capture"].to_numpy(),
         client_ip=table["client_ip"].astype(object).tolist(),

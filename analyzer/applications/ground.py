@@ -18,8 +18,9 @@ from analyzer.tables import NO_TIME, SYN
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
+
     from analyzer.applications.assembly import Streams
-    from analyzer.flows import Connections
     from analyzer.rules.protocols import Protocol
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -55,11 +56,13 @@ class Opening:
     """int64, ns, NO_TIME where not known."""
     verdict: Sequence[str]
     """How each was opened, by the names of rules/opening.toml."""
+    client_isn: Array
+    """int64, -1 where not known."""
+    server_isn: Array
 
 
-def lay(connections: Connections, streams: Streams, opening: Opening, protocols: Mapping[str, Protocol]) -> Ground:
-    """Return what is known of all connections; the facts of what is heard are added by whoever hears it."""
-    flows = connections.flows
+def lay(flows: pd.DataFrame, streams: Streams, syn_data: Array, opening: Opening, protocols: Mapping[str, Protocol]) -> Ground:
+    """Return what is known of the connections of table `CONNECTIONS`; the facts of what is heard are added by whoever hears it."""
     spoken, first, frames = streams.spoken, streams.first, streams.frame
     # One more frame for groups without pieces to point at.
     frames = frames if len(frames) else np.full(1, -1, np.int64)
@@ -85,7 +88,7 @@ def lay(connections: Connections, streams: Streams, opening: Opening, protocols:
         "lasted": (np.where(timed, np.minimum(end, _closed_at(streams)) - begun, 0), timed),
         "greeting_after": _greeting_after(streams, opened_at),
         "closed_by": (_first(*(np.where(frame == np.iinfo(np.int64).max, -1, frame) for frame in closing)), None),
-        "syn_data": (_syn_data(connections), None),
+        "syn_data": (syn_data, None),
         "late_data": (streams.late[0::2] + streams.late[1::2], None),
         **by_port(flows["server_port"].to_numpy(), protocols),
     }
@@ -141,10 +144,10 @@ def _greeting_after(streams: Streams, opened_at: Array) -> Answer:
     return np.where(known, time - np.where(known, opened_at, 0), 0), known
 
 
-def _syn_data(connections: Connections) -> Array:
-    segments = connections.segments
+def syn_data(segments: pd.DataFrame, count: int) -> Array:
+    """Return, for each of `count` connections, whether a SYN of the client carried payload; `segments` is table `FLOW_SEGMENTS`."""
     hits = (segments["flags"].to_numpy() & SYN != 0) & (segments["payload_length"].to_numpy() > 0) & segments["by_client"].to_numpy()
-    found = np.zeros(len(connections.flows), bool)
+    found = np.zeros(count, bool)
     found[segments["flow"].to_numpy()[hits]] = True
     return found
 

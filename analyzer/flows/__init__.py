@@ -21,13 +21,13 @@ from analyzer.flows import connections, keys, quotes, union
 from analyzer.flows.grouping import gather
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     import pandas as pd
 
     from analyzer.flows.grouping import Grouping
-    from analyzer.flows.keys import Bools, Ints
-    from analyzer.flows.union import Array, Joined
+    from analyzer.flows.keys import Bools
+    from analyzer.flows.union import Array
     from analyzer.model import Capture
 
 
@@ -47,36 +47,44 @@ class Connections:
     """The option bytes of all captures; `option_start` counts within."""
 
 
-def group(captures: Sequence[Capture]) -> Connections:
-    """Group the segments of `captures` into connections; column `capture` becomes the index in the sequence."""
-    joined = union.join(captures)
+def group(captures: Iterable[Capture]) -> Connections:
+    """Group the segments of `captures` into connections; column `capture` becomes the index in the order they come in.
+
+    Columns are sorted one after another and let go of: where nobody else holds the captures' tables, there are never two copies of all.
+    """
+    held = list(captures)
+    ends = [_end(capture) for capture in held]
+    joined = union.join(held)
+    del captures, held
     grouping = gather(joined)
     ahead, by = connections.name_clients(grouping, joined)
-    ends = [_end(capture) for capture in captures]
     flows, by_client = connections.tabulate(grouping, joined, ahead, by, ends)
     quoted, quoted_by_client = quotes.match(grouping, joined, ahead)
     flows["icmp_quotes"] = np.bincount(quoted[quoted >= 0], minlength=len(flows)).astype(np.int64)
-    segments = _take(joined, grouping.positions, grouping.rows.code, by_client)
-    copies = _take(joined, grouping.copies, grouping.copy_flow, _sent_by_client(joined, grouping, ahead))
     noted = {**joined.quotes, "flow": quoted.astype(np.int32), "by_client": quoted_by_client}
+    copies = {name: column[grouping.copies] for name, column in joined.segments.items()}
+    copies |= {
+        "flow": grouping.copy_flow.astype(np.int32),
+        "by_client": _sent_by_client(copies, grouping, ahead),
+        "routed": grouping.routed,
+    }
+    added = {"flow": grouping.rows.code.astype(np.int32), "by_client": by_client}
+    positions = grouping.positions
+    del grouping
+    segments = {name: joined.segments.pop(name)[positions] for name in tuple(joined.segments)}
     return Connections(
         flows=flows,
-        segments=joined.frame(tables.FLOW_SEGMENTS, segments),
-        duplicates=joined.frame(tables.DUPLICATES, {**copies, "routed": grouping.routed}),
+        segments=joined.frame(tables.FLOW_SEGMENTS, segments | added),
+        duplicates=joined.frame(tables.DUPLICATES, copies),
         quotes=joined.frame(tables.FLOW_QUOTES, noted),
         option_bytes=joined.option_bytes,
     )
 
 
-def _sent_by_client(joined: Joined, grouping: Grouping, ahead: Bools) -> Bools:
-    source, target = keys.ends({name: joined.segments[name][grouping.copies] for name in ("src", "dst", "src_port", "dst_port")})
+def _sent_by_client(copies: dict[str, Array], grouping: Grouping, ahead: Bools) -> Bools:
+    source, target = keys.ends(copies)
     sent: Bools = (source <= target) == ahead[grouping.copy_flow]
     return sent
-
-
-def _take(joined: Joined, positions: Ints, flow: Ints, by_client: Bools) -> dict[str, Array]:
-    taken = {name: column[positions] for name, column in joined.segments.items()}
-    return {**taken, "flow": flow.astype(np.int32), "by_client": by_client}
 
 
 def _end(capture: Capture) -> int:

@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 
 from analyzer.capture import options
+from analyzer.flows import blocks
 from analyzer.tables import ACK, FIN, RST, SYN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from analyzer.flows import Connections
 
@@ -107,17 +108,13 @@ def _finished(columns: dict[str, Array], flows: pd.DataFrame, segments: Array, d
 
 def _segments(connections: Connections) -> tuple[dict[str, Array], Array, pd.DataFrame]:
     table = connections.segments
-    flow = table["flow"].to_numpy()
-    flags = table["flags"].to_numpy()
-    captured = table["header_captured"].to_numpy()
-    readable = captured >= FLAGS_END
-    chosen = np.flatnonzero(_near(flow, table["by_client"].to_numpy(), np.where(readable, flags, 0), readable))
+    chosen = np.concatenate([np.zeros(0, np.intp), *_chosen(table, len(connections.flows))])
     picked = {name: take(table[name].to_numpy(), chosen) for name in (*_TAKEN, *_READ)}
     columns = {name: picked[name] for name in _TAKEN}
     captured = picked["header_captured"]
     columns["length"] = picked["payload_length"].astype(np.int64)
     columns["window"] = np.where(captured >= WINDOW_END, picked["window"], -1).astype(np.int64)
-    columns["kind"] = np.where(readable[chosen], SEGMENT, UNREADABLE).astype(np.int8)
+    columns["kind"] = np.where(captured >= FLAGS_END, SEGMENT, UNREADABLE).astype(np.int8)
     columns["header_cut"] = captured < picked["header_length"]
     columns["last_frame"], columns["repeats"] = columns["frame"], np.ones(len(chosen), np.int64)
     for name in ("icmp_version", "icmp_type", "icmp_code"):
@@ -129,6 +126,15 @@ def _segments(connections: Connections) -> tuple[dict[str, Array], Array, pd.Dat
     columns["options"] = _fingerprints(connections.option_bytes, picked)
     columns["picked"] = np.arange(len(chosen))
     return columns, chosen, decoded
+
+
+def _chosen(table: pd.DataFrame, count: int) -> Iterator[Array]:
+    """Give the rows of `table` that are steps before folding, block by block."""
+    for block in blocks.divide(table, count, ("by_client", "flags", "header_captured")):
+        columns = {name: block.segments[name].to_numpy() for name in ("flow", "by_client", "flags", "header_captured")}
+        readable = columns["header_captured"] >= FLAGS_END
+        flags = np.where(readable, columns["flags"], 0)
+        yield block.begin + np.flatnonzero(_near(columns["flow"], columns["by_client"], flags, readable))
 
 
 def take(values: Array, rows: Array) -> Array:

@@ -6,12 +6,12 @@ Must not know: expectations, statuses, output formats.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from analyzer.flows import accounting, identity
+from analyzer.flows import accounting, blocks, identity
 from analyzer.model import FINDINGS, FLOWS, SEVERITIES, STEPS
 from analyzer.opening import peers
 from analyzer.opening.selection import ICMP
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from analyzer.rules import RuleSet
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+_COUNTED: Final = ("by_client", "flags", "header_captured", "seq", "ack", "payload_length", "window", "time")
+"""Columns of the segments table that counting looks at."""
 
 
 def _text(values: Any) -> pd.Series:  # noqa: ANN401 - any sequence of strings
@@ -71,12 +74,16 @@ def _frame(columns: Mapping[str, Any]) -> pd.DataFrame:
 
 def count(segments: pd.DataFrame, size: int) -> dict[str, Any]:
     """Return the columns of table `FLOWS` that count segments, or look at all their flags; `segments` is table `FLOW_SEGMENTS`."""
-    seen, accounts = peers.Seen(segments, size), accounting.tally(segments, size)
-    return {
-        "zeek_conn_state": _text(peers.zeek_conn_state(seen)),
-        "tcp_completeness": peers.tcp_completeness(seen),
-        **{name: accounts[name].to_numpy() for name in ACCOUNTS.names},
-    }
+    counted: dict[str, Array] = {name: np.zeros(size, np.int64) for name in ("tcp_completeness", *ACCOUNTS.names)}
+    counted["zeek_conn_state"] = np.full(size, "", object)
+    for block in blocks.divide(segments, size, _COUNTED):
+        part, seen = slice(block.first, block.first + block.count), peers.Seen(block.segments, block.count)
+        counted["zeek_conn_state"][part] = peers.zeek_conn_state(seen)
+        counted["tcp_completeness"][part] = peers.tcp_completeness(seen)
+        accounts = accounting.tally(block.segments, block.count)
+        for name in ACCOUNTS.names:
+            counted[name][part] = accounts[name].to_numpy()
+    return counted | {"zeek_conn_state": _text(counted["zeek_conn_state"])}
 
 
 def judgement(judged: Judged, rules: RuleSet) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def dialogues() -> Iterator[Dialogue]:
             captures = [notation.capture(notation.parse(example.segments), path=id_) for example in finding.examples]
             connections = flows.group(captures)
             judged = opening.judge(connections, shipped)
-            said = analysis.hear(connections, captures, judged, shipped, secrets=False)
+            said = analysis.hear(analysis.ask(connections, captures, analysis.openings(judged, shipped), shipped))
             yield from (one for one in said.dialogues.values() if one.service == "ftp")
     yield talk("S: 220 x\nC: AUTH TLS\nS: 502 no\nC: USER jo\nS: 331 p\n")
     yield talk("S: 220 x\nC: AUTH TLS\nS: 234 go\nC: USER jo\nS: 331 p\n")

@@ -292,7 +292,9 @@ def test_examples_and_samples_are_reported_the_same_without_it(monkeypatch: pyte
     judged = opening.judge(connections, shipped())
 
     def found() -> tuple[int, list[pd.DataFrame]]:
-        heard = analysis.hear(connections, [replace(one) for one in captures], judged, shipped())
+        heard = analysis.hear(
+            analysis.ask(connections, [replace(one) for one in captures], analysis.openings(judged, shipped()), shipped())
+        )
         report = analysis.analyze(SAMPLES, engine="native", expect=False)
         return len(heard.blocks), [heard.findings, report.flows, report.findings, report.transactions]
 

@@ -45,7 +45,9 @@ def hear(scripts: Mapping[str, Script]) -> dict[str, tuple[list[object], list[ob
     """Return findings and dialogues of each script, frames and times aside; all are read in one job."""
     captures = [notation.capture(script) for script in scripts.values()]
     connections = flows.group(captures)
-    found = analysis.hear(connections, captures, opening.judge(connections, shipped()), shipped())
+    found = analysis.hear(
+        analysis.ask(connections, captures, analysis.openings(opening.judge(connections, shipped()), shipped()), shipped())
+    )
     owner, names = connections.flows["capture"].tolist(), list(scripts)
     told: dict[str, tuple[list[object], list[object]]] = {name: ([], []) for name in names}
     for flow, id_, message in found.findings[["flow", "id", "message"]].itertuples(index=False, name=None):

@@ -67,7 +67,7 @@ def hear(path: Path) -> list[Dialogue]:
     captures = [capture.read(path)]
     connections = flows.group(captures)
     judged = opening.judge(connections, loaded)
-    return list(analysis.hear(connections, captures, judged, loaded, secrets=False).dialogues.values())
+    return list(analysis.hear(analysis.ask(connections, captures, analysis.openings(judged, loaded), loaded)).dialogues.values())
 
 
 def split(fields: str) -> dict[str, str]:
