@@ -44,13 +44,15 @@ def run(rules: RuleSet, ground: Ground, dialogues: Mapping[int, Dialogue], block
     """
     chosen = [one for one in rules.findings.values() if one.check is not None and one.check.scope in SPOKEN and one.id in rules.reported]
     words = services(rules.protocols)
-    subjects: dict[str, _Subject] = {}
+    subjects: dict[str, tuple[_Subject, dict[str, _View]]] = {}
     rows: list[tuple[int, int, str, str, tuple[tuple[int, int], ...], str]] = []
     for finding in chosen:
         about = finding.check.protocol  # type: ignore[union-attr] # chosen for having one
         if about not in subjects:
-            subjects[about] = _Subject(rules.protocols[about], ground, dialogues, blocks, words)
-        rows += _find(finding, finding.check, subjects[about], words, captures)  # type: ignore[arg-type] # as above
+            subjects[about] = _Subject(rules.protocols[about], ground, dialogues, blocks, words), {}
+        subject, views = subjects[about]
+        view = subject.view(finding.check.scope, views)  # type: ignore[union-attr] # as above
+        rows += _find(finding, finding.check, view, words, captures)  # type: ignore[arg-type] # as above
     rows.sort(key=lambda row: row[:3])
     flow, _, id_, severity, frames, message = list(zip(*rows, strict=True)) if rows else [()] * 6
     return pd.DataFrame(
@@ -66,13 +68,12 @@ def run(rules: RuleSet, ground: Ground, dialogues: Mapping[int, Dialogue], block
 
 
 def _find(
-    finding: Finding, check: Check, subject: _Subject, words: tuple[str, ...], captures: Array
+    finding: Finding, check: Check, view: _View, words: tuple[str, ...], captures: Array
 ) -> Iterator[tuple[int, int, str, str, tuple[tuple[int, int], ...], str]]:
     """Yield the findings of one rule, a connection each."""
-    scope = spoken_scope(check.scope, subject.protocol, words)
-    view = subject.view(check.scope)
     if not view.size:
         return
+    scope = spoken_scope(check.scope, view.subject.protocol, words)
     values, known = arrays.compile_(check.when, scope)(view)
     hits = np.flatnonzero(np.broadcast_to(np.asarray(values, bool) if known is None else np.asarray(values, bool) & known, view.size))
     if not len(hits):
@@ -125,18 +126,20 @@ class _Subject:
         self.blocks = [one for one in blocks if protocol.id in {ANY, one.service}]
         self.flow = np.concatenate([np.array([flow for flow, _ in own], np.int64), *(one.flow for one in self.blocks)])
         self.ground = ground
-        self.views: dict[str, _View] = {}
 
-    def view(self, scope: str) -> _View:
-        """Return the environment of checks of a scope, made once."""
-        if "dialogue" not in self.views:
+    def view(self, scope: str, made: dict[str, _View]) -> _View:
+        """Return the environment of checks of a scope; `made` is those that were made before, by scope.
+
+        They are not kept here: they know their subject, and what knows each other does not go when it is done with.
+        """
+        if "dialogue" not in made:
             everyone = self.protocol.id == ANY
             flow = np.arange(len(self.ground.opened_at)) if everyone else self.flow
             at = self.flow if everyone else np.arange(len(self.flow))
-            self.views["dialogue"] = _Dialogues(self, flow, at)
-        if scope not in self.views:
-            self.views[scope] = _Exchanges(self, self.views["dialogue"])
-        return self.views[scope]
+            made["dialogue"] = _Dialogues(self, flow, at)
+        if scope not in made:
+            made[scope] = _Exchanges(self, made["dialogue"])
+        return made[scope]
 
     def answer(self, cells: Sequence[object], parts: Sequence[tuple[Cells | None, int]], fact: Fact) -> Answer:
         """Return a fact of all rows: `cells`, then what the blocks have of it, with how many rows each has."""

@@ -5,6 +5,7 @@ Numbered as the laws of openings are (tests/test_laws.py).
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from analyzer.notation.values import Quote, Segment
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from analyzer.applications import Request
     from analyzer.notation.values import Script
     from analyzer.rules import RuleSet
 
@@ -41,14 +43,18 @@ def examples() -> dict[str, Script]:
     }
 
 
-def hear(scripts: Mapping[str, Script]) -> dict[str, tuple[list[object], list[object]]]:
-    """Return findings and dialogues of each script, frames and times aside; all are read in one job."""
+def asked(scripts: Mapping[str, Script]) -> Request:
     captures = [notation.capture(script) for script in scripts.values()]
     connections = flows.group(captures)
-    found = analysis.hear(
-        analysis.ask(connections, captures, analysis.openings(opening.judge(connections, shipped()), shipped()), shipped())
-    )
-    owner, names = connections.flows["capture"].tolist(), list(scripts)
+    begun = analysis.openings(opening.judge(connections, shipped()), shipped())
+    return analysis.ask(connections, captures, begun, shipped())
+
+
+def hear(scripts: Mapping[str, Script]) -> dict[str, tuple[list[object], list[object]]]:
+    """Return findings and dialogues of each script, frames and times aside; all are read in one job."""
+    request = asked(scripts)
+    found = analysis.hear(request)
+    owner, names = request.flows["capture"].tolist(), list(scripts)
     told: dict[str, tuple[list[object], list[object]]] = {name: ([], []) for name in names}
     for flow, id_, message in found.findings[["flow", "id", "message"]].itertuples(index=False, name=None):
         told[names[owner[flow]]][0].append((id_, message))
@@ -120,3 +126,14 @@ def test_8_both_engines_hear_the_same(sample: str) -> None:
     for table in ("flows", "findings", "transactions"):
         left, right = (getattr(report, table) for report in reports)
         assert left.equals(right), table
+
+
+def test_reading_leaves_nothing_to_the_garbage_collector() -> None:
+    plain()  # what is loaded on first use is
+    request = asked(examples())
+    gc.collect()
+    said = analysis.hear(request)
+    assert gc.isenabled()
+    assert gc.collect() == 0
+    del said, request
+    assert gc.collect() == 0
