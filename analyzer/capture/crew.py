@@ -3,27 +3,22 @@
 Promises: a part is given to whoever is free, in order, this process included; a process that cannot be started or ends early
 costs nothing but time: its part is left to this one. None outlives the `with`; if this process is killed, the others end at
 their next piece.
-
-They are fresh interpreters that speak through pipes. A fork of a process with threads may find locks held for good (Python 3.12
-warns of it); what `multiprocessing` starts instead runs the caller's main module again, which need not expect that.
 Must not know: what pieces hold, how parts were chosen.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self, cast
 
+from analyzer import processes
 from analyzer.capture import helper, pieces
 from analyzer.capture.frames import ForeignError
 from analyzer.errors import PcaplintError
@@ -34,7 +29,7 @@ if TYPE_CHECKING:
 
     from analyzer.capture.pieces import Piece, Stretch
 
-PROGRAM: Final = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from analyzer.capture.helper import serve; serve()"
+PROGRAM: Final = processes.program("analyzer.capture.helper")
 _WAIT_SECONDS: Final = 0.5
 _END_SECONDS: Final = 5
 
@@ -135,16 +130,15 @@ class Crew:
         """Give parts to one process until none is left or it ends."""
         part, through = None, False
         try:
-            _write(process, [*(path for path in sys.path if Path(path).is_absolute()), str(Path(__file__).parents[2])])
             # A part is not for a process that is still starting: it would keep all later parts waiting in memory.
-            _expect_ready(process)
+            processes.begin(process)
             while True:
                 with self._change:
                     part = self._next()
                 if part is None:
                     through = True
                     return
-                _write(process, part.stretch)
+                processes.write(process, part.stretch)
                 _collect(process, part)
                 with self._change:
                     part.state = State.READ
@@ -179,41 +173,17 @@ class Crew:
         for process, thread in self._members:
             process.wait()
             thread.join()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
+            processes.close(process)
 
 
 def _start() -> subprocess.Popen[bytes]:
-    """Start a process that heeds no environment and no folder of the user's; it hears no Ctrl-C, which is for this one to handle."""
-    if getattr(sys, "frozen", False) or not sys.executable:
-        message = "this is no Python interpreter that could be started again"
-        raise OSError(message)
-    argv = [sys.executable, "-I", *(f"-W{option}" for option in sys.warnoptions), "-c", PROGRAM]
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, process_group=0
-    )
-
-
-def _write(process: subprocess.Popen[bytes], item: object) -> None:
-    """Send an order."""
-    if process.stdin is not None:
-        pickle.dump(item, process.stdin, protocol=5)
-        process.stdin.flush()
-
-
-def _expect_ready(process: subprocess.Popen[bytes]) -> None:
-    """Wait until a process has started; raises `EOFError` when it ends instead."""
-    if helper.receive(cast("BinaryIO", process.stdout)) != helper.READY:
-        raise EOFError
+    return processes.start(PROGRAM)
 
 
 def _collect(process: subprocess.Popen[bytes], part: Part) -> None:
     """Take what a process finds in `part`; raises `EOFError` when it ends before it is through."""
     while process.stdout is not None:
-        item = helper.receive(cast("BinaryIO", process.stdout))
+        item = processes.receive(cast("BinaryIO", process.stdout))
         if isinstance(item, helper.End):
             part.stretch.outline, part.foreign = item.outline, item.foreign
             return
