@@ -64,9 +64,10 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
 
     `rules` are the shipped ones unless given; `fail_on` is the lowest severity that makes a capture's status `findings`;
     `expect` says whether expect.toml beside a capture counts; `baseline` is a file of what is accepted (`analyzer.baseline`);
-    `timeout_s` bounds each capture's reading; `jobs` is how many captures, or parts of a very large one, are read at a time, as many as
-    there are processors unless given; `progress` is called with a path and the frames read of it so far, from any thread; `engine` is as
-    in `capture.read`; `secrets` keeps passwords and the like in what was said, and stamps the report; `openings_only` leaves unread what
+    `timeout_s` bounds each capture's reading; `jobs` is how many captures, or parts of a very large one, are read at a time, and how many
+    processes read what was said on very many connections: as many as there are processors unless given; `progress` is called with a path
+    and the frames read of it so far, from any thread; `engine` is as in `capture.read`; `secrets` keeps passwords and the like in what was
+    said, and stamps the report; `openings_only` leaves unread what
     was said. Raises `MachineError` when tshark cannot be used, `RuleError` when an expect.toml or the baseline is invalid; a bad capture
     is not an error but a status.
     """
@@ -78,7 +79,8 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     # Handed over: what `_examine` lets go of nobody holds any more.
     grouped = [flows.group(whole)]
     _give_back()
-    report = _examine(grouped.pop(), captures, rules, secrets=secrets, openings_only=openings_only)
+    processes = jobs or os.cpu_count() or 1
+    report = _examine(grouped.pop(), captures, rules, secrets=secrets, openings_only=openings_only, processes=processes)
     table, findings = report.flows, report.findings
     names = [one.path for one in captures]
     unasked = frozenset(id_ for id_, one in rules.findings.items() if openings_only and one.check is not None and one.check.scope in SPOKEN)
@@ -117,8 +119,14 @@ def prove(rules: RuleSet, folders: Sequence[str | Path] = ()) -> list[str]:
     ]
 
 
-def _examine(
-    connections: Connections, captures: Sequence[Capture], rules: RuleSet, *, secrets: bool = False, openings_only: bool = False
+def _examine(  # noqa: PLR0913 - what a job is made of
+    connections: Connections,
+    captures: Sequence[Capture],
+    rules: RuleSet,
+    *,
+    secrets: bool = False,
+    openings_only: bool = False,
+    processes: int = 1,
 ) -> Report:
     """Return what is found on `connections`, nothing of it excused, and nothing said of the captures."""
     judged = opening.judge(connections, rules)
@@ -130,7 +138,7 @@ def _examine(
     # What is done with goes at once: of a million connections it would be hundreds of megabytes.
     del judged
     told |= tabulate.count(connections.segments, len(ids))
-    request = ask(connections, captures, begun, rules, secrets=secrets, openings_only=openings_only)
+    request = ask(connections, captures, begun, rules, secrets=secrets, openings_only=openings_only, processes=processes)
     table = connections.flows
     del connections
     _give_back()
@@ -322,11 +330,12 @@ def ask(  # noqa: PLR0913 - what a job is made of
     *,
     secrets: bool = False,
     openings_only: bool = False,
+    processes: int = 1,
 ) -> applications.Request:
     """Return what is to be heard on connections that began as `openings` says."""
     streams = assembly.assemble(connections.segments, begun.client_isn, begun.server_isn)
     syn_data = ground.syn_data(connections.segments, len(connections.flows))
-    return applications.Request(connections.flows, streams, syn_data, captures, begun, rules, secrets, openings_only)
+    return applications.Request(connections.flows, streams, syn_data, captures, begun, rules, secrets, openings_only, processes)
 
 
 def hear(request: applications.Request) -> Dialogues:

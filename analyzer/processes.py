@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 READY: Final = "ready"
 """What a process says first: all modules are there."""
+_PIPE_BYTES: Final = 1 << 20
+"""Room for what is said while the other side does something else, where the system lets us choose: all that Linux gives."""
 _ALIGNED: Final = 8
 _MAGIC: Final = b"pcaplint"
 
@@ -42,7 +44,13 @@ def start(text: str) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-I", *(f"-W{option}" for option in sys.warnoptions), "-c", text]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     return subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, process_group=0
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        process_group=0,
+        pipesize=_PIPE_BYTES,
     )
 
 
@@ -81,12 +89,14 @@ def serve(work: Callable[[Any], Iterator[object]]) -> None:
 
 
 def send(sink: BinaryIO, item: object) -> None:
-    """Write `item`, its arrays behind it as they are (pickle's out-of-band buffers, PEP 574)."""
+    """Write `item`, its arrays behind it as they are (pickle's out-of-band buffers, PEP 574), each from a multiple of 8 on."""
     buffers: list[pickle.PickleBuffer] = []
     head = pickle.dumps(item, protocol=5, buffer_callback=buffers.append)
-    raw = [buffer.raw() for buffer in buffers]
-    sink.write(_MAGIC + struct.pack("<II", len(head), len(raw)) + struct.pack(f"<{len(raw)}Q", *map(len, raw)) + head)
-    sink.writelines(raw)
+    raw = [memoryview(head), *(buffer.raw() for buffer in buffers)]
+    sink.write(_MAGIC + struct.pack("<I", len(raw)) + struct.pack(f"<{len(raw)}Q", *map(len, raw)))
+    for part in raw:
+        sink.write(part)
+        sink.write(bytes(-len(part) % _ALIGNED))
     sink.flush()
 
 
@@ -96,17 +106,17 @@ def receive(source: BinaryIO) -> Any:  # noqa: ANN401 - whatever was sent
         # Whatever is imported when an interpreter starts may print.
         message = "something else was printed"
         raise EOFError(message)
-    length, count = struct.unpack("<II", _take(source, 8))
+    (count,) = struct.unpack("<I", _take(source, 4))
     sizes = struct.unpack(f"<{count}Q", _take(source, 8 * count))
-    head = _take(source, length)
-    # Memory of its own, which goes back to the system as a whole: the allocator would keep holes.
-    data = memoryview(mmap.mmap(-1, sum(size + -size % _ALIGNED for size in sizes) or 1))
-    buffers, at = [], 0
+    # Memory of its own, which goes back to the system as a whole: the allocator would keep holes. All is read at once: after each wait
+    # for bytes a thread has to wait for its turn, too.
+    data = memoryview(mmap.mmap(-1, sum(size + -size % _ALIGNED for size in sizes)))
+    _fill(source, data)
+    parts, at = [], 0
     for size in sizes:
-        buffers.append(data[at : at + size])
-        _fill(source, buffers[-1])
+        parts.append(data[at : at + size])
         at += size + -size % _ALIGNED
-    return pickle.loads(head, buffers=buffers)  # noqa: S301 - from a process started here
+    return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301 - from a process started here
 
 
 def _take(source: BinaryIO, size: int) -> bytearray:

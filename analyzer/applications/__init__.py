@@ -11,28 +11,25 @@ Must not know: output formats, exit statuses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyzer.applications import assembly, channels, checks, ground, solid
-from analyzer.applications.dialogue import Dialogue, Setting
-from analyzer.applications.recognise import UNKNOWN, Recogniser, begins_with_proxy, skip_proxy
-from analyzer.rules.protocols import ANY, SIGN_BYTES, services
+from analyzer.applications import assembly, channels, checks, ground, listeners
+from analyzer.applications.hearing import Beside, Said, Share, module
+from analyzer.applications.recognise import UNKNOWN
+from analyzer.rules.protocols import ANY, services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
-    from analyzer.applications.assembly import Opened, Streams
-    from analyzer.applications.dialogue import Block
+    from analyzer.applications.assembly import Streams
+    from analyzer.applications.dialogue import Block, Dialogue
     from analyzer.applications.ground import Ground, Opening
     from analyzer.applications.recognise import Heard
-    from analyzer.applications.streams import Reader
     from analyzer.model import Capture
     from analyzer.rules import RuleSet
     from analyzer.rules.protocols import Protocol
@@ -40,10 +37,6 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 
 __all__ = ["Dialogues", "Request", "read"]
-
-_TLS: Final = "tls"
-_NESTED: Final = 4
-"""Tunnels in tunnels that are looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,159 +76,48 @@ class Request:
     """Whether passwords and the like are kept."""
     openings_only: bool = False
     """Whether nothing is to be heard: no payload is looked at, no rule about what was said asked."""
+    processes: int = 1
+    """How many may be used."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Hearing:
-    """What is heard, as it grows."""
+    """What was heard, and on what ground."""
 
     request: Request
-    ears: _Ears
-    streams: Streams
     ground: Ground
-    heard: dict[int, Heard] = field(default_factory=dict)
-    dialogues: dict[int, Dialogue] = field(default_factory=dict)
-    blocks: list[Block] = field(default_factory=list)
-    proxied: list[int] = field(default_factory=list)
-    overlaps: dict[int, int] = field(default_factory=dict)
-    """Connection to the frame that carried other bytes than the copy before."""
+    said: Said
 
 
 def read(request: Request) -> Dialogues:
     """Return what was said on all connections."""
     rules = request.rules
     known = ground.lay(request.flows, request.streams, request.syn_data, request.opening, rules.protocols)
-    hearing = _Hearing(request, _Ears(Recogniser(rules.protocols), rules.protocols), request.streams, known)
-    if not request.openings_only:
-        _hear_all(hearing, _hear_whole(hearing))
-        hearing.dialogues = dict(sorted(hearing.dialogues.items()))
+    said = Said() if request.openings_only else listeners.listen(_share(request, known), request.processes)
+    hearing = _Hearing(request, known, said)
     _complete(hearing)
     linked = _link(hearing)
     asked = replace(rules, reported=frozenset()) if request.openings_only else rules
-    findings = checks.run(asked, known, hearing.dialogues, hearing.blocks, request.flows["capture"].to_numpy())
-    return Dialogues(hearing.heard, hearing.dialogues, hearing.blocks, known, findings, linked, rules.protocols[ANY].enums["encryption"])
+    findings = checks.run(asked, known, said.dialogues, said.blocks, request.flows["capture"].to_numpy())
+    return Dialogues(said.heard, said.dialogues, said.blocks, known, findings, linked, rules.protocols[ANY].enums["encryption"])
 
 
-def _hear_whole(hearing: _Hearing) -> Array:
-    """Hear the connections that were captured whole, and in order; return those that are left.
-
-    A protocol whose module has a class `Plain` offers to read dialogues with nothing out of the ordinary many at a time.
-    """
-    request, streams, flows = hearing.request, hearing.streams, hearing.request.flows
-    chosen = np.flatnonzero(streams.spoken[0::2] | streams.spoken[1::2])
-    owner = flows["capture"].to_numpy()
-    fetch = [None if one.payloads is None else one.payloads.read for one in request.captures]
-    whole = chosen[(solid.both(streams) & request.opening.whole)[chosen]]
-    whole = whole[np.array([one is not None for one in fetch], bool)[owner[whole]]]
-    plain = {id_: _module(one.reader).Plain(secrets=request.secrets) for id_, one in _plain_readers(request.rules.protocols).items()}
-    left = np.zeros(len(owner), bool)
-    left[chosen] = True
-    pairs = solid.pairs(streams, whole, owner, fetch)
-    for (flow, client, server), (word, beside) in zip(pairs, _beside(hearing, whole), strict=True):
-        asked = client.read(0, SIGN_BYTES)
-        if begins_with_proxy(asked):
-            continue
-        heard = hearing.heard[flow] = hearing.ears.recogniser.tell(asked, server.read(0, SIGN_BYTES), word)
-        left[flow] = False
-        protocol = request.rules.protocols.get(heard.service)
-        if protocol is None or (protocol.id in plain and plain[protocol.id].take(flow, client, server, beside.server_port)):
-            continue
-        hearing.dialogues[flow] = _read(client.reader("client"), server.reader("server"), Setting(*beside, protocol), protocol)
-    hearing.blocks += [block for one in plain.values() if (block := one.block()) is not None]
-    return np.flatnonzero(left)
-
-
-def _plain_readers(protocols: Mapping[str, Protocol]) -> dict[str, Protocol]:
-    return {id_: one for id_, one in protocols.items() if one.reader and hasattr(_module(one.reader), "Plain")}
-
-
-def _hear_all(hearing: _Hearing, chosen: Array) -> None:
-    """Hear the connections `chosen`, whatever was captured of them."""
-    request, streams = hearing.request, hearing.streams
-    owners = hearing.request.flows["capture"].to_numpy()[chosen].tolist()
-    for flow, owner, (word, beside) in zip(chosen.tolist(), owners, _beside(hearing, chosen), strict=True):
-        payloads = request.captures[owner].payloads
-        if payloads is None:
-            continue
-        opened = streams.reader(2 * flow, payloads.read), streams.reader(2 * flow + 1, payloads.read)
-        heard = _recognise(hearing, flow, opened, word, whole=beside.whole)
-        protocol = request.rules.protocols.get(heard.service)
-        if protocol is not None:
-            hearing.dialogues[flow] = _read(opened[0].reader, opened[1].reader, Setting(*beside, protocol), protocol)
-
-
-class _Beside(NamedTuple):
-    """`Setting` but for the protocol, which is not known yet."""
-
-    secrets: bool
-    whole: bool
-    client_ip: str
-    server_ip: str
-    client_port: int
-    server_port: int
-    one_sided: bool
-    end_time: int
-    nested: Callable[[Reader, Reader, Setting], Dialogue | None]
-    opened_at: int
-
-
-def _beside(hearing: _Hearing, chosen: Array) -> Iterator[tuple[str, _Beside]]:
-    """Yield what the server's port stands for and what is known beside the bytes, of each of the connections `chosen`."""
-    request, flows, opening = hearing.request, hearing.request.flows, hearing.request.opening
-    words, secrets, nested = services(request.rules.protocols), request.secrets, hearing.ears.nested
-    columns = [flows[name].astype(object).to_numpy()[chosen].tolist() for name in ("client_ip", "server_ip")]
-    columns += [flows[name].to_numpy()[chosen].tolist() for name in ("client_port", "server_port")]
-    known = (opening.one_sided, flows["capture_end"].to_numpy(), opening.opened_at, opening.whole)
-    columns += [column[chosen].tolist() for column in known]
-    by_port = hearing.ground.facts["service_by_port"][0][chosen].tolist()
-    for word, client, server, client_port, server_port, half, end, begun, whole in zip(by_port, *columns, strict=True):
-        # By place: one is made a connection, and keywords cost as much as all the rest of it.
-        yield words[word], _Beside(secrets, whole, client, server, client_port, server_port, half, end, nested, begun)
-
-
-def _recognise(hearing: _Hearing, flow: int, opened: tuple[Opened, Opened], by_port: str, *, whole: bool) -> Heard:
-    """Return what one connection speaks."""
-    client, server = opened[0].reader, opened[1].reader
-    for one in opened:
-        if one.overlap is not None:
-            hearing.overlaps[flow] = min(one.overlap.frame, hearing.overlaps.get(flow, one.overlap.frame))
-    if whole and skip_proxy(client):
-        hearing.proxied.append(flow)
-    heard = hearing.ears.recogniser.hear(client, server, by_port)
-    hearing.heard[flow] = heard
-    return heard
-
-
-def _read(client: Reader, server: Reader, setting: Setting, protocol: Protocol) -> Dialogue:
-    """Return the dialogue from where the readers stand."""
-    if protocol.reader:
-        found: Dialogue = _module(protocol.reader).read(client, server, setting)
-        return found
-    if protocol.id == _TLS:
-        return Dialogue(_TLS, tls="implicit", tls_spot=client.spot() if client.peek(1) else server.spot())
-    return Dialogue(protocol.id, summary=protocol.title)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ears:
-    """Recognises and reads what stands inside of a dialogue, and what stands in that."""
-
-    recogniser: Recogniser
-    protocols: Mapping[str, Protocol]
-    depth: int = _NESTED
-
-    def nested(self, client: Reader, server: Reader, setting: Setting) -> Dialogue | None:
-        """Return the dialogue inside another one; None when nobody can say what it is, or it lies too deep."""
-        protocol = self.protocols.get(self.recogniser.hear(client, server, UNKNOWN).service)
-        if protocol is None or not self.depth:
-            return None
-        deeper = replace(self, depth=self.depth - 1)
-        return _read(client, server, replace(setting, nested=deeper.nested, protocol=protocol), protocol)
-
-
-@cache
-def _module(name: str) -> Any:  # noqa: ANN401 - a module
-    return import_module(f"analyzer.applications.{name}")
+def _share(request: Request, known: Ground) -> Share:
+    """Return all connections as what is to be heard."""
+    flows, opening = request.flows, request.opening
+    beside = Beside(
+        capture=flows["capture"].to_numpy(),
+        by_port=known.facts["service_by_port"][0],
+        whole=opening.whole,
+        client_ip=flows["client_ip"].astype(object).to_numpy(),
+        server_ip=flows["server_ip"].astype(object).to_numpy(),
+        client_port=flows["client_port"].to_numpy(),
+        server_port=flows["server_port"].to_numpy(),
+        one_sided=opening.one_sided,
+        end_time=flows["capture_end"].to_numpy(),
+        opened_at=opening.opened_at,
+    )
+    return Share(request.streams, beside, [one.payloads for one in request.captures], request.rules.protocols, request.secrets)
 
 
 def _complete(hearing: _Hearing) -> None:
@@ -245,7 +127,7 @@ def _complete(hearing: _Hearing) -> None:
     words = services(protocols)
     code = {word: place for place, word in enumerate(words)}
     said = {name: np.zeros(count, np.int64) for name in ("service", "service_client", "service_server")}
-    for flow, heard in hearing.heard.items():
+    for flow, heard in hearing.said.heard.items():
         said["service"][flow] = code[heard.service]
         for side, ids, spoke in (("client", heard.client, heard.client_spoke), ("server", heard.server, heard.server_spoke)):
             said[f"service_{side}"][flow] = code[ids[0] if len(ids) == 1 else UNKNOWN] if spoke else 0
@@ -255,27 +137,27 @@ def _complete(hearing: _Hearing) -> None:
     speaker[told] = heard_by[said["service"][told]]
     known.facts.update({name: (values, None) for name, values in said.items()})
     known.facts["speaks_first"] = (speaker, None)
-    for name, flows in (("proxy_header", hearing.proxied), ("overlap_differs", list(hearing.overlaps))):
+    for name, flows in (("proxy_header", hearing.said.proxied), ("overlap_differs", list(hearing.said.overlaps))):
         marked = np.zeros(count, bool)
         marked[flows] = True
         known.facts[name] = (marked, None)
     _complete_tls(hearing)
     read = np.zeros(count, bool)
-    read[[flow for flow, dialogue in hearing.dialogues.items() if dialogue.facts]] = True
-    for block in hearing.blocks:
+    read[[flow for flow, dialogue in hearing.said.dialogues.items() if dialogue.facts]] = True
+    for block in hearing.said.blocks:
         read[block.flow] = True
     known.facts["read"] = (read, None)
     overlap = np.full(count, -1, np.int64)
-    overlap[list(hearing.overlaps)] = list(hearing.overlaps.values())
+    overlap[list(hearing.said.overlaps)] = list(hearing.said.overlaps.values())
     known.places["overlap"] = overlap
     # Directions in disorder, too, may have been captured whole.
     values, sure = known.facts["gaps"]
     for flow in np.flatnonzero(~sure if sure is not None else np.zeros(0, bool)).tolist():
-        values[flow] = any(assembly.missing(hearing.streams, 2 * flow + side) > 0 for side in (0, 1))
+        values[flow] = any(assembly.missing(hearing.request.streams, 2 * flow + side) > 0 for side in (0, 1))
     known.facts["gaps"] = (values, None)
     gap = np.full(count, -1, np.int64)
     for flow in np.flatnonzero(values & read).tolist():
-        found = [frame for side in (0, 1) if (frame := assembly.behind_gap(hearing.streams, 2 * flow + side)) >= 0]
+        found = [frame for side in (0, 1) if (frame := assembly.behind_gap(hearing.request.streams, 2 * flow + side)) >= 0]
         gap[flow] = min(found, default=-1)
     known.places["gap"] = gap
 
@@ -288,7 +170,7 @@ def _complete_tls(hearing: _Hearing) -> None:
     known, count = hearing.ground, len(hearing.ground.opened_at)
     ways = hearing.request.rules.protocols[ANY].enums["encryption"]
     way, frame = np.zeros(count, np.int8), np.full(count, -1, np.int64)
-    for flow, dialogue in hearing.dialogues.items():
+    for flow, dialogue in hearing.said.dialogues.items():
         if dialogue.tls:
             way[flow] = ways.index(dialogue.tls)
             frame[flow] = -1 if dialogue.tls_spot is None else dialogue.tls_spot.frame
@@ -299,10 +181,10 @@ def _complete_tls(hearing: _Hearing) -> None:
 def _link(hearing: _Hearing) -> dict[int, int]:
     """Let the protocols that announce further connections find them; return connection to the one that announced it."""
     readers = dict.fromkeys(protocol.reader for protocol in hearing.request.rules.protocols.values() if protocol.reader)
-    links = [_module(name).link for name in readers if hasattr(_module(name), "link")]
-    if not links or not any(dialogue.channels for dialogue in hearing.dialogues.values()):
+    links = [module(name).link for name in readers if hasattr(module(name), "link")]
+    if not links or not any(dialogue.channels for dialogue in hearing.said.dialogues.values()):
         return {}
-    table, streams = hearing.request.flows, hearing.streams
+    table, streams = hearing.request.flows, hearing.request.streams
     flows = channels.Flows(
         capture=table["capture"].to_numpy(),
         client_ip=table["client_ip"].astype(object).tolist(),
@@ -319,5 +201,5 @@ def _link(hearing: _Hearing) -> dict[int, int]:
     )
     linked: dict[int, int] = {}
     for link in links:
-        linked |= link(hearing.dialogues, flows)
+        linked |= link(hearing.said.dialogues, flows)
     return linked

@@ -10,7 +10,7 @@ Must not know: protocols.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 
 CLOSINGS: Final[tuple[Closing, ...]] = ("", "fin", "rst")
+_OF_PIECES: Final = ("start", "stop", "address", "frame", "time")
+"""The columns of `Streams` that have a value a piece."""
 _FLAGS_READABLE: Final = 14
 """Header bytes that reach to the flags."""
 _FAR: Final = 1 << 30
@@ -81,6 +83,15 @@ class Streams:
         """Per group: whether it has any piece."""
         found: Array = self.bounds[1:] > self.bounds[:-1]
         return found
+
+    def part(self, first: int, last: int) -> Streams:
+        """Return the streams of connections `first` to `last`, that one left out, alone."""
+        begin, end = int(self.bounds[2 * first]), int(self.bounds[2 * last])
+        pieces = {name: getattr(self, name)[begin:end] for name in _OF_PIECES}
+        groups = {
+            one.name: getattr(self, one.name)[2 * first : 2 * last] for one in fields(self) if one.name not in {"bounds", *_OF_PIECES}
+        }
+        return Streams(bounds=self.bounds[2 * first : 2 * last + 1] - begin, **pieces, **groups)
 
     def reader(self, group: int, fetch: Callable[[int, int], bytes]) -> Opened:
         """Return a reader of one direction."""

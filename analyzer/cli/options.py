@@ -90,7 +90,7 @@ EngineName = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option("--jobs", "-j", metavar="N", min=1, help="Files, or parts of a very large one, read at a time.", show_default=False),
+    typer.Option("--jobs", "-j", metavar="N", min=1, help="Files, or parts of a large one, read at a time.", show_default=False),
 ]
 Color = Annotated[str, typer.Option("--color", metavar="|".join(COLORS), callback=one_of(COLORS), help="Whether to colour text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only what is not a clean pass, and no summary.")]

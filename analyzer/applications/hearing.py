@@ -1,0 +1,237 @@
+"""The streams of some connections ─► what each of them speaks, and what was said.
+
+Promises: what is heard of a connection does not depend on which others it is heard with, nor on the process it is heard in.
+Must not know: findings, any protocol by name but TLS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from analyzer.applications import solid
+from analyzer.applications.dialogue import Dialogue, Setting
+from analyzer.applications.recognise import UNKNOWN, Recogniser, begins_with_proxy, skip_proxy
+from analyzer.rules.protocols import SIGN_BYTES, services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from analyzer.applications.assembly import Opened, Streams
+    from analyzer.applications.dialogue import Block
+    from analyzer.applications.recognise import Heard
+    from analyzer.applications.streams import Reader
+    from analyzer.model import Payloads
+    from analyzer.rules.protocols import Protocol
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_TLS: Final = "tls"
+_NESTED: Final = 4
+"""Tunnels in tunnels that are looked into."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is known of connections beside their bytes, a value a connection in each array; see `Setting`."""
+
+    capture: Array
+    """Index in `Share.payloads`."""
+    by_port: Array
+    """What the server's port stands for, by place in `services`."""
+    whole: Array
+    client_ip: Array
+    """Text."""
+    server_ip: Array
+    client_port: Array
+    server_port: Array
+    one_sided: Array
+    end_time: Array
+    opened_at: Array
+
+    def part(self, first: int, last: int) -> Beside:
+        """Return what is known of connections `first` to `last`, that one left out."""
+        return Beside(*(getattr(self, one.name)[first:last] for one in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Connections that are to be heard; they are counted from 0."""
+
+    streams: Streams
+    beside: Beside
+    payloads: Sequence[Payloads | None]
+    """Of every capture."""
+    protocols: Mapping[str, Protocol]
+    secrets: bool
+
+    def __len__(self) -> int:
+        """Return the number of connections."""
+        return len(self.beside.capture)
+
+    def part(self, first: int, last: int) -> Share:
+        """Return connections `first` to `last`, that one left out, alone."""
+        return replace(self, streams=self.streams.part(first, last), beside=self.beside.part(first, last))
+
+
+@dataclass(slots=True)
+class Said:
+    """What is heard; connections are counted as in the share."""
+
+    heard: dict[int, Heard] = field(default_factory=dict)
+    dialogues: dict[int, Dialogue] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
+    proxied: list[int] = field(default_factory=list)
+    """Connections that begin with a PROXY header."""
+    overlaps: dict[int, int] = field(default_factory=dict)
+    """Connection to the frame that carried other bytes than the copy before."""
+
+    def add(self, other: Said, first: int) -> None:
+        """Take in what was heard of other connections, which are counted from `first` here."""
+        self.heard.update({first + flow: heard for flow, heard in other.heard.items()})
+        self.dialogues.update({first + flow: dialogue for flow, dialogue in other.dialogues.items()})
+        self.blocks += [replace(block, flow=block.flow + first) for block in other.blocks]
+        self.proxied += [first + flow for flow in other.proxied]
+        self.overlaps.update({first + flow: frame for flow, frame in other.overlaps.items()})
+
+
+def listen(share: Share) -> Said:
+    """Return what was said on the connections of `share`. Raises `InputError` when a capture was changed meanwhile."""
+    hearing = _Hearing(share, Said(), _Ears(Recogniser(share.protocols), share.protocols))
+    _hear_all(hearing, _hear_whole(hearing))
+    hearing.said.dialogues = dict(sorted(hearing.said.dialogues.items()))
+    return hearing.said
+
+
+@dataclass(frozen=True, slots=True)
+class _Hearing:
+    share: Share
+    said: Said
+    ears: _Ears
+
+
+def _hear_whole(hearing: _Hearing) -> Array:
+    """Hear the connections that were captured whole, and in order; return those that are left.
+
+    A protocol whose module has a class `Plain` offers to read dialogues with nothing out of the ordinary many at a time.
+    """
+    share, streams, said = hearing.share, hearing.share.streams, hearing.said
+    chosen = np.flatnonzero(streams.spoken[0::2] | streams.spoken[1::2])
+    owner = share.beside.capture
+    fetch = [None if one is None else one.read for one in share.payloads]
+    whole = chosen[(solid.both(streams) & share.beside.whole)[chosen]]
+    whole = whole[np.array([one is not None for one in fetch], bool)[owner[whole]]]
+    plain = {id_: module(one.reader).Plain(secrets=share.secrets) for id_, one in _plain_readers(share.protocols).items()}
+    left = np.zeros(len(owner), bool)
+    left[chosen] = True
+    pairs = solid.pairs(streams, whole, owner, fetch)
+    for (flow, client, server), (word, beside) in zip(pairs, _beside(share, hearing.ears.nested, whole), strict=True):
+        asked = client.read(0, SIGN_BYTES)
+        if begins_with_proxy(asked):
+            continue
+        heard = said.heard[flow] = hearing.ears.recogniser.tell(asked, server.read(0, SIGN_BYTES), word)
+        left[flow] = False
+        protocol = share.protocols.get(heard.service)
+        if protocol is None or (protocol.id in plain and plain[protocol.id].take(flow, client, server, beside.server_port)):
+            continue
+        said.dialogues[flow] = _read(client.reader("client"), server.reader("server"), Setting(*beside, protocol), protocol)
+    said.blocks += [block for one in plain.values() if (block := one.block()) is not None]
+    return np.flatnonzero(left)
+
+
+def _plain_readers(protocols: Mapping[str, Protocol]) -> dict[str, Protocol]:
+    return {id_: one for id_, one in protocols.items() if one.reader and hasattr(module(one.reader), "Plain")}
+
+
+def _hear_all(hearing: _Hearing, chosen: Array) -> None:
+    """Hear the connections `chosen`, whatever was captured of them."""
+    share, streams, said = hearing.share, hearing.share.streams, hearing.said
+    owners = share.beside.capture[chosen].tolist()
+    for flow, owner, (word, beside) in zip(chosen.tolist(), owners, _beside(share, hearing.ears.nested, chosen), strict=True):
+        payloads = share.payloads[owner]
+        if payloads is None:
+            continue
+        opened = streams.reader(2 * flow, payloads.read), streams.reader(2 * flow + 1, payloads.read)
+        heard = _recognise(hearing, flow, opened, word, whole=beside.whole)
+        protocol = share.protocols.get(heard.service)
+        if protocol is not None:
+            said.dialogues[flow] = _read(opened[0].reader, opened[1].reader, Setting(*beside, protocol), protocol)
+
+
+class _Known(NamedTuple):
+    """`Setting` but for the protocol, which is not known yet."""
+
+    secrets: bool
+    whole: bool
+    client_ip: str
+    server_ip: str
+    client_port: int
+    server_port: int
+    one_sided: bool
+    end_time: int
+    nested: Callable[[Reader, Reader, Setting], Dialogue | None]
+    opened_at: int
+
+
+def _beside(share: Share, nested: Callable[[Reader, Reader, Setting], Dialogue | None], chosen: Array) -> Iterator[tuple[str, _Known]]:
+    """Yield what the server's port stands for and what is known beside the bytes, of each of the connections `chosen`."""
+    words, secrets, beside = services(share.protocols), share.secrets, share.beside
+    columns = (
+        beside.by_port, beside.whole, beside.client_ip, beside.server_ip, beside.client_port, beside.server_port, beside.one_sided,
+        beside.end_time, beside.opened_at,
+    )  # fmt: skip
+    for word, whole, client, server, client_port, server_port, half, end, begun in zip(
+        *(column[chosen].tolist() for column in columns), strict=True
+    ):
+        # By place: one is made a connection, and keywords cost as much as all the rest of it.
+        yield words[word], _Known(secrets, whole, client, server, client_port, server_port, half, end, nested, begun)
+
+
+def _recognise(hearing: _Hearing, flow: int, opened: tuple[Opened, Opened], by_port: str, *, whole: bool) -> Heard:
+    """Return what one connection speaks."""
+    client, server = opened[0].reader, opened[1].reader
+    for one in opened:
+        if one.overlap is not None:
+            hearing.said.overlaps[flow] = min(one.overlap.frame, hearing.said.overlaps.get(flow, one.overlap.frame))
+    if whole and skip_proxy(client):
+        hearing.said.proxied.append(flow)
+    heard = hearing.ears.recogniser.hear(client, server, by_port)
+    hearing.said.heard[flow] = heard
+    return heard
+
+
+def _read(client: Reader, server: Reader, setting: Setting, protocol: Protocol) -> Dialogue:
+    """Return the dialogue from where the readers stand."""
+    if protocol.reader:
+        found: Dialogue = module(protocol.reader).read(client, server, setting)
+        return found
+    if protocol.id == _TLS:
+        return Dialogue(_TLS, tls="implicit", tls_spot=client.spot() if client.peek(1) else server.spot())
+    return Dialogue(protocol.id, summary=protocol.title)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ears:
+    """Recognises and reads what stands inside of a dialogue, and what stands in that."""
+
+    recogniser: Recogniser
+    protocols: Mapping[str, Protocol]
+    depth: int = _NESTED
+
+    def nested(self, client: Reader, server: Reader, setting: Setting) -> Dialogue | None:
+        """Return the dialogue inside another one; None when nobody can say what it is, or it lies too deep."""
+        protocol = self.protocols.get(self.recogniser.hear(client, server, UNKNOWN).service)
+        if protocol is None or not self.depth:
+            return None
+        deeper = replace(self, depth=self.depth - 1)
+        return _read(client, server, replace(setting, nested=deeper.nested, protocol=protocol), protocol)
+
+
+@cache
+def module(name: str) -> Any:  # noqa: ANN401 - a module
+    """Return the module of applications called `name`."""
+    return import_module(f"analyzer.applications.{name}")
