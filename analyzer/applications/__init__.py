@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analyzer.applications.assembly import Streams
-    from analyzer.applications.dialogue import Block, Dialogue
+    from analyzer.applications.block import Block
+    from analyzer.applications.dialogue import Dialogue
     from analyzer.applications.ground import Ground, Opening
     from analyzer.applications.recognise import Heard
     from analyzer.model import Capture

@@ -21,7 +21,8 @@ from analyzer.rules.protocols import ANY, services
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from analyzer.applications.dialogue import Block, Cells, Dialogue
+    from analyzer.applications.block import Block, Cells
+    from analyzer.applications.dialogue import Dialogue
     from analyzer.applications.ground import Ground
     from analyzer.language import Node, Scope
     from analyzer.rules import Finding, RuleSet
@@ -83,17 +84,20 @@ def _find(
     begins = np.flatnonzero(np.concatenate(([True], flows[1:] != flows[:-1])))
     for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(flows)], strict=True):
         flow, times = int(flows[begin]), end - begin
-        frames = sorted(
-            {frame for name in check.cite for frame in view.cite(name, hits[begin : min(end, begin + MAX_FRAMES)]) if frame >= 0}
-        )
+        frames = _cite(view, check, hits[begin : min(end, begin + MAX_FRAMES)])
         if times > MAX_FRAMES:
-            frames = sorted({*frames, *(frame for name in check.cite for frame in view.cite(name, hits[end - 1 : end]) if frame >= 0)})
+            frames = sorted({*frames, *_cite(view, check, hits[end - 1 : end])})
         if len(frames) > MAX_FRAMES:
             frames = [*frames[: MAX_FRAMES - 1], frames[-1]]
         capture = int(captures[flow])
         message = finding.say({name: texts[begin] for name, texts in said.items()} | {"times": times})
         often = f" ({times} times)" if times > 1 and "{times}" not in finding.message else ""
         yield flow, frames[0] if frames else 0, finding.id, finding.severity, tuple((capture, frame) for frame in frames), message + often
+
+
+def _cite(view: _View, check: Check, rows: Array) -> list[int]:
+    """Return the frames that a check cites at some rows, rising."""
+    return sorted({frame for name in check.cite for frame in view.frames(name)[rows].tolist() if frame >= 0})
 
 
 def _say(node: Node, scope: Scope, view: _View, hits: Array) -> list[object]:
@@ -153,11 +157,11 @@ class _Subject:
 
     def _convert(self, cells: Sequence[object] | Array, fact: Fact) -> tuple[Array, Array]:
         """Return cells as an array of the fact's kind, and which of them are known."""
+        dtype = bool if fact.kind == "flag" else np.uint32 if fact.kind == "seq" else np.int64
         if isinstance(cells, np.ndarray):
-            return cells, np.ones(len(cells), bool)
+            return cells.astype(dtype, copy=False), np.ones(len(cells), bool)
         known = np.array([cell is not None for cell in cells], bool)
         if fact.kind in {"int", "time", "seq", "flag"}:
-            dtype = bool if fact.kind == "flag" else np.uint32 if fact.kind == "seq" else np.int64
             return np.array([0 if cell is None else cell for cell in cells], dtype), known
         words = self.words if fact.kind == "service" else self.protocol.enums[fact.kind]
         code = {word: place for place, word in enumerate(words)}
@@ -173,6 +177,7 @@ class _View(ABC):
         self.subject, self.flow = subject, flow
         self.size = len(flow)
         self._answers: dict[str, Answer] = {}
+        self._places: dict[str, Array] = {}
 
     def name(self, name: str) -> Answer:
         """Return values and known of a fact, looked up once."""
@@ -184,9 +189,15 @@ class _View(ABC):
     def _look_up(self, name: str) -> Answer:
         """Return values and known of a fact."""
 
+    def frames(self, place: str) -> Array:
+        """Return the frames of a place, -1 where it has none, looked up once."""
+        if place not in self._places:
+            self._places[place] = self._locate(place)
+        return self._places[place]
+
     @abstractmethod
-    def cite(self, place: str, rows: Array) -> list[int]:
-        """Return the frames of a place at some rows, -1 where it has none."""
+    def _locate(self, place: str) -> Array:
+        """Return the frames of a place."""
 
     def field(self, record: str, name: str) -> Answer:
         """Refuse: what was said has no candidates."""
@@ -208,7 +219,6 @@ class _Dialogues(_View):
         """Take the connections `flow`; the dialogues that were read stand at the rows `at`."""
         super().__init__(subject, flow)
         self.at = at
-        self._place = dict(zip(at[: len(subject.dialogues)].tolist(), subject.dialogues, strict=True))
 
     def _look_up(self, name: str) -> Answer:
         ground = self.subject.ground.facts.get(name)
@@ -225,12 +235,15 @@ class _Dialogues(_View):
         values[self.at], known[self.at] = read, there
         return values, known
 
-    def cite(self, place: str, rows: Array) -> list[int]:
-        """Return the frames of a place at some rows, -1 where it has none."""
+    def _locate(self, place: str) -> Array:
         ground = self.subject.ground.places.get(place)
         if ground is not None:
-            return [int(frame) for frame in ground[self.flow[rows]]]
-        return [_frame(self._place[row].places.get(place)) if row in self._place else -1 for row in rows.tolist()]
+            held: Array = ground[self.flow]
+            return held
+        found = np.full(self.size, -1, np.int64)
+        parts = [(block.places.get(place), len(block.flow)) for block in self.subject.blocks]
+        found[self.at] = _frames([one.places.get(place) for one in self.subject.dialogues], parts)
+        return found
 
 
 class _Exchanges(_View):
@@ -254,23 +267,15 @@ class _Exchanges(_View):
         values, known = self.dialogues.name(name)
         return values[self.owner], None if known is None else known[self.owner]
 
-    def cite(self, place: str, rows: Array) -> list[int]:
-        """Return the frames of a place at some rows, -1 where it has none."""
-        if place in self.subject.protocol.exchange_places:
-            return [self._frame(row, place) for row in rows.tolist()]
-        return self.dialogues.cite(place, self.owner[rows])
-
-    def _frame(self, row: int, place: str) -> int:
-        if row < len(self.exchanges):
-            return _frame(self.exchanges[row].places.get(place))
-        row -= len(self.exchanges)
-        for block in self.subject.blocks:
-            size = int(block.count.sum())
-            if row < size:
-                return int(block.exchange_places[place][row]) if place in block.exchange_places else -1
-            row -= size
-        raise IndexError(row)
+    def _locate(self, place: str) -> Array:
+        if place not in self.subject.protocol.exchange_places:
+            held: Array = self.dialogues.frames(place)[self.owner]
+            return held
+        parts = [(block.exchange_places.get(place), int(block.count.sum())) for block in self.subject.blocks]
+        return _frames([one.places.get(place) for one in self.exchanges], parts)
 
 
-def _frame(frame: int | None) -> int:
-    return -1 if frame is None else frame
+def _frames(found: Sequence[int | None], parts: Sequence[tuple[Array | None, int]]) -> Array:
+    """Return the frames of a place: those `found`, then what blocks have of it, with how many rows each has; -1 where there is none."""
+    own = np.array([-1 if frame is None else frame for frame in found], np.int64)
+    return np.concatenate([own, *(np.full(size, -1, np.int64) if part is None else part for part, size in parts)])

@@ -10,20 +10,15 @@ Must not know: rules, reports.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from analyzer.applications.streams import Reader, Side, Spot
     from analyzer.rules.protocols import Protocol
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 Fact = int | bool | str | None
 """A number (times in ns), a truth, or a word of an enumeration; None is unknown."""
@@ -109,76 +104,3 @@ class Dialogue:
     """Connections it announces, in order; the reader's module has a function `link` that finds them among all connections."""
     dropped: int = 0
     """Transactions beyond the most that are kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """A column of facts or of a table: the same for all rows, one of some, or one each."""
-
-    there: Sequence[Fact | Cell] | Array
-    """The values there are; an array holds numbers, all of them known."""
-    at: Array | None = None
-    """Which of them each row has; None where each row has its own."""
-
-    def spread(self) -> list[Any]:
-        """Return the value of each row."""
-        values = self.there.tolist() if isinstance(self.there, np.ndarray) else self.there
-        return list(values) if self.at is None else [values[place] for place in self.at.tolist()]
-
-    @classmethod
-    def join(cls, parts: Sequence[tuple[Cells, int]]) -> Cells:
-        """Return columns as one, the rows of each behind those of the one before; with each column comes its number of rows."""
-        there, at = [one.there for one, _ in parts], [one.at for one, _ in parts]
-        arrays = [one for one in there if isinstance(one, np.ndarray)]
-        values: Array | list[Any] = np.concatenate(arrays) if len(arrays) == len(there) else list(chain.from_iterable(there))
-        if all(one is None for one in at):
-            return cls(values)
-        starts = np.cumsum([0, *map(len, there)])[:-1]
-        places = [np.arange(size) if one is None else one for one, (_, size) in zip(at, parts, strict=True)]
-        return cls(values, np.concatenate([start + place for start, place in zip(starts, places, strict=True)]))
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Dialogues of one protocol as columns: those with nothing out of the ordinary, which are read many at a time.
-
-    What `Dialogue` and `Exchange` say of one dialogue, a block says of all of its own; a fact without a column is unknown.
-    """
-
-    service: str
-    flow: Array
-    """The connection of each dialogue, rising."""
-    summary: Sequence[str]
-    facts: Mapping[str, Cells]
-    count: Array
-    """Exchanges of each dialogue, one at least; the columns below are in order of dialogue and exchange."""
-    exchange_facts: Mapping[str, Cells]
-    exchange_places: Mapping[str, Array]
-    """Frames."""
-    rows: Mapping[str, Cells]
-    """Cells of the transactions table, a row an exchange."""
-
-    @classmethod
-    def join(cls, blocks: Sequence[Block]) -> list[Block]:
-        """Return the blocks of each protocol as one; those of a protocol have the same columns, and connections that follow each other."""
-        services = dict.fromkeys(one.service for one in blocks)
-        return [cls._join([one for one in blocks if one.service == service]) for service in services]
-
-    @classmethod
-    def _join(cls, blocks: Sequence[Block]) -> Block:
-        def joined(name: str) -> dict[str, Cells]:
-            columns = [getattr(one, name) for one in blocks]
-            return {key: Cells.join([(column[key], size) for column, size in zip(columns, sizes[name], strict=True)]) for key in columns[0]}
-
-        of_dialogue, of_exchange = [len(one.flow) for one in blocks], [int(one.count.sum()) for one in blocks]
-        sizes = {"facts": of_dialogue, "exchange_facts": of_exchange, "rows": of_exchange}
-        return cls(
-            service=blocks[0].service,
-            flow=np.concatenate([one.flow for one in blocks]),
-            summary=list(chain.from_iterable(one.summary for one in blocks)),
-            facts=joined("facts"),
-            count=np.concatenate([one.count for one in blocks]),
-            exchange_facts=joined("exchange_facts"),
-            exchange_places={key: np.concatenate([one.exchange_places[key] for one in blocks]) for key in blocks[0].exchange_places},
-            rows=joined("rows"),
-        )

@@ -6,6 +6,7 @@ Must not know: findings, any protocol by name but TLS.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from importlib import import_module
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from analyzer.applications import solid
+from analyzer.applications.block import Block, is_plain
 from analyzer.applications.dialogue import Dialogue, Setting
 from analyzer.applications.recognise import UNKNOWN, Recogniser, begins_with_proxy, skip_proxy
 from analyzer.rules.protocols import SIGN_BYTES, services
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from analyzer.applications.assembly import Opened, Streams
-    from analyzer.applications.dialogue import Block
     from analyzer.applications.recognise import Heard
     from analyzer.applications.streams import Reader
     from analyzer.model import Payloads
@@ -33,6 +34,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _TLS: Final = "tls"
 _NESTED: Final = 4
 """Tunnels in tunnels that are looked into."""
+PACKED_FROM: Final = 64
+"""Dialogues of a protocol from which on columns take less room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +106,20 @@ def listen(share: Share) -> Said:
     """Return what was said on the connections of `share`. Raises `InputError` when a capture was changed meanwhile."""
     hearing = _Hearing(share, Said(), _Ears(Recogniser(share.protocols), share.protocols))
     _hear_all(hearing, _hear_whole(hearing))
-    hearing.said.dialogues = dict(sorted(hearing.said.dialogues.items()))
+    _pack(hearing.said)
     return hearing.said
+
+
+def _pack(said: Said) -> None:
+    """Bring the dialogues into order, and make blocks of those of a protocol that has many: they take a fraction of the room."""
+    found = dict(sorted(said.dialogues.items()))
+    plain = [(flow, one) for flow, one in found.items() if is_plain(one)]
+    for service, times in Counter(one.service for _, one in plain).items():
+        if times >= PACKED_FROM:
+            chosen = {flow: one for flow, one in plain if one.service == service}
+            said.blocks.append(Block.of(service, chosen))
+            found = {flow: one for flow, one in found.items() if flow not in chosen}
+    said.dialogues = found
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from analyzer.applications import http_facts, http_report, http_rows
-from analyzer.applications.dialogue import Block, Cells
+from analyzer.applications.block import Block, Cells
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
@@ -164,7 +164,9 @@ def make(turns: Sequence[Turn], flows: Sequence[tuple[int, int, bool]], seen: Se
             "replies": Cells(counts),
             "on_tls_port": Cells(on_tls_port),
         },
+        places={},
         count=counts,
+        row_count=counts,
         exchange_facts=_facts(columns, heads),
         exchange_places={name: np.array(columns[name], np.int64) for name in ("request", "request_end", "reply", "reply_end")},
         rows=_rows(columns, heads, requests),

@@ -20,7 +20,8 @@ from analyzer.applications.streams import Spot
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
-    from analyzer.applications.dialogue import Block, Cell
+    from analyzer.applications.block import Block
+    from analyzer.applications.dialogue import Cell
     from analyzer.applications.http_heads import Head
     from analyzer.applications.solid import Solid
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from analyzer import processes
 from analyzer.applications import hearing
-from analyzer.applications.dialogue import Block
+from analyzer.applications.block import Block
 from analyzer.applications.hearing import Said, Share
 from analyzer.capture.payloads import SPOOL, Payloads, Spool
 from analyzer.errors import InputError
@@ -44,11 +44,11 @@ _PATIENCE_S: Final = 2.0
 def listen(share: Share, count: int) -> Said:
     """Return what was said on the connections of `share`, heard by `count` processes at most, this one included."""
     spoken = np.flatnonzero(share.streams.spoken[0::2] | share.streams.spoken[1::2])
-    if count <= 1 or len(spoken) < LEAST or not _is_of_files(share):
+    if len(spoken) < LEAST:
         return hearing.listen(share)
     edges = [0, *spoken[EACH::EACH].tolist(), len(share)]
     parts = list(pairwise(edges))
-    with _Desk(share, parts, min(count - 1, len(parts) - 1)) as desk:
+    with _Desk(share, parts, min(count, len(parts)) - 1 if _is_of_files(share) else 0) as desk:
         desk.work()
         found = Said()
         for (first, _), said in zip(parts, desk.said, strict=True):

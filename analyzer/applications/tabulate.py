@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from analyzer.applications.dialogue import Block
+from analyzer.applications.block import Block
 from analyzer.applications.ground import SIDES
 from analyzer.applications.recognise import NOTHING, UNKNOWN
 from analyzer.model import TRANSACTIONS
@@ -58,7 +58,7 @@ def flows(found: Dialogues, flow_ids: Array, protocols: Mapping[str, Protocol]) 
         unsure[flow] = dialogue.dropped > 0
     for block in found.blocks:
         texts["dialogue"][block.flow] = [_short(_legible(summary)) for summary in block.summary]
-        numbers["transactions"][block.flow] = block.count
+        numbers["transactions"][block.flow] = block.row_count
     for flow, control in found.linked.items():
         texts["control_flow_id"][flow] = flow_ids[control]
         texts["service"][flow] = texts["service"][flow] or f"{found.dialogues[control].service}-data"
@@ -118,7 +118,7 @@ def transactions(found: Dialogues, flow_ids: Array, captures: Array, protocols: 
     said = [(flow, dialogue) for flow, dialogue in found.dialogues.items() if dialogue.rows]
     counts = np.array([len(one.rows) for _, one in said], np.int64)
     owner = np.concatenate(
-        [np.repeat(np.array([flow for flow, _ in said], np.int64), counts), *(np.repeat(one.flow, one.count) for one in found.blocks)]
+        [np.repeat(np.array([flow for flow, _ in said], np.int64), counts), *(np.repeat(one.flow, one.row_count) for one in found.blocks)]
     )
     # Where each row comes to stand: by connection, in the order it was said.
     place = np.empty(len(owner), np.int64)
@@ -149,7 +149,7 @@ def _sources(
         yield word, place[at], [rows[row] for row in at.tolist()]
     begin = len(rows)
     for block in blocks:
-        size = int(block.count.sum())
+        size = int(block.row_count.sum())
         yield block.service, place[begin : begin + size], block
         begin += size
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer import analysis, flows, notation, opening
-from analyzer.applications import http
+from analyzer.applications import hearing, http
 from analyzer.applications.dialogue import Setting
 from analyzer.applications.http_plain import Plain
 from analyzer.applications.solid import Solid
@@ -24,7 +24,8 @@ from tests.applications.test_laws import SAMPLES, examples, shipped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from analyzer.applications.dialogue import Block, Dialogue
+    from analyzer.applications.block import Block
+    from analyzer.applications.dialogue import Dialogue
     from analyzer.applications.streams import Closing, Side
     from tests.applications.http_talks import Part
 
@@ -287,6 +288,7 @@ def test_what_a_head_says_is_right_after_more_heads_than_are_remembered(monkeypa
 
 
 def test_examples_and_samples_are_reported_the_same_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hearing, "PACKED_FROM", 10**9)
     captures = [notation.capture(script) for script in examples().values()]
     connections = flows.group(captures)
     judged = opening.judge(connections, shipped())
