@@ -26,6 +26,7 @@ LONGEST_LINE: Final = 65_536
 """Bytes of a line that are kept together; a longer one comes in parts that end `long`."""
 _STEP: Final = 65_536
 """Bytes searched at a time for a mark."""
+_CR: Final = 13
 
 
 class Spot(NamedTuple):
@@ -36,8 +37,7 @@ class Spot(NamedTuple):
     """ns since the epoch, NO_TIME when the frame has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line as it was captured."""
 
     data: bytes
@@ -192,13 +192,21 @@ class Reader:
         pieces, place = self._pieces, self._seek()
         if place >= len(pieces.start) or pieces.start[place] > self.at:
             return None
-        first = Spot(pieces.frame[place], pieces.time[place])
+        first, start = Spot(pieces.frame[place], pieces.time[place]), self.at
+        # Mostly the line is at hand.
+        buffer, begin = self._buffer, start - self._buffered
+        found = buffer.find(b"\n", begin, begin + limit) if 0 <= begin < len(buffer) else -1
+        if found >= 0:
+            stop = self.at = start + found - begin + 1
+            last = first if stop <= pieces.stop[place] else self.spot(stop - 1) or first
+            if found > begin and buffer[found - 1] == _CR:
+                return Line(buffer[begin : found - 1], "crlf", start, stop, first, last)
+            return Line(buffer[begin:found], "lf", start, stop, first, last)
         size, found = 512, -1
         data = self.peek(size)
         while (found := data.find(b"\n")) < 0 and len(data) == size and size < limit:
             size = min(size * 8, limit)
             data = self.peek(size)
-        start = self.at
         if 0 <= found < limit:
             stop = start + found + 1
             end: LineEnd = "crlf" if data[found - 1 : found] == b"\r" else "lf"

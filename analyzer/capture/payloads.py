@@ -87,8 +87,14 @@ class Payloads:
 
     def read(self, address: int, length: int) -> bytes:
         """Return the `length` bytes at `address`. Raises `InputError` when they are not there any more: the file was changed meanwhile."""
-        if address >= SPOOL:
-            return self.spool.read(address, length)
+        number, offset = divmod(address, _BLOCK)
+        block = self._blocks.get(number)
+        if block is not None and offset + length <= len(block):
+            return block[offset : offset + length]
+        return self.spool.read(address, length) if address >= SPOOL else self._gather(address, length)
+
+    def _gather(self, address: int, length: int) -> bytes:
+        """Return bytes of one block that is not at hand, or of several."""
         first, last = address // _BLOCK, (address + length - 1) // _BLOCK
         data = self._block(first) if first == last else b"".join(map(self._block, range(first, last + 1)))
         offset = address - first * _BLOCK
