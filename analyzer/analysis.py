@@ -67,9 +67,8 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     `timeout_s` bounds each capture's reading; `jobs` is how many captures, or parts of a very large one, are read at a time, and how many
     processes read what was said on very many connections: as many as there are processors unless given; `progress` is called with a path
     and the frames read of it so far, from any thread; `engine` is as in `capture.read`; `secrets` keeps passwords and the like in what was
-    said, and stamps the report; `openings_only` leaves unread what
-    was said. Raises `MachineError` when tshark cannot be used, `RuleError` when an expect.toml or the baseline is invalid; a bad capture
-    is not an error but a status.
+    said, and stamps the report; `openings_only` leaves unread what was said. Raises `MachineError` when tshark cannot be used, `RuleError`
+    when an expect.toml or the baseline is invalid; a bad capture is not an error but a status.
     """
     rules = rules or rules_.load()
     found = paths_.find([paths] if isinstance(paths, (str, Path)) else paths)

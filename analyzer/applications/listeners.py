@@ -37,6 +37,7 @@ EACH: Final = 1_024
 """Connections a share."""
 PROGRAM: Final = processes.program("analyzer.applications.listeners")
 _AHEAD: Final = 2
+"""Parts another process is given at a time."""
 _PATIENCE_S: Final = 2.0
 """How long a share that another process has taken is waited for before it is heard here, when nothing else is left to do."""
 
