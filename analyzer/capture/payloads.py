@@ -10,6 +10,7 @@ Must not know: connections, protocols.
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from collections import OrderedDict
@@ -26,7 +27,10 @@ _IN_MEMORY: Final = 1 << 20
 """A smaller spool is kept in memory."""
 _BLOCK: Final = 1 << 18
 _BLOCKS: Final = 64
-"""Blocks of a file that are kept: 16 MiB. Connections that run side by side lie side by side in a capture."""
+"""Blocks of files that are kept: 16 MiB in all. Connections that run side by side lie side by side in a capture."""
+_held: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+"""Those blocks, by capture and number."""
+_serials = itertools.count()
 
 
 class Spool:
@@ -74,21 +78,22 @@ class Spool:
 
 
 class Payloads:
-    """The bytes of one capture; its file is open from the first read until it is closed or nobody has it any more."""
+    """The bytes of one capture. Its file is open only while a block of it is read: a job may have more captures than files may be open."""
 
-    __slots__ = ("_blocks", "_file", "path", "spool")
+    __slots__ = ("_identity", "_serial", "path", "spool")
 
     def __init__(self, path: Path, spool: Spool) -> None:
         """Read from the file at `path`, and from `spool` what is not there."""
         self.path = path
         self.spool = spool
-        self._file: BinaryIO | None = None
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._serial = next(_serials)
+        self._identity: tuple[int, int] | None = None
+        """Device and inode, known from the first read on."""
 
     def read(self, address: int, length: int) -> bytes:
         """Return the `length` bytes at `address`. Raises `InputError` when they are not there any more: the file was changed meanwhile."""
         number, offset = divmod(address, _BLOCK)
-        block = self._blocks.get(number)
+        block = _held.get((self._serial, number))
         if block is not None and offset + length <= len(block):
             return block[offset : offset + length]
         return self.spool.read(address, length) if address >= SPOOL else self._gather(address, length)
@@ -107,31 +112,36 @@ class Payloads:
 
     def _block(self, number: int) -> bytes:
         """Return a block of the file, read it if it is not at hand."""
-        block = self._blocks.get(number)
-        if block is not None:
-            return block
-        try:
-            if self._file is None:
-                self._file = self.path.open("rb", buffering=0)
-            block = os.pread(self._file.fileno(), _BLOCK, number * _BLOCK)
-        except OSError:
-            block = b""
-        self._blocks[number] = block
-        if len(self._blocks) > _BLOCKS:
-            self._blocks.popitem(last=False)
+        block = _held.get((self._serial, number))
+        if block is None:
+            block = _held[self._serial, number] = self._fetch(number)
+            if len(_held) > _BLOCKS:
+                _held.popitem(last=False)
         return block
 
+    def _fetch(self, number: int) -> bytes:
+        """Return a block as the file has it; nothing when it cannot be read, or is another file by now."""
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                status = os.fstat(file.fileno())
+                identity = status.st_dev, status.st_ino
+                self._identity = self._identity or identity
+                if identity != self._identity:
+                    return b""
+                file.seek(number * _BLOCK)
+                return file.read(_BLOCK)
+        except OSError:
+            return b""
+
     def close(self) -> None:
-        """Close the file and let the spool go."""
-        self._close_file()
+        """Let the bytes and the spool go."""
+        self._let_go()
         self.spool.close()
 
-    def _close_file(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._file = None
-        self._blocks.clear()
+    def _let_go(self) -> None:
+        for key in [key for key in _held if key[0] == self._serial]:
+            _held.pop(key, None)
 
     def __del__(self) -> None:
-        """Close the file; the spool may be another capture's too, and sees to itself."""
-        self._close_file()
+        """Let the bytes go; the spool may be another capture's too, and sees to itself."""
+        self._let_go()

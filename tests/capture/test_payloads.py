@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import resource
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from analyzer import analysis, capture
+from analyzer.capture import payloads as payloads_
 from analyzer.capture.payloads import SPOOL, Payloads, Spool
 from analyzer.errors import InputError
 from analyzer.notation import build, parse
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from analyzer.model import Capture
 
 TALK = """
@@ -51,3 +53,43 @@ def test_a_spool_gives_back_what_it_took(tmp_path: Path) -> None:
     assert [payloads.read(place, len(part)) for place, part in zip(places, parts, strict=True)] == parts
     assert places[0] == SPOOL
     payloads.close()
+
+
+def test_more_captures_than_files_may_be_open_are_heard(tmp_path: Path) -> None:
+    for number in range(120):
+        (tmp_path / f"{number:03}.pcap").write_bytes(build(parse(TALK)))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_now = len(list(Path("/proc/self/fd").iterdir())) if sys.platform == "linux" else 30
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 40, before[1]))
+    try:
+        report = analysis.analyze(tmp_path, engine="native", expect=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert len(report.transactions) == 120
+
+
+def test_a_file_put_in_the_place_of_another_is_not_taken_for_it(tmp_path: Path) -> None:
+    file, other = tmp_path / "x", tmp_path / "y"
+    file.write_bytes(b"a" * (3 << 18))
+    other.write_bytes(b"b" * (3 << 18))
+    payloads = Payloads(file, Spool())
+    assert payloads.read(0, 4) == b"aaaa"
+    other.replace(file)
+    assert payloads.read(4, 4) == b"aaaa"
+    with pytest.raises(InputError):
+        payloads.read(2 << 18, 4)
+
+
+def test_blocks_are_few_whatever_the_number_of_captures(tmp_path: Path) -> None:
+    held = []
+    for number in range(3):
+        file = tmp_path / str(number)
+        file.write_bytes(bytes([number]) * (30 << 18))
+        held.append(Payloads(file, Spool()))
+    for number, one in enumerate(held):
+        assert all(one.read(place << 18, 9) == bytes([number]) * 9 for place in range(30))
+    assert 0 < len(payloads_._held) <= payloads_._BLOCKS
+    assert held[0].read(0, 9) == bytes(9)
+    for one in held:
+        one.close()
+    assert not [key for key in payloads_._held if key[0] in {one._serial for one in held}]
