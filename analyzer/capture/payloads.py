@@ -13,6 +13,8 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
@@ -33,44 +35,103 @@ _held: OrderedDict[tuple[int, int], bytes] = OrderedDict()
 _serials = itertools.count()
 
 
+class _Shared:
+    """A temporary file for the spools of all captures, of which there may be more than files may be open; gone with the last of them."""
+
+    __slots__ = ("_file", "_lock", "_size", "_users")
+
+    def __init__(self) -> None:
+        self._file: BinaryIO | None = None
+        self._lock = threading.Lock()
+        self._size = self._users = 0
+
+    def enter(self) -> None:
+        """Take one more user."""
+        with self._lock:
+            self._users += 1
+            if self._file is None:
+                self._file = cast("BinaryIO", tempfile.TemporaryFile(prefix="pcaplint-"))  # noqa: SIM115 - closed with the last user
+                self._size = 0
+
+    def leave(self) -> None:
+        """Let one user go."""
+        with self._lock:
+            self._users -= 1
+            if not self._users and self._file is not None:
+                self._file.close()
+                self._file = None
+
+    def append(self, data: bytes | bytearray) -> int:
+        """Return where `data` was written."""
+        with self._lock:
+            place = self._size
+            if self._file is not None:
+                self._file.seek(place)
+                self._file.write(data)
+            self._size += len(data)
+            return place
+
+    def read(self, place: int, length: int) -> bytes:
+        """Return bytes as they were written."""
+        with self._lock:
+            if self._file is None:
+                return b""
+            self._file.seek(place)
+            return self._file.read(length)
+
+
+_shared = _Shared()
+
+
 class Spool:
     """Bytes put aside, found again by address; lets go of them when it is closed or nobody has it any more."""
 
-    __slots__ = ("_file", "_memory", "size")
+    __slots__ = ("_memory", "_places", "_starts", "size")
 
     def __init__(self) -> None:
         """Begin empty."""
         self.size = 0
         self._memory = bytearray()
-        self._file: BinaryIO | None = None
+        self._starts: list[int] = []
+        """Where each run of bytes in the shared file begins among this spool's, and in the file; none while all is in memory."""
+        self._places: list[int] = []
 
     def add(self, data: bytes) -> int:
         """Take `data` over; return the address of its first byte."""
         address = SPOOL + self.size
-        self.size += len(data)
-        if self._file is None and self.size > _IN_MEMORY:
-            self._file = cast("BinaryIO", tempfile.TemporaryFile(prefix="pcaplint-"))  # noqa: SIM115 - closed with the spool
-            self._file.write(self._memory)
-            self._memory = bytearray()
-        if self._file is None:
+        if not self._starts and self.size + len(data) <= _IN_MEMORY:
             self._memory += data
-        else:
-            self._file.write(data)
+        elif data:
+            if not self._starts:
+                _shared.enter()
+                self._starts, self._places = [0], [_shared.append(self._memory)]
+                self._memory = bytearray()
+            place = _shared.append(data)
+            if place != self._places[-1] + self.size - self._starts[-1]:
+                self._starts.append(self.size)
+                self._places.append(place)
+        self.size += len(data)
         return address
 
     def read(self, address: int, length: int) -> bytes:
         """Return `length` bytes at `address`, fewer where there are no more; nothing may be added afterwards."""
-        place = address - SPOOL
-        if self._file is None:
-            return bytes(self._memory[place : place + length])
-        self._file.seek(place)
-        return self._file.read(length)
+        at = address - SPOOL
+        if not self._starts:
+            return bytes(self._memory[at : at + length])
+        stop, parts = min(at + length, self.size), list[bytes]()
+        run = bisect_right(self._starts, at) - 1
+        while at < stop:
+            end = self._starts[run + 1] if run + 1 < len(self._starts) else self.size
+            parts.append(_shared.read(self._places[run] + at - self._starts[run], min(end, stop) - at))
+            at, run = min(end, stop), run + 1
+        return b"".join(parts)
 
     def close(self) -> None:
         """Let the bytes go."""
-        if self._file is not None:
-            self._file.close()
-        self._file, self._memory = None, bytearray()
+        if self._starts:
+            _shared.leave()
+        self.size, self._memory = 0, bytearray()
+        self._starts, self._places = [], []
 
     def __del__(self) -> None:
         """Close."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import resource
-import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analyzer import analysis, capture
 from analyzer.capture import payloads as payloads_
@@ -16,6 +19,8 @@ from analyzer.errors import InputError
 from analyzer.notation import build, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from analyzer.model import Capture
 
 TALK = """
@@ -55,16 +60,22 @@ def test_a_spool_gives_back_what_it_took(tmp_path: Path) -> None:
     payloads.close()
 
 
+@contextmanager
+def few_files(more: int) -> Iterator[None]:
+    """Let so many files be opened beside those that are open."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/dev/fd").iterdir())) + more, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 def test_more_captures_than_files_may_be_open_are_heard(tmp_path: Path) -> None:
     for number in range(120):
         (tmp_path / f"{number:03}.pcap").write_bytes(build(parse(TALK)))
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    open_now = len(list(Path("/proc/self/fd").iterdir())) if sys.platform == "linux" else 30
-    resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 40, before[1]))
-    try:
+    with few_files(40):
         report = analysis.analyze(tmp_path, engine="native", expect=False)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert len(report.transactions) == 120
 
 
@@ -93,3 +104,28 @@ def test_blocks_are_few_whatever_the_number_of_captures(tmp_path: Path) -> None:
     for one in held:
         one.close()
     assert not [key for key in payloads_._held if key[0] in {one._serial for one in held}]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.binary(max_size=50)), max_size=40), st.integers(0, 60))
+def test_spools_that_grow_side_by_side_keep_apart(added: list[tuple[int, bytes]], kept: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(payloads_, "_IN_MEMORY", kept)
+        spools, whole = [Spool() for _ in range(3)], [b"", b"", b""]
+        for number, data in added:
+            assert spools[number].add(data) == SPOOL + len(whole[number])
+            whole[number] += data
+        for spool, data in zip(spools, whole, strict=True):
+            for start in range(len(data) + 1):
+                assert spool.read(SPOOL + start, 30) == data[start : start + 30]
+            spool.close()
+        assert payloads_._shared._file is None
+
+
+def test_more_compressed_captures_than_files_may_be_open_are_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payloads_, "_IN_MEMORY", 4)
+    for number in range(60):
+        (tmp_path / f"{number:03}.pcap.gz").write_bytes(gzip.compress(build(parse(TALK))))
+    with few_files(20):
+        report = analysis.analyze(tmp_path, engine="native", expect=False)
+    assert len(report.transactions) == 60
+    assert not [one.reason for one in report.captures if one.reason]
