@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-import time
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.status import Status
+    from rich.text import Text
 
 _PATIENCE_S: Final = 1.5
 """Jobs shorter than this draw nothing."""
@@ -37,28 +38,42 @@ def shown(*, quiet: bool = False) -> Iterator[Callable[[str, int], None] | None]
 
 
 class _Drawing:
-    """A spinner that appears once the job has taken a while."""
+    """A spinner that appears once the job has taken a while, whether it tells anything or not: after reading it is silent."""
 
-    __slots__ = ("_begun", "_status")
+    __slots__ = ("_ended", "_lock", "_status", "_text", "_timer")
 
     def __init__(self) -> None:
-        self._begun = time.monotonic()
+        self._ended = False
+        self._lock = threading.Lock()
         self._status: Status | None = None
+        self._text = "reading"
+        self._timer = threading.Timer(_PATIENCE_S, self._begin)
+        self._timer.daemon = True
+        self._timer.start()
 
     def tell(self, what: str, frames: int) -> None:
-        if time.monotonic() - self._begun < _PATIENCE_S:
-            return
-        from rich.text import Text
+        with self._lock:
+            self._text = f"{printable(what)}: {frames:,} frames"
+            if self._status is not None:
+                self._status.update(_line(self._text))
 
-        text = Text(f"{printable(what)}: {frames:,} frames", overflow="ellipsis", no_wrap=True)
-        if self._status is None:
-            from rich.console import Console
+    def _begin(self) -> None:
+        from rich.console import Console
 
-            self._status = Console(stderr=True).status(text)
-            self._status.start()
-        else:
-            self._status.update(text)
+        with self._lock:
+            if not self._ended:
+                self._status = Console(stderr=True).status(_line(self._text))
+                self._status.start()
 
     def end(self) -> None:
-        if self._status is not None:
-            self._status.stop()
+        self._timer.cancel()
+        with self._lock:
+            self._ended = True
+            if self._status is not None:
+                self._status.stop()
+
+
+def _line(text: str) -> Text:
+    from rich.text import Text
+
+    return Text(text, overflow="ellipsis", no_wrap=True)
