@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _NUMBERS: Final = {int, float, bool}
+_EXACT: Final = {int, bool, str, type(None)}
+"""Types whose values are equal only where they are the same; 0.0 and -0.0 are equal, and so are (1,) and (True,)."""
 _WIDE: Final = 1 << 62
 """From here on a number is left as Python has it."""
 
@@ -44,7 +46,7 @@ class Cells:
         types = set(map(type, values))
         if len(types) != 1:
             return cls(values)
-        if values.count(values[0]) == len(values):
+        if types <= _EXACT and values.count(values[0]) == len(values):
             return cls((values[0],), np.zeros(len(values), np.int8))
         return cls(np.array(values) if types <= _NUMBERS and max(map(abs, values)) < _WIDE else values)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analyzer import analysis, applications, flows, notation, opening, processes, report, rules
@@ -201,6 +201,8 @@ VALUES = st.one_of(
 
 
 @given(VALUES)
+@example([0.0, -0.0])
+@example([(1,), (True,)])
 def test_a_column_says_what_it_was_made_of(values: list[object]) -> None:
     said = Cells.of(values).spread()
     assert list(map(repr, said)) == list(map(repr, values))
