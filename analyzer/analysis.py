@@ -79,7 +79,8 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     grouped = [flows.group(whole)]
     _give_back()
     processes = jobs or os.cpu_count() or 1
-    report = _examine(grouped.pop(), captures, rules, secrets=secrets, openings_only=openings_only, processes=processes)
+    report, changed = _examine(grouped.pop(), captures, rules, secrets=secrets, openings_only=openings_only, processes=processes)
+    captures = [_changed(one) if number in changed else one for number, one in enumerate(captures)]
     table, findings = report.flows, report.findings
     names = [one.path for one in captures]
     unasked = frozenset(id_ for id_, one in rules.findings.items() if openings_only and one.check is not None and one.check.scope in SPOKEN)
@@ -95,7 +96,7 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
 def play(script: Script, rules: RuleSet) -> Report:
     """Return the report on `script`, judged as if a file of it had been read; it has no captures."""
     captures = [notation.capture(script)]
-    return _examine(flows.group(captures), captures, rules)
+    return _examine(flows.group(captures), captures, rules)[0]
 
 
 def prove(rules: RuleSet, folders: Sequence[str | Path] = ()) -> list[str]:
@@ -109,7 +110,7 @@ def prove(rules: RuleSet, folders: Sequence[str | Path] = ()) -> list[str]:
     captures = [notation.capture(notation.parse(one.segments, where=f"{finding.path}: example {number}")) for finding, number, one in shown]
     if not captures:
         return []
-    found = _examine(flows.group(captures), captures, rules).findings
+    found = _examine(flows.group(captures), captures, rules)[0].findings
     fired = set(zip(found["capture"].tolist(), found["id"], strict=True))
     return [
         f"{finding.path}: example {number}: {finding.id} is {'not found, but must be' if one.fires else 'found, but must not be'}"
@@ -126,8 +127,8 @@ def _examine(  # noqa: PLR0913 - what a job is made of
     secrets: bool = False,
     openings_only: bool = False,
     processes: int = 1,
-) -> Report:
-    """Return what is found on `connections`, nothing of it excused, and nothing said of the captures."""
+) -> tuple[Report, frozenset[int]]:
+    """Return what is found on `connections`, nothing of it excused, and nothing said of the captures; and which of these were changed."""
     judged = opening.judge(connections, rules)
     ids = tabulate.flow_ids(len(judged.verdict))
     steps = tabulate.steps(judged, ids)
@@ -147,9 +148,10 @@ def _examine(  # noqa: PLR0913 - what a job is made of
     transactions = dialogues.transactions(said, ids, table["capture"].to_numpy(), rules.protocols)
     told |= dialogues.flows(said, ids, rules.protocols)
     told["worst"] = tabulate.worst(findings["severity"], found_on, len(ids))
+    changed = frozenset(table["capture"].to_numpy()[list(said.unread)].tolist())
     del said
     _give_back()
-    return Report(
+    report = Report(
         captures=(),
         flows=tabulate.flows(table, told, ids),
         findings=findings,
@@ -162,6 +164,12 @@ def _examine(  # noqa: PLR0913 - what a job is made of
         spoken=dialogues.own(rules.protocols),
         about=_about(rules),
     )
+    return report, changed
+
+
+def _changed(one: Capture) -> Capture:
+    """Return a capture of which something was not there any more when it was to be heard."""
+    return replace(one, complete=False, reason=one.reason or "it was changed or removed while it was being read")
 
 
 def _give_back() -> None:

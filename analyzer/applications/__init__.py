@@ -57,6 +57,8 @@ class Dialogues:
     """Connection to the one that announced it."""
     ways: tuple[str, ...]
     """How connections come to be encrypted, by the codes of fact `encrypted_by`."""
+    unread: Sequence[int]
+    """Connections of which something was said that is not there any more: their captures were changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ def read(request: Request) -> Dialogues:
     linked = _link(hearing)
     asked = replace(rules, reported=frozenset()) if request.openings_only else rules
     findings = checks.run(asked, known, said.dialogues, said.blocks, request.flows["capture"].to_numpy())
-    return Dialogues(said.heard, said.dialogues, said.blocks, known, findings, linked, rules.protocols[ANY].enums["encryption"])
+    ways = rules.protocols[ANY].enums["encryption"]
+    return Dialogues(said.heard, said.dialogues, said.blocks, known, findings, linked, ways, said.unread)
 
 
 def _share(request: Request, known: Ground) -> Share:

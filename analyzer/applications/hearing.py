@@ -17,14 +17,14 @@ import numpy as np
 from analyzer.applications import solid
 from analyzer.applications.block import Block, is_plain
 from analyzer.applications.dialogue import Dialogue, Setting
-from analyzer.applications.recognise import UNKNOWN, Recogniser, begins_with_proxy, skip_proxy
+from analyzer.applications.recognise import UNKNOWN, Heard, Recogniser, begins_with_proxy, skip_proxy
+from analyzer.errors import InputError
 from analyzer.rules.protocols import SIGN_BYTES, services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from analyzer.applications.assembly import Opened, Streams
-    from analyzer.applications.recognise import Heard
     from analyzer.applications.streams import Reader
     from analyzer.model import Payloads
     from analyzer.rules.protocols import Protocol
@@ -92,6 +92,8 @@ class Said:
     """Connections that begin with a PROXY header."""
     overlaps: dict[int, int] = field(default_factory=dict)
     """Connection to the frame that carried other bytes than the copy before."""
+    unread: list[int] = field(default_factory=list)
+    """Connections whose bytes are not there any more: their captures were changed meanwhile."""
 
     def add(self, other: Said, first: int) -> None:
         """Take in what was heard of other connections, which are counted from `first` here."""
@@ -99,11 +101,12 @@ class Said:
         self.dialogues.update({first + flow: dialogue for flow, dialogue in other.dialogues.items()})
         self.blocks += [replace(block, flow=block.flow + first) for block in other.blocks]
         self.proxied += [first + flow for flow in other.proxied]
+        self.unread += [first + flow for flow in other.unread]
         self.overlaps.update({first + flow: frame for flow, frame in other.overlaps.items()})
 
 
 def listen(share: Share) -> Said:
-    """Return what was said on the connections of `share`. Raises `InputError` when a capture was changed meanwhile."""
+    """Return what was said on the connections of `share`."""
     hearing = _Hearing(share, Said(), _Ears(Recogniser(share.protocols), share.protocols))
     _hear_all(hearing, _hear_whole(hearing))
     _pack(hearing.said)
@@ -145,15 +148,18 @@ def _hear_whole(hearing: _Hearing) -> Array:
     left[chosen] = True
     pairs = solid.pairs(streams, whole, owner, fetch)
     for (flow, client, server), (word, beside) in zip(pairs, _beside(share, hearing.ears.nested, whole), strict=True):
-        asked = client.read(0, SIGN_BYTES)
-        if begins_with_proxy(asked):
-            continue
-        heard = said.heard[flow] = hearing.ears.recogniser.tell(asked, server.read(0, SIGN_BYTES), word)
-        left[flow] = False
-        protocol = share.protocols.get(heard.service)
-        if protocol is None or (protocol.id in plain and plain[protocol.id].take(flow, client, server, beside.server_port)):
-            continue
-        said.dialogues[flow] = _read(client.reader("client"), server.reader("server"), Setting(*beside, protocol), protocol)
+        try:
+            asked = client.read(0, SIGN_BYTES)
+            if begins_with_proxy(asked):
+                continue
+            left[flow] = False
+            heard = said.heard[flow] = hearing.ears.recogniser.tell(asked, server.read(0, SIGN_BYTES), word)
+            protocol = share.protocols.get(heard.service)
+            if protocol is None or (protocol.id in plain and plain[protocol.id].take(flow, client, server, beside.server_port)):
+                continue
+            said.dialogues[flow] = _read(client.reader("client"), server.reader("server"), Setting(*beside, protocol), protocol)
+        except InputError:
+            _miss(hearing, flow)
     said.blocks += [block for one in plain.values() if (block := one.block()) is not None]
     return np.flatnonzero(left)
 
@@ -170,11 +176,21 @@ def _hear_all(hearing: _Hearing, chosen: Array) -> None:
         payloads = share.payloads[owner]
         if payloads is None:
             continue
-        opened = streams.reader(2 * flow, payloads.read), streams.reader(2 * flow + 1, payloads.read)
-        heard = _recognise(hearing, flow, opened, word, whole=beside.whole)
-        protocol = share.protocols.get(heard.service)
-        if protocol is not None:
-            said.dialogues[flow] = _read(opened[0].reader, opened[1].reader, Setting(*beside, protocol), protocol)
+        try:
+            opened = streams.reader(2 * flow, payloads.read), streams.reader(2 * flow + 1, payloads.read)
+            heard = _recognise(hearing, flow, opened, word, whole=beside.whole)
+            protocol = share.protocols.get(heard.service)
+            if protocol is not None:
+                said.dialogues[flow] = _read(opened[0].reader, opened[1].reader, Setting(*beside, protocol), protocol)
+        except InputError:
+            _miss(hearing, flow)
+
+
+def _miss(hearing: _Hearing, flow: int) -> None:
+    """Note that what was said on a connection cannot be read any more."""
+    spoken = hearing.share.streams.spoken
+    hearing.said.heard[flow] = Heard(UNKNOWN, (), (), client_spoke=bool(spoken[2 * flow]), server_spoke=bool(spoken[2 * flow + 1]))
+    hearing.said.unread.append(flow)
 
 
 class _Known(NamedTuple):

@@ -24,7 +24,6 @@ from analyzer.applications import hearing
 from analyzer.applications.block import Block
 from analyzer.applications.hearing import Said, Share
 from analyzer.capture.payloads import SPOOL, Payloads, Spool
-from analyzer.errors import InputError
 
 if TYPE_CHECKING:
     import subprocess
@@ -75,17 +74,13 @@ class _Listener:
     def __init__(self) -> None:
         self._share: Share | None = None
 
-    def answer(self, order: tuple[Share, Sequence[Path | None]] | tuple[int, int]) -> Iterator[Said | None]:
+    def answer(self, order: tuple[Share, Sequence[Path | None]] | tuple[int, int]) -> Iterator[Said]:
         first, second = order
         if isinstance(first, Share):
             payloads = [None if path is None else Payloads(path, Spool()) for path in cast("Sequence[Path | None]", second)]
             self._share = replace(first, payloads=payloads)
         elif self._share is not None:
-            try:
-                yield hearing.listen(self._share.part(first, cast("int", second)))
-            except InputError:
-                # Whoever asked finds the same, and says so.
-                yield None
+            yield hearing.listen(self._share.part(first, cast("int", second)))
 
 
 @dataclass(slots=True)

@@ -67,6 +67,7 @@ def flows(found: Dialogues, flow_ids: Array, protocols: Mapping[str, Protocol]) 
     read[[flow for flow, dialogue in found.dialogues.items() if dialogue.facts]] = True
     for block in found.blocks:
         read[block.flow] = True
+    unsure[list(found.unread)] = True
     unsure |= read & (gaps if known is None else gaps & known)
     ways = found.ground.facts["encrypted_by"][0]
     words = np.array(["", *services(protocols)[1:]], object)

@@ -16,7 +16,6 @@ from analyzer import analysis, applications, flows, notation, opening, processes
 from analyzer.applications import hearing, listeners, tabulate
 from analyzer.applications.block import Cells
 from analyzer.capture import native
-from analyzer.errors import InputError
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
@@ -118,8 +117,8 @@ def test_processes_that_cannot_be_started_are_done_without(monkeypatch: pytest.M
     assert dict(hear(TALKS, 2).dialogues) == dict(alone.dialogues)
 
 
-@pytest.mark.usefixtures("others")
-def test_a_capture_that_is_changed_ends_as_it_does_alone(tmp_path: Path) -> None:
+def test_a_capture_that_is_changed_is_told_of_by_whoever_hears_it(tmp_path: Path, others: list[int]) -> None:
+    found = []
     for count in (1, 2):
         files = [Path(shutil.copy(file, tmp_path / file.name)) for file in TALKS]
         captures = [native.read(native.Request(file, str(file), None, 60.0)) for file in files]
@@ -127,8 +126,11 @@ def test_a_capture_that_is_changed_ends_as_it_does_alone(tmp_path: Path) -> None
         begun = analysis.openings(opening.judge(connections, shipped()), shipped())
         request = analysis.ask(connections, captures, begun, shipped(), processes=count)
         files[1].write_bytes(files[1].read_bytes()[:200])
-        with pytest.raises(InputError, match="was changed or removed"):
-            analysis.hear(request)
+        said = analysis.hear(request)
+        found.append((said.unread, dict(said.dialogues), dict(said.heard)))
+        assert set(connections.flows["capture"].to_numpy()[list(said.unread)].tolist()) == {1}
+    assert others[1] > 0
+    assert found[0] == found[1]
 
 
 def test_small_jobs_start_no_process(monkeypatch: pytest.MonkeyPatch, others: list[int]) -> None:
