@@ -195,14 +195,7 @@ class Payloads:
             return b""
 
     def close(self) -> None:
-        """Let the bytes and the spool go."""
-        self._let_go()
-        self.spool.close()
-
-    def _let_go(self) -> None:
-        for key in [key for key in _held if key[0] == self._serial]:
+        """Let the bytes and the spool go; without it, the blocks at hand go when others come."""
+        for key in [key for key in list(_held) if key[0] == self._serial]:
             _held.pop(key, None)
-
-    def __del__(self) -> None:
-        """Let the bytes go; the spool may be another capture's too, and sees to itself."""
-        self._let_go()
+        self.spool.close()
