@@ -42,7 +42,8 @@ class _Shared:
 
     def __init__(self) -> None:
         self._file: BinaryIO | None = None
-        self._lock = threading.Lock()
+        # A spool may be let go by the garbage collector at any time, also while this thread is in here.
+        self._lock = threading.RLock()
         self._size = self._users = 0
 
     def enter(self) -> None:
