@@ -20,6 +20,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
+if sys.platform == "linux":
+    import fcntl
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -43,15 +46,15 @@ def start(text: str) -> subprocess.Popen[bytes]:
         raise OSError(message)
     argv = [sys.executable, "-I", *(f"-W{option}" for option in sys.warnoptions), "-c", text]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        argv,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        process_group=0,
-        pipesize=_PIPE_BYTES,
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, process_group=0
     )
+    for pipe in (process.stdin, process.stdout):
+        if sys.platform == "linux" and pipe is not None:
+            # Who has many pipes already may not have larger ones.
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return process
 
 
 def begin(process: subprocess.Popen[bytes]) -> None:
