@@ -1,45 +1,37 @@
 """The straight line: paths ─► captures ─► connections ─► verdicts ─► a report.
 
+What takes long to import is imported when captures are read: meanwhile tshark starts.
+
 Promises: every path given is answered for in the report, whatever is wrong with it.
 Must not know: output formats, terminals, exit statuses.
 """
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from analyzer import applications, capture, expectations, flows, notation, opening
 from analyzer import baseline as baseline_
+from analyzer import capture, expectations, notation
 from analyzer import rules as rules_
-from analyzer.applications import assembly, ground
-from analyzer.applications import tabulate as dialogues
-from analyzer.capture import engines, parts
+from analyzer.capture import engines
 from analyzer.capture import paths as paths_
 from analyzer.errors import InputError, UsageError
-from analyzer.model import SEVERITIES, About, Report, Summary
-from analyzer.opening import tabulate
+from analyzer.model import SEVERITIES, Report, Summary
 from analyzer.rules.check import SPOKEN
-from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
     import pandas as pd
 
-    from analyzer.applications import Dialogues
     from analyzer.capture.engines import Engine
     from analyzer.expectations import Excuses
-    from analyzer.flows import Connections
     from analyzer.model import Capture, FailOn, Note, Status
     from analyzer.notation import Script
     from analyzer.rules import RuleSet
@@ -74,12 +66,15 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     found = paths_.find([paths] if isinstance(paths, (str, Path)) else paths)
     read = partial(_read, timeout_s=timeout_s, tshark=tshark, engine=engine, large=_is_large(found, engine), progress=progress)
     captures = _read_all(found, jobs, read, divisible=engine != "pyshark")
+    # tshark starts before what takes long to import.
+    from analyzer import examination, flows
+
     whole, captures = iter(captures), [_lightened(one) for one in captures]
-    # Handed over: what `_examine` lets go of nobody holds any more.
+    # Handed over: what `examine` lets go of nobody holds any more.
     grouped = [flows.group(whole)]
-    _give_back()
+    examination.give_back()
     processes = jobs or os.cpu_count() or 1
-    report, changed = _examine(grouped.pop(), captures, rules, secrets=secrets, openings_only=openings_only, processes=processes)
+    report, changed = examination.examine(grouped.pop(), captures, rules, secrets=secrets, openings_only=openings_only, processes=processes)
     captures = [_changed(one) if number in changed else one for number, one in enumerate(captures)]
     table, findings = report.flows, report.findings
     names = [one.path for one in captures]
@@ -95,8 +90,10 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
 
 def play(script: Script, rules: RuleSet) -> Report:
     """Return the report on `script`, judged as if a file of it had been read; it has no captures."""
+    from analyzer import examination, flows
+
     captures = [notation.capture(script)]
-    return _examine(flows.group(captures), captures, rules)[0]
+    return examination.examine(flows.group(captures), captures, rules)[0]
 
 
 def prove(rules: RuleSet, folders: Sequence[str | Path] = ()) -> list[str]:
@@ -110,7 +107,9 @@ def prove(rules: RuleSet, folders: Sequence[str | Path] = ()) -> list[str]:
     captures = [notation.capture(notation.parse(one.segments, where=f"{finding.path}: example {number}")) for finding, number, one in shown]
     if not captures:
         return []
-    found = _examine(flows.group(captures), captures, rules)[0].findings
+    from analyzer import examination, flows
+
+    found = examination.examine(flows.group(captures), captures, rules)[0].findings
     fired = set(zip(found["capture"].tolist(), found["id"], strict=True))
     return [
         f"{finding.path}: example {number}: {finding.id} is {'not found, but must be' if one.fires else 'found, but must not be'}"
@@ -119,65 +118,9 @@ def prove(rules: RuleSet, folders: Sequence[str | Path] = ()) -> list[str]:
     ]
 
 
-def _examine(  # noqa: PLR0913 - what a job is made of
-    connections: Connections,
-    captures: Sequence[Capture],
-    rules: RuleSet,
-    *,
-    secrets: bool = False,
-    openings_only: bool = False,
-    processes: int = 1,
-) -> tuple[Report, frozenset[int]]:
-    """Return what is found on `connections`, nothing of it excused, and nothing said of the captures; and which of these were changed."""
-    judged = opening.judge(connections, rules)
-    ids = tabulate.flow_ids(len(judged.verdict))
-    steps = tabulate.steps(judged, ids)
-    findings, found_on = tabulate.findings(judged, ids), judged.findings["flow"].to_numpy()
-    told = tabulate.judgement(judged, rules)
-    begun = openings(judged, rules)
-    # What is done with goes at once: of a million connections it would be hundreds of megabytes.
-    del judged
-    told |= tabulate.count(connections.segments, len(ids))
-    request = ask(connections, captures, begun, rules, secrets=secrets, openings_only=openings_only, processes=processes)
-    table = connections.flows
-    del connections
-    _give_back()
-    said = hear(request)
-    del request
-    findings, found_on = _join(findings, found_on, said.findings, ids)
-    transactions = dialogues.transactions(said, ids, table["capture"].to_numpy(), rules.protocols)
-    told |= dialogues.flows(said, ids, rules.protocols)
-    told["worst"] = tabulate.worst(findings["severity"], found_on, len(ids))
-    changed = frozenset(table["capture"].to_numpy()[list(said.unread)].tolist())
-    del said
-    _give_back()
-    report = Report(
-        captures=(),
-        flows=tabulate.flows(table, told, ids),
-        findings=findings,
-        steps=steps,
-        transactions=transactions,
-        fail_on="never",
-        details={id_: protocol.details for id_, protocol in rules.protocols.items()},
-        secrets=secrets,
-        transaction_columns=dialogues.shape(rules.protocols),
-        spoken=dialogues.own(rules.protocols),
-        about=_about(rules),
-    )
-    return report, changed
-
-
 def _changed(one: Capture) -> Capture:
     """Return a capture of which something was not there any more when it was to be heard."""
     return replace(one, complete=False, reason=one.reason or "it was changed or removed while it was being read")
-
-
-def _give_back() -> None:
-    """Let the C library return freed memory to the system, where it can: Python's small objects, which come next, do not reuse it."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
 
 
 def locate(
@@ -188,6 +131,10 @@ def locate(
     A connection's frames are its segments, the copies of them that were dropped, and the ICMP errors that quote them. Raises `InputError`
     when the capture cannot be read, `UsageError` when there is no such connection.
     """
+    import numpy as np
+
+    from analyzer import flows
+
     one = capture.read(path, timeout_s=timeout_s, tshark=tshark)
     if not one.readable:
         message = f"{one.path}: {one.reason}"
@@ -210,12 +157,6 @@ def _lightened(one: Capture) -> Capture:
     return replace(one, segments=one.segments[["frame"]].copy(), quotes=one.quotes[["frame"]].copy(), option_bytes=b"")
 
 
-def _about(rules: RuleSet) -> dict[str, About]:
-    """Return what the rules say of each finding that may be reported."""
-    chosen = {id_: finding for id_, finding in rules.findings.items() if id_ in rules.reported}
-    return {id_: About(finding.severity, finding.title, finding.why, finding.references) for id_, finding in chosen.items()}
-
-
 def _read_all(found: Sequence[paths_.Found], jobs: int | None, read: Callable[..., Capture], *, divisible: bool) -> list[Capture]:
     """Read all captures: very large ones one after another, each by several processes, then the others, some at a time.
 
@@ -224,7 +165,7 @@ def _read_all(found: Sequence[paths_.Found], jobs: int | None, read: Callable[..
     jobs = jobs or os.cpu_count() or 1
     captures: dict[int, Capture] = {}
     for number, one in enumerate(found):
-        if divisible and not one.reason and parts.is_worth_it(one.path):
+        if divisible and not one.reason and engines.is_divisible(one.path):
             captures[number] = read(one, processes=jobs)
     rest = [number for number in range(len(found)) if number not in captures]
     workers = min(jobs, len(rest))
@@ -264,6 +205,8 @@ def _summaries(
     failing: np.ndarray[Any, np.dtype[np.bool_]],
     stale: Mapping[int, tuple[Note, ...]],
 ) -> tuple[Summary, ...]:
+    import numpy as np
+
     owner = table["capture"].to_numpy()
     judged = np.bincount(owner[((table["outcome"] != "not-judged") | table["excused"]).to_numpy()], minlength=len(captures))
     unsure = np.bincount(owner[(table["inconclusive"] & ~table["excused"]).to_numpy()], minlength=len(captures))
@@ -292,6 +235,8 @@ def _failing(
     table: pd.DataFrame, findings: pd.DataFrame, rules: RuleSet, fail_on: FailOn, captures: int
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Return, per capture, whether a verdict or a finding counts as at least `fail_on` and is not meant to be there."""
+    import numpy as np
+
     if fail_on == "never":
         return np.zeros(captures, bool)
     enough = set(SEVERITIES[SEVERITIES.index(fail_on) :])
@@ -311,64 +256,3 @@ def _status(one: Capture, *, failing: bool, judged: bool, unsure: bool) -> Statu
     if failing:
         return "findings"
     return "clean" if judged else "nothing-checked"
-
-
-def openings(judged: opening.Judged, rules: RuleSet) -> ground.Opening:
-    """Return of what was judged what matters for what was said."""
-    views = np.array([view.name for view in rules.machine.views], object)[judged.view]
-    outcomes = np.array([verdict.outcome for verdict in rules.verdicts], object)[judged.verdict]
-    opened_at = judged.numbers["opened_ns"]
-    return ground.Opening(
-        opened=outcomes == "opened",
-        whole=(views == "both") & (judged.numbers["client_isn"] >= 0),
-        one_sided=(views == "client-only") | (views == "server-only"),
-        opened_at=np.where(opened_at < 0, NO_TIME, opened_at),
-        verdict=np.array([verdict.name for verdict in rules.verdicts], object)[judged.verdict].tolist(),
-        client_isn=judged.numbers["client_isn"],
-        server_isn=judged.numbers["server_isn"],
-    )
-
-
-def ask(  # noqa: PLR0913 - what a job is made of
-    connections: Connections,
-    captures: Sequence[Capture],
-    begun: ground.Opening,
-    rules: RuleSet,
-    *,
-    secrets: bool = False,
-    openings_only: bool = False,
-    processes: int = 1,
-) -> applications.Request:
-    """Return what is to be heard on connections that began as `openings` says."""
-    streams = assembly.assemble(connections.segments, begun.client_isn, begun.server_isn)
-    syn_data = ground.syn_data(connections.segments, len(connections.flows))
-    return applications.Request(connections.flows, streams, syn_data, captures, begun, rules, secrets, openings_only, processes)
-
-
-def hear(request: applications.Request) -> Dialogues:
-    """Return what was said; the captures' payloads are let go."""
-    # Reading leaves nothing that knows itself, and to look for such among millions of values takes a fifth of its time.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return applications.read(request)
-    finally:
-        if collecting:
-            gc.enable()
-        for one in request.captures:
-            if one.payloads is not None:
-                one.payloads.close()
-
-
-def _join(
-    findings: pd.DataFrame, found_on: np.ndarray[Any, Any], said: pd.DataFrame, ids: np.ndarray[Any, Any]
-) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
-    """Return table `FINDINGS` and the connection of each: those of the opening, then those of the dialogue, connection by connection."""
-    import pandas as pd
-
-    flow = np.concatenate([found_on, said["flow"].to_numpy()])
-    if not len(said):
-        return findings, flow
-    more = said.assign(flow_id=pd.Series(ids[said["flow"].to_numpy()], dtype="str"), excused=False)[list(findings.columns)]
-    joined, order = pd.concat([findings, more], ignore_index=True), np.argsort(flow, kind="stable")
-    return joined.iloc[order].reset_index(drop=True), flow[order]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rule_engine import six_segments
 
-from analyzer import analysis, capture, flows, opening, report, rules
+from analyzer import analysis, capture, examination, flows, opening, report, rules
 from analyzer.applications import tabulate as dialogues
 from analyzer.model import Report, Summary
 from analyzer.opening import tabulate
@@ -48,7 +48,8 @@ def judge(count: int) -> Report:
     connections = flows.group([made])
     judged = opening.judge(connections, loaded)
     read = Summary("made", "findings", complete=True, reason="", packets=6 * count, segments=6 * count, engines={}, notes=())
-    said = analysis.hear(connections, [made], judged, loaded, openings_only=True)
+    begun = examination.openings(judged, loaded)
+    said = examination.hear(examination.ask(connections, [made], begun, loaded, openings_only=True))
     ids = tabulate.flow_ids(count)
     found = tabulate.findings(judged, ids)
     told = tabulate.judgement(judged, loaded) | dialogues.flows(said, ids, loaded.protocols) | tabulate.count(connections.segments, count)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from analyzer import analysis, flows, opening, rules
+from analyzer import examination, flows, opening, rules
 from analyzer.applications import tabulate as dialogues
 from analyzer.opening import selection, tabulate
 from tests.reference import exchanges
@@ -225,7 +225,7 @@ def check_totality(batch: list[Exchange]) -> None:
         assert len(judged.verdict) == len(connections.flows)
         assert ((judged.verdict >= 0) & (judged.verdict < len(loaded().verdicts))).all()
         assert ((judged.view >= 0) & (judged.view < len(loaded().machine.views))).all()
-    said = analysis.hear(analysis.ask(connections, [exchanges.capture(batch)], analysis.openings(judged, loaded()), loaded()))
+    said = examination.hear(examination.ask(connections, [exchanges.capture(batch)], examination.openings(judged, loaded()), loaded()))
     ids = tabulate.flow_ids(len(judged.verdict))
     findings = tabulate.findings(judged, ids)
     told = dialogues.flows(said, ids, loaded().protocols) | tabulate.judgement(judged, loaded())

@@ -143,6 +143,8 @@ def _hear_whole(hearing: _Hearing) -> Array:
     fetch = [None if one is None else one.read for one in share.payloads]
     whole = chosen[(solid.both(streams) & share.beside.whole)[chosen]]
     whole = whole[np.array([one is not None for one in fetch], bool)[owner[whole]]]
+    if not len(whole):
+        return chosen
     plain = {id_: module(one.reader).Plain(secrets=share.secrets) for id_, one in _plain_readers(share.protocols).items()}
     left = np.zeros(len(owner), bool)
     left[chosen] = True

@@ -23,6 +23,8 @@ FRAMES_PER_SECOND: Final = 17_000
 """What `tshark -T fields` reads; the fields hardly matter."""
 LARGE_SECONDS: Final = 4.0
 """A job that tshark alone would take longer for is large."""
+LEAST_FRAMES: Final = 1_500_000
+"""Frames of a file from which on other processes are of help."""
 COMPARED_BYTES: Final = 4 << 20
 """A capture of a large job is worth comparing the engines on from this size on: that costs one start of tshark."""
 _HEAD_BYTES: Final = 1 << 16
@@ -43,6 +45,14 @@ def is_large(paths: Iterable[str | Path]) -> bool:
         if seconds > LARGE_SECONDS:
             return True
     return False
+
+
+def is_divisible(path: str | Path) -> bool:
+    """Whether the file at `path` has so many frames that other processes are of help, and can be read from the middle."""
+    if estimate(path) < LEAST_FRAMES:
+        return False
+    with Path(path).open("rb") as file:
+        return file.read(len(_GZIP)) != _GZIP
 
 
 def estimate(path: str | Path) -> float:

@@ -8,17 +8,17 @@ Must not know: tshark, tables.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from analyzer.capture import chains, engines, frames, merging, pieces
-from analyzer.capture.buffers import PAD_BYTES, is_compressed
+from analyzer.capture.buffers import PAD_BYTES
 from analyzer.capture.crew import Crew, Part
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Ints = npt.NDArray[np.int64]
 
-LEAST_FRAMES: Final = 1_500_000
-"""Fewer frames are read before another process has started and is of use."""
 FRAMES_EACH: Final = 1_000_000
 """A process more for fewer frames is not worth the memory its interpreter takes."""
 SHARES: Final = 24
@@ -48,7 +46,7 @@ def read(whole: Stretch, known: Dictionaries, processes: int, deadline: float) -
 
     Raises `ForeignError`, `OSError`, and `crew.OverdueError` when the parts of others are waited for beyond `deadline`.
     """
-    places = divide(whole.path) if processes > 1 and is_worth_it(whole.path) else []
+    places = divide(whole.path) if processes > 1 and engines.is_divisible(whole.path) else []
     processes = min(processes, max(int(engines.estimate(whole.path) // FRAMES_EACH), 2))
     if not places:
         yield from pieces.read(whole, known)
@@ -59,11 +57,6 @@ def read(whole: Stretch, known: Dictionaries, processes: int, deadline: float) -
     ]
     with Crew(parts, processes - 1) as crew:
         yield from _follow(whole, known, crew, deadline)
-
-
-def is_worth_it(path: str | Path) -> bool:
-    """Whether the file at `path` has so many frames that other processes are of help, and can be read from the middle."""
-    return engines.estimate(path) >= LEAST_FRAMES and not is_compressed(Path(path))
 
 
 def divide(path: Path) -> list[Place]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyzer import analysis, flows, notation, opening, rules
+from analyzer import examination, flows, notation, opening, rules
 from tests.applications.ftp_scripts import talk
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def dialogues() -> Iterator[Dialogue]:
             captures = [notation.capture(notation.parse(example.segments), path=id_) for example in finding.examples]
             connections = flows.group(captures)
             judged = opening.judge(connections, shipped)
-            said = analysis.hear(analysis.ask(connections, captures, analysis.openings(judged, shipped), shipped))
+            said = examination.hear(examination.ask(connections, captures, examination.openings(judged, shipped), shipped))
             yield from (one for one in said.dialogues.values() if one.service == "ftp")
     yield talk("S: 220 x\nC: AUTH TLS\nS: 502 no\nC: USER jo\nS: 331 p\n")
     yield talk("S: 220 x\nC: AUTH TLS\nS: 234 go\nC: USER jo\nS: 331 p\n")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analyzer import analysis, flows, notation, opening
+from analyzer import analysis, examination, flows, notation, opening
 from analyzer.applications import hearing, http
 from analyzer.applications.dialogue import Setting
 from analyzer.applications.http_plain import Plain
@@ -294,8 +294,8 @@ def test_examples_and_samples_are_reported_the_same_without_it(monkeypatch: pyte
     judged = opening.judge(connections, shipped())
 
     def found() -> tuple[int, list[pd.DataFrame]]:
-        heard = analysis.hear(
-            analysis.ask(connections, [replace(one) for one in captures], analysis.openings(judged, shipped()), shipped())
+        heard = examination.hear(
+            examination.ask(connections, [replace(one) for one in captures], examination.openings(judged, shipped()), shipped())
         )
         report = analysis.analyze(SAMPLES, engine="native", expect=False)
         return len(heard.blocks), [heard.findings, report.flows, report.findings, report.transactions]

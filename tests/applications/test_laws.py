@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from analyzer import analysis, flows, notation, opening, rules
+from analyzer import analysis, examination, flows, notation, opening, rules
 from analyzer.notation.values import Quote, Segment
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ def examples() -> dict[str, Script]:
 def asked(scripts: Mapping[str, Script]) -> Request:
     captures = [notation.capture(script) for script in scripts.values()]
     connections = flows.group(captures)
-    begun = analysis.openings(opening.judge(connections, shipped()), shipped())
-    return analysis.ask(connections, captures, begun, shipped())
+    begun = examination.openings(opening.judge(connections, shipped()), shipped())
+    return examination.ask(connections, captures, begun, shipped())
 
 
 def hear(scripts: Mapping[str, Script]) -> dict[str, tuple[list[object], list[object]]]:
     """Return findings and dialogues of each script, frames and times aside; all are read in one job."""
     request = asked(scripts)
-    found = analysis.hear(request)
+    found = examination.hear(request)
     owner, names = request.flows["capture"].tolist(), list(scripts)
     told: dict[str, tuple[list[object], list[object]]] = {name: ([], []) for name in names}
     for flow, id_, message in found.findings[["flow", "id", "message"]].itertuples(index=False, name=None):
@@ -132,7 +132,7 @@ def test_reading_leaves_nothing_to_the_garbage_collector() -> None:
     plain()  # what is loaded on first use is
     request = asked(examples())
     gc.collect()
-    said = analysis.hear(request)
+    said = examination.hear(request)
     assert gc.isenabled()
     assert gc.collect() == 0
     del said, request

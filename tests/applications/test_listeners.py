@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from analyzer import analysis, applications, flows, notation, opening, processes, report, rules
+from analyzer import analysis, applications, examination, flows, notation, opening, processes, report, rules
 from analyzer.applications import hearing, listeners, tabulate
 from analyzer.applications.block import Cells
 from analyzer.capture import native
@@ -62,8 +62,8 @@ def shipped() -> RuleSet:
 def hear(files: list[Path], count: int, *, secrets: bool = False) -> Dialogues:
     captures = [native.read(native.Request(file, str(file), None, 60.0)) for file in files]
     connections = flows.group(captures)
-    begun = analysis.openings(opening.judge(connections, shipped()), shipped())
-    return analysis.hear(analysis.ask(connections, captures, begun, shipped(), secrets=secrets, processes=count))
+    begun = examination.openings(opening.judge(connections, shipped()), shipped())
+    return examination.hear(examination.ask(connections, captures, begun, shipped(), secrets=secrets, processes=count))
 
 
 def test_the_report_on_the_samples_is_the_same(others: list[int]) -> None:
@@ -123,10 +123,10 @@ def test_a_capture_that_is_changed_is_told_of_by_whoever_hears_it(tmp_path: Path
         files = [Path(shutil.copy(file, tmp_path / file.name)) for file in TALKS]
         captures = [native.read(native.Request(file, str(file), None, 60.0)) for file in files]
         connections = flows.group(captures)
-        begun = analysis.openings(opening.judge(connections, shipped()), shipped())
-        request = analysis.ask(connections, captures, begun, shipped(), processes=count)
+        begun = examination.openings(opening.judge(connections, shipped()), shipped())
+        request = examination.ask(connections, captures, begun, shipped(), processes=count)
         files[1].write_bytes(files[1].read_bytes()[:200])
-        said = analysis.hear(request)
+        said = examination.hear(request)
         found.append((said.unread, dict(said.dialogues), dict(said.heard)))
         assert set(connections.flows["capture"].to_numpy()[list(said.unread)].tolist()) == {1}
     assert others[1] > 0
@@ -157,12 +157,12 @@ def test_examples_as_columns_have_the_same_findings(monkeypatch: pytest.MonkeyPa
         for example in finding.examples
     ]
     connections = flows.group(captures)
-    begun = analysis.openings(opening.judge(connections, shipped()), shipped())
+    begun = examination.openings(opening.judge(connections, shipped()), shipped())
     found = []
     for least in (10**9, 1):
         monkeypatch.setattr(hearing, "PACKED_FROM", least)
         monkeypatch.setattr(listeners, "EACH", each)
-        said = applications.read(analysis.ask(connections, captures, begun, shipped()))
+        said = applications.read(examination.ask(connections, captures, begun, shipped()))
         ids = np.array([f"f{number}" for number in range(1, len(connections.flows) + 1)], object)
         found.append(
             (

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 import analyzer
-from analyzer import analysis, capture, flows, opening, rules
+from analyzer import capture, examination, flows, opening, rules
 
 if TYPE_CHECKING:
     from analyzer.applications.dialogue import Dialogue
@@ -67,7 +67,7 @@ def hear(path: Path) -> list[Dialogue]:
     captures = [capture.read(path)]
     connections = flows.group(captures)
     judged = opening.judge(connections, loaded)
-    return list(analysis.hear(analysis.ask(connections, captures, analysis.openings(judged, loaded), loaded)).dialogues.values())
+    return list(examination.hear(examination.ask(connections, captures, examination.openings(judged, loaded), loaded)).dialogues.values())
 
 
 def split(fields: str) -> dict[str, str]:

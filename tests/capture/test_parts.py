@@ -101,7 +101,7 @@ FILES = {
 @pytest.fixture(autouse=True)
 def many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small files be large."""
-    monkeypatch.setattr(parts, "LEAST_FRAMES", 0)
+    monkeypatch.setattr(engines, "LEAST_FRAMES", 0)
     monkeypatch.setattr(parts, "FRAMES_EACH", 1)
     monkeypatch.setattr(parts, "LEAST_BYTES", 1 << 12)
     monkeypatch.setattr(parts, "_HEAD_BYTES", 1 << 10)
@@ -182,7 +182,7 @@ def test_a_gzip_file_and_one_that_begins_strangely_are_not_divided(tmp_path: Pat
 
     file = tmp_path / "x"
     file.write_bytes(gzip.compress(FILES["pcap"]))
-    assert not parts.is_worth_it(file)
+    assert not engines.is_divisible(file)
     file.write_bytes(FILES["pcap"][:24])
     assert parts.divide(file) == []
 
@@ -275,8 +275,8 @@ def test_waiting_for_others_ends_when_time_is_up(tmp_path: Path, monkeypatch: py
 INTERRUPTED = """
 import os, sys, time
 from pathlib import Path
-from analyzer.capture import crew, native, parts
-parts.LEAST_FRAMES, parts.FRAMES_EACH, parts.LEAST_BYTES, parts._HEAD_BYTES = 0, 1, 4096, 1024
+from analyzer.capture import crew, engines, native, parts
+engines.LEAST_FRAMES, parts.FRAMES_EACH, parts.LEAST_BYTES, parts._HEAD_BYTES = 0, 1, 4096, 1024
 crew.PROGRAM = sys.argv[2]
 start = crew._start
 def shown():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from analyzer import analysis, flows, notation, opening, rules
+from analyzer import examination, flows, notation, opening, rules
 
 if TYPE_CHECKING:
     from analyzer.rules import Finding, RuleSet
@@ -38,7 +38,7 @@ def _messages() -> dict[tuple[str, int], dict[str, str]]:
     captures = [notation.capture(script) for script in scripts]
     connections = flows.group(captures)
     judged = opening.judge(connections, _shipped())
-    said = analysis.hear(analysis.ask(connections, captures, analysis.openings(judged, _shipped()), _shipped()))
+    said = examination.hear(examination.ask(connections, captures, examination.openings(judged, _shipped()), _shipped()))
     owner = connections.flows["capture"].to_numpy()
     found: dict[tuple[str, int], dict[str, str]] = {key: {} for key in keys}
     for table in (judged.findings, said.findings):
