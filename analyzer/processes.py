@@ -17,8 +17,9 @@ import pickle
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, cast
 
 if sys.platform == "linux":
     import fcntl
@@ -78,6 +79,49 @@ def close(process: subprocess.Popen[bytes]) -> None:
         if pipe is not None:
             with contextlib.suppress(OSError):
                 pipe.close()
+
+
+class Team:
+    """Processes, each driven by a thread of this one; a context manager. None outlives the `with`."""
+
+    def __init__(self, start: Callable[[], subprocess.Popen[bytes]], count: int, drive: Callable[[subprocess.Popen[bytes]], None]) -> None:
+        """Prepare; `count` processes start with the `with`, fewer where no more can be."""
+        self._start, self._count, self._drive = start, count, drive
+        self._members: list[tuple[subprocess.Popen[bytes], threading.Thread]] = []
+
+    def __enter__(self) -> Self:
+        """Start the processes."""
+        try:
+            for _ in range(self._count):
+                process = self._start()
+                thread = threading.Thread(target=self._drive, args=(process,), name="pcaplint-team", daemon=True)
+                self._members.append((process, thread))
+                thread.start()
+        except OSError:
+            # What cannot be started is done without.
+            pass
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes."""
+        self.close()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a process is still being driven."""
+        return any(thread.is_alive() for _, thread in self._members)
+
+    def close(self) -> None:
+        """End all processes and threads."""
+        for process, _ in self._members:
+            process.kill()
+        for process, thread in self._members:
+            process.wait()
+            thread.join()
+            close(process)
 
 
 def serve(work: Callable[[Any], Iterator[object]]) -> None:

@@ -13,9 +13,9 @@ import pickle
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import numpy as np
 
@@ -34,11 +34,16 @@ LEAST: Final = 8_192
 """Connections with payload from which on another process is worth its start."""
 EACH: Final = 1_024
 """Connections a share."""
+MOST: Final = 8
+"""Processes, this one included: to load what another has heard takes a ninth of hearing it, so more would wait for this one."""
+WORTH: Final = 4
+"""Shares for each other process: it takes about as long to start as to hear some."""
 PROGRAM: Final = processes.program("analyzer.applications.listeners")
 _AHEAD: Final = 2
 """Parts another process is given at a time."""
 _PATIENCE_S: Final = 2.0
 """How long a share that another process has taken is waited for before it is heard here, when nothing else is left to do."""
+_LOOK_S: Final = 0.1
 
 
 def listen(share: Share, count: int) -> Said:
@@ -48,11 +53,13 @@ def listen(share: Share, count: int) -> Said:
         return hearing.listen(share)
     edges = [0, *spoken[EACH::EACH].tolist(), len(share)]
     parts = list(pairwise(edges))
-    with _Desk(share, parts, min(count, len(parts)) - 1 if _is_of_files(share) else 0) as desk:
-        desk.work()
-        found = Said()
-        for (first, _), said in zip(parts, desk.said, strict=True):
-            found.add(said, first)
+    desk = _Desk(share, parts)
+    others = min(count, MOST, len(parts) // WORTH + 1) - 1 if _is_of_files(share) else 0
+    with processes.Team(lambda: processes.start(PROGRAM), others, desk.drive) as team:
+        desk.work(team)
+    found = Said()
+    for (first, _), said in zip(parts, desk.said, strict=True):
+        found.add(said, first)
     found.blocks = Block.join(found.blocks)
     return found
 
@@ -83,50 +90,26 @@ class _Listener:
             yield hearing.listen(self._share.part(first, cast("int", second)))
 
 
-@dataclass(slots=True)
 class _Desk:
-    """Gives shares to whoever is free; a context manager."""
+    """Gives shares to whoever is free."""
 
-    share: Share
-    parts: list[tuple[int, int]]
-    helpers: int
-    said: list[Any] = field(default_factory=list)
-    """What was heard of each part, None of those that were not heard yet."""
-    waiting: list[int] = field(default_factory=list)
-    """Parts that nobody has taken, the last to be taken first."""
-    change: threading.Condition = field(default_factory=threading.Condition)
-    members: list[tuple[subprocess.Popen[bytes], threading.Thread]] = field(default_factory=list)
+    def __init__(self, share: Share, parts: list[tuple[int, int]]) -> None:
+        self.share, self.parts = share, parts
+        self.said: list[Any] = [None] * len(parts)
+        """What was heard of each part, None of those that were not heard yet."""
+        self.waiting = list(range(len(parts)))[::-1]
+        """Parts that nobody has taken, the last to be taken first."""
+        self.change = threading.Condition()
 
-    def __enter__(self) -> Self:
-        """Start the processes."""
-        self.said, self.waiting = [None] * len(self.parts), list(range(len(self.parts)))[::-1]
-        try:
-            for _ in range(self.helpers):
-                process = processes.start(PROGRAM)
-                thread = threading.Thread(target=self._drive, args=(process,), name="pcaplint-listeners", daemon=True)
-                self.members.append((process, thread))
-                thread.start()
-        except OSError:
-            # What cannot be started is done without.
-            pass
-        except BaseException:
-            self._close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End the processes."""
-        self._close()
-
-    def work(self) -> None:
+    def work(self, team: processes.Team) -> None:
         """Hear parts until all have been heard."""
         while (part := self._take()) is not None:
             self.said[part] = hearing.listen(self.share.part(*self.parts[part]))
         for part in range(len(self.parts)):
             deadline = time.monotonic() + _PATIENCE_S
             with self.change:
-                while self.said[part] is None and (left := deadline - time.monotonic()) > 0:
-                    self.change.wait(left)
+                while self.said[part] is None and team.at_work and time.monotonic() < deadline:
+                    self.change.wait(_LOOK_S)
             if self.said[part] is None:
                 self.said[part] = hearing.listen(self.share.part(*self.parts[part]))
 
@@ -134,7 +117,7 @@ class _Desk:
         with self.change:
             return self.waiting.pop() if self.waiting else None
 
-    def _drive(self, process: subprocess.Popen[bytes]) -> None:
+    def drive(self, process: subprocess.Popen[bytes]) -> None:
         """Give parts to one process until none is left or it ends."""
         # It ended, or printed what it should not: the parts it had are heard here in the end.
         with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
@@ -158,10 +141,3 @@ class _Desk:
         asked.append(part)
         processes.write(process, self.parts[part])
         return True
-
-    def _close(self) -> None:
-        for process, _ in self.members:
-            process.kill()
-        for process, thread in self.members:
-            thread.join()
-            processes.close(process)

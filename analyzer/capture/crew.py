@@ -60,32 +60,20 @@ class Part:
 
 
 class Crew:
-    """Reads `parts` by so many other `processes` and, while it waits, by itself; a context manager."""
+    """Reads `parts` by `count` other processes and, while it waits, by itself; a context manager."""
 
-    def __init__(self, parts: Sequence[Part], processes: int) -> None:
+    def __init__(self, parts: Sequence[Part], count: int) -> None:
         """Prepare; the processes start with the `with`."""
         self.parts = parts
         self.lost: list[str] = []
         """How processes ended that left a part half read."""
-        self._count = min(processes, len(parts) - 1)
         self._change = threading.Condition()
         self._closing = False
-        self._members: list[tuple[subprocess.Popen[bytes], threading.Thread]] = []
+        self._team = processes.Team(_start, min(count, len(parts) - 1), self._drive)
 
     def __enter__(self) -> Self:
         """Start the processes."""
-        try:
-            for _ in range(self._count):
-                process = _start()
-                thread = threading.Thread(target=self._drive, args=(process,), name="pcaplint-parts", daemon=True)
-                self._members.append((process, thread))
-                thread.start()
-        except OSError:
-            # What cannot be started is done without.
-            pass
-        except BaseException:
-            self._close()
-            raise
+        self._team.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -168,12 +156,7 @@ class Crew:
         """End all processes and threads."""
         with self._change:
             self._closing = True
-        for process, _ in self._members:
-            process.kill()
-        for process, thread in self._members:
-            process.wait()
-            thread.join()
-            processes.close(process)
+        self._team.close()
 
 
 def _start() -> subprocess.Popen[bytes]:

@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING
 from analyzer import processes
 from analyzer.capture import pieces
 from analyzer.capture.frames import ForeignError
-from analyzer.processes import READY, receive, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from analyzer.capture.frames import Outline
     from analyzer.capture.pieces import Stretch
-
-__all__ = ["READY", "End", "receive", "send", "serve"]
 
 
 @dataclass(frozen=True, slots=True)

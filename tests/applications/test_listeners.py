@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,12 +44,12 @@ def others(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Leave everything to other processes, as long as one lives; return the number of parts that they have heard each time."""
     work, heard = listeners._Desk.work, list[int]()
 
-    def patient(self: listeners._Desk) -> None:
+    def patient(self: listeners._Desk, team: processes.Team) -> None:
         with self.change:
-            while None in self.said and any(thread.is_alive() for _, thread in self.members):
+            while None in self.said and team.at_work:
                 self.change.wait(0.1)
             heard.append(sum(one is not None for one in self.said))
-        work(self)
+        work(self, team)
 
     monkeypatch.setattr(listeners._Desk, "work", patient)
     return heard
@@ -104,7 +105,18 @@ def test_a_process_that_is_lost_costs_nothing(monkeypatch: pytest.MonkeyPatch, p
 def test_a_process_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listeners, "PROGRAM", READY + "import time; time.sleep(60)")
     monkeypatch.setattr(listeners, "_PATIENCE_S", 0.1)
-    assert dict(hear(TALKS, 2).dialogues) == dict(hear(TALKS, 1).dialogues)
+    work, taken = listeners._Desk.work, list[int]()
+
+    def late(self: listeners._Desk, team: processes.Team) -> None:
+        while len(self.waiting) == len(self.parts) and team.at_work:
+            time.sleep(0.01)
+        taken.append(len(self.parts) - len(self.waiting))
+        work(self, team)
+
+    alone = hear(TALKS, 1)
+    monkeypatch.setattr(listeners._Desk, "work", late)
+    assert dict(hear(TALKS, 2).dialogues) == dict(alone.dialogues)
+    assert taken[0] > 0
 
 
 def test_processes_that_cannot_be_started_are_done_without(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from analyzer import analysis, report, tables
-from analyzer.capture import clock, crew, engines, frames, helper, native, parts, pieces
+from analyzer import analysis, processes, report, tables
+from analyzer.capture import clock, crew, engines, frames, native, parts, pieces
 from analyzer.capture.names import Dictionaries
 from analyzer.notation import build, parse
 from tests.reference.wire import START, block
@@ -172,9 +172,9 @@ def test_a_part_that_begins_in_a_payload_is_read_again(tmp_path: Path, monkeypat
 def test_what_only_tshark_reads_is_refused_as_a_whole(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_bytes(pcapng(1000) + block("<", 9, b"MESSAGE=x\n\n") + pcapng(500))
-    for processes in (1, 2):
+    for count in (1, 2):
         with pytest.raises(frames.ForeignError, match="events"):
-            read(file, processes)
+            read(file, count)
 
 
 def test_a_gzip_file_and_one_that_begins_strangely_are_not_divided(tmp_path: Path) -> None:
@@ -219,8 +219,8 @@ def test_a_report_does_not_depend_on_the_number_of_processes(tmp_path: Path, mon
 
 
 READY = (
-    "import os, pickle, sys, time; sys.path[:] = pickle.load(sys.stdin.buffer); from analyzer.capture import helper; "
-    "helper.send(sys.stdout.buffer, helper.READY); "
+    "import os, pickle, sys, time; sys.path[:] = pickle.load(sys.stdin.buffer); from analyzer import processes; "
+    "processes.send(sys.stdout.buffer, processes.READY); "
 )
 
 
@@ -344,16 +344,16 @@ def test_warnings_that_are_errors_are_none(tmp_path: Path) -> None:
 def test_items_come_through_a_pipe_as_they_were() -> None:
     pipe = io.BytesIO()
     arrays: dict[str, Any] = {"a": np.arange(5, dtype=np.uint16), "b": np.zeros(0), "c": np.arange(10)[::2]}
-    helper.send(pipe, arrays)
-    helper.send(pipe, "end")
+    processes.send(pipe, arrays)
+    processes.send(pipe, "end")
     pipe.seek(0)
-    found = helper.receive(pipe)
+    found = processes.receive(pipe)
     assert all((found[name] == array).all() and found[name].dtype == array.dtype for name, array in arrays.items())
-    assert helper.receive(pipe) == "end"
+    assert processes.receive(pipe) == "end"
     with pytest.raises(EOFError):
-        helper.receive(pipe)
+        processes.receive(pipe)
     with pytest.raises(EOFError):
-        helper.receive(io.BytesIO(pipe.getvalue()[:-1][: -len(pipe.getvalue()) // 2]))
+        processes.receive(io.BytesIO(pipe.getvalue()[:-1][: -len(pipe.getvalue()) // 2]))
 
 
 @pytest.mark.parametrize("cut", range(1, 6))

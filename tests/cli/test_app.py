@@ -25,6 +25,11 @@ needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark
 COMMANDS = (["check"], ["flows"], ["show"], ["doctor"], ["rules"], ["rules", "list"], ["rules", "explain"], ["rules", "check"])
 
 
+def test_what_finds_and_reads_captures_waits_with_pandas_until_tshark_starts() -> None:
+    script = "import sys; import analyzer.analysis; assert not {'pandas', 'numpy', 'pyshark'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
 def test_asking_for_help_imports_nothing_heavy() -> None:
     script = "import sys; from analyzer.cli import run; run(['check', '--help']); print(sorted(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
