@@ -22,13 +22,43 @@ as_root() {
   fi
 }
 
+# How long apt is tried again where waiting may help, and between tries.
+APT_SECONDS=${PCAPLINT_APT_SECONDS:-600}
+APT_PAUSE_SECONDS=${PCAPLINT_APT_PAUSE_SECONDS:-10}
+# What apt and dpkg say when another run has the lock, or the network is away for a while.
+PASSING='could not get lock|unable to lock|unable to acquire|is another process using it|temporary failure|failed to fetch|could not resolve|connection (failed|timed out|reset)|could not connect|hash sum mismatch|no longer valid'
+
+# update_and_install PACKAGE...: fetch the lists of packages, then install; prints what apt says.
+update_and_install() {
+  local apt=(env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -q -o Dpkg::Use-Pty=0)
+  as_root "${apt[@]}" update 2>&1 || return
+  [ $# -eq 0 ] || as_root "${apt[@]}" install -y --no-install-recommends "$@" 2>&1
+}
+
+# run_apt PACKAGE...: update_and_install. Where it fails, apt's own words are shown; where these say that waiting may help,
+# it is tried again for APT_SECONDS.
+run_apt() {
+  local words status stop=$((SECONDS + APT_SECONDS))
+  while true; do
+    status=0
+    words=$(update_and_install "$@") || status=$?
+    [ $status != 0 ] || return 0
+    [ -z "$words" ] || say "$words"
+    grep -qiE "$PASSING" <<<"$words" || return $status
+    if [ $SECONDS -ge $stop ]; then
+      say "apt-get has failed for $APT_SECONDS s"
+      return $status
+    fi
+    say "trying again in $APT_PAUSE_SECONDS s"
+    sleep "$APT_PAUSE_SECONDS"
+  done
+}
+
 # install_packages PACKAGE...: Debian packages, without questions.
 install_packages() {
   command -v apt-get >/dev/null || fail "please install what Debian calls: $*"
   say "installing $*"
-  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0)
-  { as_root "${apt[@]}" update && as_root "${apt[@]}" install -y --no-install-recommends "$@"; } >&2 ||
-    fail "could not install them; as root: apt-get update && apt-get install -y --no-install-recommends $*"
+  run_apt "$@" || fail "could not install them; as root: apt-get update && apt-get install -y --no-install-recommends $*"
 }
 
 # need PROGRAM PACKAGE [PROGRAM PACKAGE]...: install the packages whose programs are not there.
