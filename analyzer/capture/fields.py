@@ -39,6 +39,7 @@ FIELDS: Final = (
     Field("vxlan.vni", "VXLAN networks are not told apart"),
     Field("geneve.vni", "Geneve networks are not told apart"),
     Field("erspan.spanid", "ERSPAN sessions are not told apart"),
+    Field("ip.version", "segments behind MPLS labels are not found"),
     Field("ip.src"),
     Field("ip.dst"),
     Field("ip.hdr_len"),

@@ -23,6 +23,9 @@ _LENGTHS: Final = {
 }
 """Bytes of the link headers whose length their name tells."""
 _NETWORKS: Final = {"ip": 4, "ipv6": 6}
+_NAMES: Final = {b"4": b"ip", b"6": b"ipv6"}
+_NO_NETWORK: Final = (b"mpls", b"pw", b"eth")
+"""What the name of a protocol begins with that follows MPLS labels without an IP header between."""
 _ERRORS: Final = {"icmp": 4, "icmpv6": 6}
 _NESTED: Final = {(4, 4): "ipip", (4, 6): "6in4", (6, 4): "4in6", (6, 6): "6in6"}
 TUNNELS: Final = ("gre", "vxlan", "geneve", "erspan", "pppoes")
@@ -66,6 +69,30 @@ class Layers:
     """What carries the innermost IP header, from the outside in."""
     tags: tuple[str, ...] = ()
     """The VLAN tags before the TCP header, from the outside in: vlan or ieee8021ad."""
+
+
+def may_lack_networks(protocols: bytes) -> bool:
+    """Whether tshark may have left IP headers out of `protocols` (quirk `mpls-hides-ip`)."""
+    return b":mpls" in protocols
+
+
+def restore_networks(protocols: bytes, versions: bytes) -> bytes:
+    """Return `protocols` with the IP headers that tshark left out behind MPLS labels.
+
+    `versions` are those of all IP headers of the frame in order, as b"4,6". Unchanged where none is left out.
+    """
+    left = [version for version in versions.split(b",") if version in _NAMES]
+    names = protocols.split(b":")
+    hidden = len(left) - sum(name in _NAMES.values() for name in names)
+    found: list[bytes] = []
+    for name, after in zip(names, [*names[1:], b""], strict=True):
+        found.append(name)
+        if name in _NAMES.values():
+            left = left[1:]
+        elif name == b"mpls" and hidden > 0 and not after.startswith(_NO_NETWORK):
+            found.append(_NAMES[left.pop(0)])
+            hidden -= 1
+    return b":".join(found)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -148,7 +148,7 @@ class Gathering:
         gap = np.flatnonzero(number != expected)
         count = int(gap[0]) if len(gap) else len(grid)
         if count:
-            codes, distinct = grid.column(index["frame.protocols"]).factorize()
+            codes, distinct = _name_layers(grid, index)
             view = View(grid, index, np.arange(count), [layers.read(text) for text in distinct], codes[:count])
             self._take(view, number[:count], distinct)
         return not len(gap)
@@ -329,6 +329,21 @@ class Gathering:
         segments = _assemble(self._segments, tables.SEGMENTS, dtypes)
         quotes = _assemble(self._quotes, tables.QUOTES, dtypes)
         return segments, quotes, bytes(self._options)
+
+
+def _name_layers(grid: Grid, index: dict[str, int]) -> tuple[Ints, list[bytes]]:
+    """Return a code per row and the lists of protocols the codes stand for, IP headers that tshark left out of them put back."""
+    codes, distinct = grid.column(index["frame.protocols"]).factorize()
+    suspect = [code for code, text in enumerate(distinct) if layers.may_lack_networks(text)]
+    if not suspect or "ip.version" not in index:
+        return codes, distinct
+    rows = np.flatnonzero(np.isin(codes, suspect))
+    local, versions = grid.column(index["ip.version"]).take(rows).factorize()
+    known = {text: code for code, text in enumerate(distinct)}
+    pairs, which = np.unique(codes[rows] * len(versions) + local, return_inverse=True)
+    texts = [layers.restore_networks(distinct[pair // len(versions)], versions[pair % len(versions)]) for pair in pairs.tolist()]
+    codes[rows] = np.array([known.setdefault(text, len(known)) for text in texts], dtype=np.int64)[which]
+    return codes, list(known)
 
 
 def _narrow(found: dict[str, Ints], table: tables.Table) -> dict[str, np.ndarray]:

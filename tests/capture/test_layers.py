@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.capture.layers import Layers, read, show_tunnels, show_vlans
+from analyzer.capture.layers import Layers, read, restore_networks, show_tunnels, show_vlans
 
 CASES = {
     "eth:ethertype:ip:tcp": Layers(tcp=True, network=4, outer=4, link_length=14, adjacent=True, alone=True),
@@ -53,3 +53,30 @@ def test_vlan_ids_follow_the_order_of_the_tags() -> None:
     layers = read(b"eth:ethertype:ieee8021ad:ethertype:vlan:ethertype:vlan:ethertype:ip:tcp")
     assert show_vlans(layers, b"6,7", b"5") == "5.6.7"
     assert show_vlans(read(b"eth:ethertype:ip:tcp"), b"6", b"") == ""
+
+
+HIDDEN = {
+    # What tshark 4.4 prints, the IP headers there are, and what tshark 4.0 prints of the same frame.
+    ("eth:ethertype:mpls:tcp", "4"): "eth:ethertype:mpls:ip:tcp",
+    ("eth:ethertype:mpls:tcp", "6"): "eth:ethertype:mpls:ipv6:tcp",
+    ("eth:ethertype:mpls:gre:ip:tcp", "4,4"): "eth:ethertype:mpls:ip:gre:ip:tcp",
+    ("eth:ethertype:mpls:gre:mpls:tcp", "4,6"): "eth:ethertype:mpls:ip:gre:mpls:ipv6:tcp",
+    ("eth:ethertype:ipv6:gre:mpls:tcp", "6,4"): "eth:ethertype:ipv6:gre:mpls:ip:tcp",
+    ("eth:ethertype:mpls:icmp:ip:tcp", "4,4"): "eth:ethertype:mpls:ip:icmp:ip:tcp",
+    ("eth:ethertype:mpls:ip:tcp", "4,4"): "eth:ethertype:mpls:ip:ip:tcp",
+    ("eth:ethertype:mpls:ip:tcp", "6,4"): "eth:ethertype:mpls:ipv6:ip:tcp",
+    ("eth:ethertype:mpls:pwethcw:eth:ethertype:mpls:tcp", "4"): "eth:ethertype:mpls:pwethcw:eth:ethertype:mpls:ip:tcp",
+}
+
+
+@pytest.mark.parametrize(("printed", "versions"), HIDDEN)
+def test_ip_headers_left_out_behind_labels_are_put_back(printed: str, versions: str) -> None:
+    whole = HIDDEN[printed, versions]
+    assert restore_networks(printed.encode(), versions.encode()) == whole.encode()
+    # What is whole stays as it is.
+    assert restore_networks(whole.encode(), versions.encode()) == whole.encode()
+
+
+@pytest.mark.parametrize("versions", ["", "5", "4", "x,,4"])
+def test_what_does_not_fit_is_left_alone(versions: str) -> None:
+    assert restore_networks(b"eth:ethertype:mpls:ip:tcp", versions.encode()) == b"eth:ethertype:mpls:ip:tcp"
