@@ -1,7 +1,9 @@
 r"""Which protocol is spoken, by the first bytes of both directions; never by the port alone.
 
 Each protocol declares signs (rules/protocols/*.toml): `sure` ones decide alone, `likely` ones (a greeting `220 `, which SMTP and FTP share)
-when the other direction or the port agrees. Where two sides speak two languages both are told.
+when the other direction or the port agrees. What either direction says may speak against a protocol: an `unlikely` sign cancels its
+likely ones, a `never` sign the sure ones too (RTSP, SIP and ICAP have HTTP's grammar and a version word of their own). Where two sides
+speak two languages both are told.
 
 Promises: at most `SIGN_BYTES` of each direction are looked at; the readers do not move, but over a PROXY header.
 Must not know: any protocol by name, but for PROXY, which is no dialogue of its own (the PROXY protocol specification, versions 1 and 2).
@@ -13,10 +15,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from analyzer.rules.protocols import ANY, PREDEFINED, SIGN_BYTES
+from analyzer.rules.protocols import ANY, PREDEFINED, SIDES, SIGN_BYTES, STRENGTHS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from analyzer.applications.streams import Reader, Side
     from analyzer.rules.protocols import Protocol
@@ -49,11 +51,18 @@ class Recogniser:
         """Take the signs of `protocols`."""
         self._read = frozenset(one.id for one in protocols.values() if one.reader)
         signs = [(one.id, sign) for one in protocols.values() if one.id != ANY for sign in one.signs]
-        self._sure = {
-            side: _join([(id_, sign.pattern) for id_, sign in signs if sign.sure and sign.by == side]) for side in ("client", "server")
+        chosen = {
+            (strength, side): [(id_, sign.pattern) for id_, sign in signs if (sign.strength, sign.by) == (strength, side)]
+            for strength in STRENGTHS
+            for side in SIDES
         }
-        self._likely = {
-            side: [(id_, sign.pattern) for id_, sign in signs if not sign.sure and sign.by == side] for side in ("client", "server")
+        self._sure = {side: chosen["sure", side] for side in SIDES}
+        self._first = {side: _join(chosen["sure", side]) for side in SIDES}
+        self._likely = {side: chosen["likely", side] for side in SIDES}
+        self._against = {
+            (strength, id_): tuple(_join([one for one in chosen[strength, side] if one[0] == id_])[0] for side in SIDES)
+            for strength in ("unlikely", "never")
+            for id_ in {id_ for side in SIDES for id_, _ in chosen[strength, side]}
         }
 
     def hear(self, client: Reader, server: Reader, by_port: str) -> Heard:
@@ -62,17 +71,42 @@ class Recogniser:
 
     def tell(self, asked: bytes, answered: bytes, by_port: str) -> Heard:
         """Return what is spoken by the first `SIGN_BYTES` of the client and of the server, fewer where there are no more."""
+        texts = asked, answered
         said = self._take("client", asked), self._take("server", answered)
-        return Heard(self._agree(said, (bool(asked), bool(answered)), by_port), said[0][1], said[1][1], bool(asked), bool(answered))
+        left = said
+        if never := self._contradicted("never", said[0][1] + said[1][1], texts):
+            left = self._take("client", asked, never), self._take("server", answered, never)
+        likely = [id_ for certain, ids in left if not certain for id_ in ids]
+        if likely and (unlikely := self._contradicted("unlikely", likely, texts)):
+            client, server = ((certain, ids if certain else tuple(id_ for id_ in ids if id_ not in unlikely)) for certain, ids in left)
+            left = client, server
+        # Where each side is sure of another protocol, and one rules the other out, both are told.
+        differ = said[0][0] and said[1][0] and said[0][1] != said[1][1]
+        shown = [one[1] if differ and not rest[1] else rest[1] for one, rest in zip(said, left, strict=True)]
+        return Heard(self._agree(left, (bool(asked), bool(answered)), by_port), shown[0], shown[1], bool(asked), bool(answered))
 
-    def _take(self, side: Side, data: bytes) -> Said:
-        """Return whether a sign is sure, and the protocols it is of."""
+    def _take(self, side: Side, data: bytes, never: frozenset[str] = frozenset()) -> Said:
+        """Return whether a sign is sure, and the protocols it is of, those in `never` left out."""
         if not data:
             return False, ()
-        pattern, ids = self._sure[side]
+        pattern, ids = self._first[side]
         if pattern is not None and (match := pattern.match(data)):
-            return True, (ids[int(str(match.lastgroup)[1:])],)
-        return False, tuple(dict.fromkeys(id_ for id_, likely in self._likely[side] if likely.match(data)))
+            found = ids[int(str(match.lastgroup)[1:])]
+            if found not in never:
+                return True, (found,)
+            for id_, sure in self._sure[side]:
+                if id_ not in never and sure.match(data):
+                    return True, (id_,)
+        return False, tuple(dict.fromkeys(id_ for id_, likely in self._likely[side] if id_ not in never and likely.match(data)))
+
+    def _contradicted(self, strength: str, ids: Iterable[str], texts: tuple[bytes, bytes]) -> frozenset[str]:
+        """Return which of the protocols `ids` one direction's bytes speak against, by signs of this strength."""
+        return frozenset(
+            id_
+            for id_ in ids
+            if (patterns := self._against.get((strength, id_)))
+            and any(pattern is not None and text and pattern.match(text) for pattern, text in zip(patterns, texts, strict=True))
+        )
 
     def _agree(self, said: tuple[Said, Said], spoke: tuple[bool, bool], by_port: str) -> str:
         """Return the protocol both directions, one of them and the port, or one of them surely stand for."""

@@ -29,7 +29,9 @@ PREDEFINED: Final = ("none", "unknown")
 SIGN_BYTES: Final = 512
 """How many of a direction's first bytes a sign is held against."""
 _KINDS: Final = ("int", "flag", "time", "seq")
-_SIDES: Final = ("client", "server")
+SIDES: Final = ("client", "server")
+STRENGTHS: Final = ("sure", "likely", "unlikely", "never")
+"""How much a sign says; see `Sign.strength`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,9 @@ class Sign:
     by: str
     """client or server."""
     pattern: re.Pattern[bytes]
-    sure: bool
-    """Whether it decides alone; else the other direction or the port has to agree."""
+    strength: str
+    """sure: decides alone. likely: the other direction or the port has to agree. unlikely: what is likely of the protocol does not count,
+    in either direction. never: the protocol is not spoken, whatever else is sure of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,4 +170,4 @@ def _sign(entry: dict[str, Any], where: str) -> Sign:
     except (re.error, UnicodeEncodeError) as error:
         message = f"{where}: match: {error}"
         raise RuleError(message) from None
-    return Sign(entry["by"], pattern, entry["strength"] == "sure")
+    return Sign(entry["by"], pattern, entry["strength"])

@@ -53,6 +53,10 @@ def hear(client: bytes, server: bytes, by_port: str = "none") -> Heard:
     return recogniser().hear(reader("client", client), reader("server", server), by_port)
 
 
+RTSP = b"OPTIONS rtsp://h/a RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+RTP = b"$\x00\x00\x20\x80\x60" + bytes(30)
+"""Interleaved binary data (RFC 7826 14)."""
+
 BOTH = [
     (b"EHLO c\r\n", b"220 mx\r\n", "smtp"),
     (b"HELO c\r\n", b"220 mx\r\n", "smtp"),
@@ -87,6 +91,43 @@ BOTH = [
     (CLIENT_HELLO, b"\x15\x03\x01\x00\x02\x02\x28", "tls"),
     (b"\x80\x2e\x01\x03\x01\x00\x15\x00\x00\x00\x10" + bytes(40), SERVER_HELLO, "tls"),
     (b"\x17\x03\x03\x00\x20" + bytes(32), b"\x17\x03\x03\x01\x00" + bytes(64), "tls"),
+    (RTSP, b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n", "rtsp"),
+    (b"OPTIONS rtsp://h/" + b"a" * 600 + b" RTSP/1.0\r\n", b"RTSP/1.0 454 Session Not Found\r\n", "rtsp"),
+    (b"POST /fp-setup RTSP/1.0\r\nX-Apple-ET: 32\r\n", b"RTSP/1.0 200 OK\r\n", "rtsp"),
+    (b"SETUP rtsp://192.0.2.1/1 HTTP/1.1\r\nCSeq: 3\r\n\r\n", b"HTTP/1.1 200 OK\r\nCSeq: 3\r\n", "rtsp"),
+    (b"RECORD /stream HTTP/1.1\r\nHost: a\r\nCSeq: 3\r\n\r\n", b"HTTP/1.1 200 OK\r\nCSeq: 3\r\n", "rtsp"),
+    (b"RTSP/1.0 200 OK\r\n", b"ANNOUNCE rtsp://h/a RTSP/1.0\r\n", "rtsp"),
+    (RTP, b"RTSP/1.0 200 OK\r\n", "rtsp"),
+    (RTP, RTP, "rtsp"),
+    (b"OPTIONS sip:h SIP/2.0\r\nVia: SIP/2.0/TCP a\r\n", b"SIP/2.0 200 OK\r\n", "sip"),
+    (b"\r\n\r\n", b"\r\nOPTIONS sip:h SIP/2.0\r\n", "sip"),
+    (b"SIP/2.0 200 OK\r\n", b"INVITE sip:h SIP/2.0\r\n", "sip"),
+    (b"REQMOD icap://i/x ICAP/1.0\r\n\r\nGET / HTTP/1.1\r\n", b"ICAP/1.0 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n", "icap"),
+    (b"OPTIONS icap://i/x ICAP/1.0\r\n", b"ICAP/1.0 404 Not Found\r\n", "icap"),
+    (b"MSRP a786hjs2 SEND\r\n", b"MSRP a786hjs2 200 OK\r\n", "msrp"),
+    (b"GET / HTTP/1.0\r\nIcy-MetaData: 1\r\n\r\n", b"ICY 200 OK\r\n", "icy"),
+    (b"GNUTELLA CONNECT/0.6\r\n", b"GNUTELLA/0.6 200 OK\r\n", "gnutella"),
+    (b"GET /x FOO/1.0\r\n", b"FOO/1.0 200 OK\r\n", "unknown"),
+    (GET, b"FOO/1.0 200 OK\r\n", "unknown"),
+    (b"GET /x FOO/1.0\r\n", b"HTTP/1.1 400 Bad Request\r\n", "http"),
+    (b"GET / HTPP/1.1\r\n", b"HTTP/1.1 400 Bad Request\r\n", "http"),
+    (b"GET /a b c HTTP/1.1\r\n", b"HTTP/1.1\t200\r\n", "http"),
+    (b"get / http/1.1\r\n", b"http/1.1 200 ok\r\n", "http"),
+    (GET, b"HTTP/01.1  200 OK\r\n", "http"),
+    (b"STARTTLS\r\n", b":irc.example.org 670 * :go ahead\r\n", "irc"),
+    (b"STARTTLS\r\n", b":irc.example.org NOTICE * :*** Looking up your hostname\r\n", "irc"),
+    (b"USER jo +iw jo :Jo\r\nNICK jo\r\n", b"ERROR :closing link\r\n", "irc"),
+    (b"CAP LS 302\r\nNICK jo\r\n", b":h CAP * LS :sasl\r\n", "irc"),
+    (b"STARTTLS\r\n", b"200 news.example.org ready\r\n382 go ahead\r\n", "nntp"),
+    (b"MODE READER\r\n", b"201 no posting\r\n", "nntp"),
+    (b"STARTTLS\r\n", b'"IMPLEMENTATION" "x"\r\nOK\r\nOK "go"\r\n', "managesieve"),
+    (b"STARTTLS\r\n", b'OK "go"\r\n', "managesieve"),
+    (b"STLS\r\n", b"+OK\r\n", "pop3"),
+    (b"a STARTTLS\r\n", b"* OK ready\r\n", "imap"),
+    (b"<stream:stream xmlns='jabber:client'>", b"<?xml version='1.0'?><stream:stream xmlns='jabber:client'>", "xmpp"),
+    (b"0\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037", b"0\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00", "ldap"),
+    (b"\x00\x00\x00\x08\x04\xd2\x16\x2f", b"S", "postgresql"),
+    (b"STARTTLS\r\n", b"welcome\r\n", "unknown"),
     (b"\x01\x02\x03\x04", b"\x05\x06\x07\x08", "unknown"),
     (b"PING\r\n", b"+OK\r\n", "unknown"),
     (b"", b"", "none"),
@@ -123,6 +164,14 @@ ONE = [
     (b"", SERVER_HELLO, "tls", (), ("tls",)),
     (b"SSH-2.0-x\r\n", b"", "ssh", ("ssh",), ()),
     (b"\x17\x03\x03\x00\x20", b"", "unknown", ("tls",), ()),
+    (RTSP, b"", "rtsp", ("rtsp",), ()),
+    (b"", b"RTSP/1.0 200 OK\r\n", "rtsp", (), ("rtsp",)),
+    (b"", b"OPTIONS sip:h SIP/2.0\r\n", "sip", (), ("sip",)),
+    (b"", b"ICY 200 OK\r\n", "icy", (), ("icy",)),
+    (b"GET /x FOO/1.0\r\n", b"", "unknown", (), ()),
+    (b"", b"FOO/1.0 200 OK\r\n", "unknown", (), ()),
+    (b"GET /a b HTTP/1.0\r\n", b"", "http", ("http",), ()),
+    (b"", b":h 001 jo :Welcome\r\n", "irc", (), ("irc",)),
 ]
 
 
@@ -148,6 +197,11 @@ def test_one_direction_alone(
         (b"USER jo\r\n", b"", "pop3", "pop3"),
         (b"a LOGIN jo x\r\n", b"", "imap", "imap"),
         (b"GET /old\r\n", b"<html>", "http", "http"),
+        (b"STARTTLS\r\n", b"", "smtp", "smtp"),
+        (b"STARTTLS\r\n", b"welcome\r\n", "smtp", "unknown"),
+        (b"USER jo\r\n", b"welcome\r\n", "ftp", "unknown"),
+        (b"USER jo\r\n", b"welcome\r\n220 ready\r\n", "ftp", "ftp"),
+        (b"QUIT\r\n", b"2", "smtp", "smtp"),
     ],
 )
 def test_the_port_decides_between_what_is_likely(client: bytes, server: bytes, port: str, service: str) -> None:
@@ -163,6 +217,10 @@ def test_the_port_decides_between_what_is_likely(client: bytes, server: bytes, p
         (CLIENT_HELLO, b"HTTP/1.1 400 Bad Request\r\n", "https", "tls", ("tls", "http")),
         (GET, b"\x15\x03\x01\x00\x02\x02\x46", "https", "http", ("http", "tls")),
         (b"EHLO c\r\n", b"+OK ready\r\n", "smtp", "smtp", ("smtp", "pop3")),
+        (GET, b"RTSP/1.0 400 Bad Request\r\n", "http", "rtsp", ("http", "rtsp")),
+        (RTSP, b"HTTP/1.1 400 Bad Request\r\n", "http", "rtsp", ("rtsp", "http")),
+        (GET, b"ICY 200 OK\r\n", "http", "icy", ("http", "icy")),
+        (b"SOURCE /m ICE/1.0\r\n", b"HTTP/1.0 200 OK\r\n", "http", "icy", ("icy", "http")),
     ],
 )
 def test_both_languages_are_told_where_two_are_spoken(
