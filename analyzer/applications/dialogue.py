@@ -17,6 +17,7 @@ from analyzer.tables import NO_TIME
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from analyzer.applications.redactor import Redactor
     from analyzer.applications.streams import Reader, Side, Spot
     from analyzer.rules.protocols import Protocol
 
@@ -48,6 +49,8 @@ class Setting:
     """When the opening was complete, ns since the epoch, NO_TIME when that is not known."""
     protocol: Protocol | None = None
     """What rules/protocols declares of the protocol; None in tests that read without rules."""
+    redactor: Redactor | None = None
+    """That of the dialogue around this one, when it is read in a tunnel or after an upgrade: the secrets of one are those of the other."""
 
 
 @dataclass(slots=True)

@@ -15,16 +15,17 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import ftp_commands, ftp_replies, ftp_rows, ftp_summary, ftp_tls
+from analyzer.applications import ftp_commands, ftp_replies, ftp_rows, ftp_secrets, ftp_summary, ftp_tls
 from analyzer.applications.dialogue import Dialogue, Exchange
 from analyzer.applications.ftp_data import link
-from analyzer.applications.ftp_secrets import Veil
 from analyzer.applications.ftp_session import Asked, Session
+from analyzer.applications.redactor import prepare, redact_dialogue
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
     from analyzer.applications.dialogue import Fact, Setting
     from analyzer.applications.ftp_replies import Reply
+    from analyzer.applications.redactor import Redactor
     from analyzer.applications.streams import Line, Reader, Spot
 
 __all__ = ["link", "read"]
@@ -41,19 +42,22 @@ _REACH: Final = 16
 
 def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
     """Return what both ends of a control connection said, from where the readers stand."""
-    return _Control(client, server, setting).run()
+    setting, redactor = prepare(setting)
+    found = _Control(client, server, setting, redactor).run()
+    redact_dialogue(found, redactor)
+    return found
 
 
 class _Control:
     """One pass over both directions."""
 
-    def __init__(self, client: Reader, server: Reader, setting: Setting) -> None:
+    def __init__(self, client: Reader, server: Reader, setting: Setting, redactor: Redactor) -> None:
         self.client, self.server, self.setting = client, server, setting
         self.dialogue = Dialogue("ftp")
         self.facts: dict[str, Fact] = self.dialogue.facts
         self.places = self.dialogue.places
         self.session = Session(self.dialogue, setting)
-        self.veil = Veil(keep=setting.secrets)
+        self.redactor = redactor
         self.table = ftp_commands.table()
         self.pending = deque[Asked]()
         self.number = 0
@@ -183,7 +187,7 @@ class _Control:
             facts["telnet"], facts["telnet_inside"] = True, command.inside
         exchange = Exchange(facts, {"request": line.first.frame, "request_end": line.last.frame})
         asked = Asked(
-            command, exchange, ftp_rows.of_command(line, command, self.number, self.session, self.veil), self.line_order, line.last
+            command, exchange, ftp_rows.of_command(line, command, self.number, self.session, self.redactor), self.line_order, line.last
         )
         self._keep(asked)
         self.session.ask(asked)
@@ -290,7 +294,7 @@ class _Control:
         places["reply"], places["reply_end"] = reply.first.frame, reply.last.frame
         row.update(
             code=code,
-            reply=self.veil.reply(reply.text.strip(), code),
+            reply=ftp_secrets.reply(reply.text.strip(), code, self.redactor),
             response_bytes=reply.stop - reply.start,
             last_frame=reply.last.frame,
             complete=reply.whole,

@@ -1,6 +1,6 @@
 """A command as a row of the transactions table, before it is answered.
 
-Promises: passwords are hidden as the veil says.
+Promises: passwords are hidden unless the redactor is not enabled.
 Must not know: replies' meaning, data connections.
 """
 
@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyzer.applications import ftp_secrets
+
 if TYPE_CHECKING:
     from analyzer.applications.dialogue import Cell
     from analyzer.applications.ftp_commands import Command
     from analyzer.applications.ftp_replies import Reply
-    from analyzer.applications.ftp_secrets import Veil
     from analyzer.applications.ftp_session import Session
+    from analyzer.applications.redactor import Redactor
     from analyzer.applications.streams import Line
 
 
-def of_command(line: Line, command: Command, number: int, session: Session, veil: Veil) -> dict[str, Cell]:
+def of_command(line: Line, command: Command, number: int, session: Session, redactor: Redactor) -> dict[str, Cell]:
     """Return the row of a command; what its reply says is added when it comes."""
-    verb = veil.verb(command, trusted=session.trusted)
-    argument = veil.argument(command)
+    verb = ftp_secrets.verb(command, redactor, trusted=session.trusted)
+    argument = ftp_secrets.argument(command, redactor)
     return {
         "kind": "command",
         "number": number,

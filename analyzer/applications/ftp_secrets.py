@@ -3,20 +3,21 @@
 A password goes with PASS and ACCT, in a line that is no command but stands where one of them should, in a URL, and in the server's answer
 when it repeats what it was sent.
 
-Promises: unless told to keep secrets, none that was recognised as such leaves this module, however the server echoes it.
+Promises: whatever is recognised as a secret is given to the redactor, which finds it in all other text of the dialogue.
 Must not know: states, rules.
 """
 
 from __future__ import annotations
 
 import re
-from collections import deque
 from typing import TYPE_CHECKING, Final
+
+from analyzer.applications.redactor import HIDDEN
 
 if TYPE_CHECKING:
     from analyzer.applications.ftp_commands import Command
+    from analyzer.applications.redactor import Redactor
 
-HIDDEN: Final = "(hidden)"
 LONGEST: Final = 200
 """Characters of a text that are kept."""
 _SECRET: Final = frozenset({"PASS", "ACCT", "ADAT", "MIC", "CONF", "ENC"})
@@ -29,73 +30,60 @@ _VERB: Final = re.compile(r"[A-Z]{1,4}")
 _PROTECTED: Final = frozenset({631, 632, 633})
 """Replies that hold another one, encrypted or signed."""
 _TOKEN: Final = re.compile(rb"(ADAT=)\S+")
-_REMEMBERED: Final = 16
-_SHORT: Final = 4
-"""A secret with fewer bytes is looked for as a word of its own: it would be found in the middle of any text."""
+_PARTS: Final = 4
+"""Words of a line that is a secret that are looked for each."""
 
 
-class Veil:
-    """Shows requests and replies, and remembers what must not be seen in the replies that follow."""
+def argument(command: Command, redactor: Redactor) -> str:
+    """Return a command's argument."""
+    said, verb = command.argument, command.verb
+    if not redactor.enabled or not said:
+        return text(said)
+    if command.known.name in _SECRET or command.known.name == "other" or _is_secret_site(command):
+        _remember(said, redactor, words=command.known.name != "other")
+        return HIDDEN
+    if verb == "USER":
+        return _user(said, redactor)
+    return text(_without_userinfo(said))
 
-    __slots__ = ("_keep", "_secrets")
 
-    def __init__(self, *, keep: bool) -> None:
-        """With `keep` everything is shown."""
-        self._keep = keep
-        self._secrets: deque[bytes] = deque(maxlen=_REMEMBERED)
+def verb(command: Command, redactor: Redactor, *, trusted: bool) -> str:
+    """Return a command's first word; `trusted` says that the user is logged in, so that an odd word is no password out of place."""
+    if not redactor.enabled or command.known.name != "other" or (trusted and _VERB.fullmatch(command.verb)):
+        return text(command.verb.encode("latin-1"))
+    if command.verb:
+        _remember(command.verb.encode("latin-1"), redactor, words=True)
+        return HIDDEN
+    return ""
 
-    def argument(self, command: Command) -> str:
-        """Return a command's argument."""
-        argument, verb = command.argument, command.verb
-        if self._keep or not argument:
-            return text(argument)
-        if command.known.name in _SECRET or command.known.name == "other" or self._is_secret_site(command):
-            self._remember(argument)
-            return HIDDEN
-        if verb == "USER":
-            return self._user(argument)
-        return text(_without_userinfo(argument))
 
-    def verb(self, command: Command, *, trusted: bool) -> str:
-        """Return a command's first word; `trusted` says that the user is logged in, so that an odd word is no password out of place."""
-        if self._keep or command.known.name != "other" or (trusted and _VERB.fullmatch(command.verb)):
-            return text(command.verb.encode("latin-1"))
-        if command.verb:
-            self._remember(command.verb.encode("latin-1"))
-            return HIDDEN
-        return ""
+def reply(data: bytes, code: int, redactor: Redactor) -> str:
+    """Return the text of a reply without security data (RFC 2228 7, 8) and passwords in URLs."""
+    if not redactor.enabled:
+        return text(data)
+    if code in _PROTECTED:
+        return HIDDEN
+    if b"=" in data:
+        data = _TOKEN.sub(rb"\1(hidden)", data)
+    return text(_without_userinfo(data))
 
-    def reply(self, data: bytes, code: int) -> str:
-        """Return the text of a reply without what it repeats of the secrets before it, and without security data (RFC 2228 7, 8)."""
-        if self._keep:
-            return text(data)
-        if code in _PROTECTED:
-            return HIDDEN
-        if b"=" in data:
-            data = _TOKEN.sub(rb"\1(hidden)", data)
-        folded = data.lower()
-        for secret in self._secrets:
-            if secret in folded:
-                data = _mask(data, secret)
-        return text(_without_userinfo(data))
 
-    def _user(self, argument: bytes) -> str:
-        """Return a user's name; what follows a blank or a colon in it is a password for a gateway."""
-        parts = re.split(rb"([ \t:]+)", argument, maxsplit=1)
-        if len(parts) == 1 or not parts[2]:
-            return text(argument)
-        self._remember(parts[2])
-        return text(parts[0] + parts[1]) + HIDDEN
+def _user(said: bytes, redactor: Redactor) -> str:
+    """Return a user's name; what follows a blank or a colon in it is a password for a gateway."""
+    parts = re.split(rb"([ \t:]+)", said, maxsplit=1)
+    if len(parts) == 1 or not parts[2]:
+        return text(said)
+    _remember(parts[2], redactor, words=True)
+    return text(parts[0] + parts[1]) + HIDDEN
 
-    def _is_secret_site(self, command: Command) -> bool:
-        words = command.argument.split(None, 1)
-        return command.known.name == "SITE" and bool(words) and words[0].upper() not in _SITES
 
-    def _remember(self, secret: bytes) -> None:
-        whole = secret.strip().lower()
-        for part in (whole, *whole.split()[:_SHORT]):
-            if part and part not in self._secrets:
-                self._secrets.append(part)
+def _is_secret_site(command: Command) -> bool:
+    words = command.argument.split(None, 1)
+    return command.known.name == "SITE" and bool(words) and words[0].upper() not in _SITES
+
+
+def _remember(secret: bytes, redactor: Redactor, *, words: bool) -> None:
+    redactor.add(secret, *secret.split()[:_PARTS], words=words)
 
 
 def text(data: bytes) -> str:
@@ -105,9 +93,3 @@ def text(data: bytes) -> str:
 
 def _without_userinfo(data: bytes) -> bytes:
     return _USERINFO.sub(rb"\1:(hidden)@", data) if b"@" in data else data
-
-
-def _mask(data: bytes, secret: bytes) -> bytes:
-    found = re.escape(secret)
-    pattern = found if len(secret) >= _SHORT else rb"(?<![A-Za-z0-9])" + found + rb"(?![A-Za-z0-9])"
-    return re.sub(pattern, HIDDEN.encode(), data, flags=re.IGNORECASE)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from analyzer.applications import ftp_addresses, ftp_commands
 from analyzer.applications.dialogue import Channel
-from analyzer.applications.ftp_secrets import HIDDEN, text
+from analyzer.applications.ftp_secrets import text
+from analyzer.applications.redactor import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

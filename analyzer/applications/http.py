@@ -21,6 +21,7 @@ from analyzer.applications.http_plain import Plain
 from analyzer.applications.http_report import Report, elapsed
 from analyzer.applications.http_switch import follow, may_have_switched
 from analyzer.applications.http_turns import Turn
+from analyzer.applications.redactor import prepare, redact_dialogue
 
 if TYPE_CHECKING:
     from analyzer.applications.dialogue import Dialogue, Setting
@@ -42,10 +43,13 @@ _MOST_INTERIM: Final = 100
 
 def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
     """Return what was said from where the readers stand; a tunnel and what follows an upgrade are left to `setting.nested`."""
+    setting, redactor = prepare(setting)
     talk = _Talk(client, server, setting)
     while talk.advance():
         pass
-    return talk.report.finish()
+    found = talk.report.finish()
+    redact_dialogue(found, redactor)
+    return found
 
 
 class _Talk:

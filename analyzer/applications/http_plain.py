@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from analyzer.applications import http_block, http_bodies, http_facts, http_heads, http_report, http_rows, redaction
 from analyzer.applications.http_block import Answered, Asked, Status, Turn
+from analyzer.applications.redactor import Redactor
 from analyzer.applications.streams import Spot
 from analyzer.tables import NO_TIME
 
@@ -127,7 +128,7 @@ class Plain:
 
     def _inspect_request(self, block: bytes) -> Asked | None:
         head = _head(block)
-        fields, writer = head.fields, http_rows.Writer(secrets=self._secrets)
+        fields, writer = head.fields, http_rows.Writer(Redactor(enabled=not self._secrets))
         hosts = fields.get(b"host", [])
         if not _CAREFUL.isdisjoint(fields) or http_facts.is_host_invalid(hosts):
             return None
@@ -150,7 +151,7 @@ class Plain:
 
     def _inspect_reply(self, block: bytes) -> Answered | None:
         head = _head(block)
-        fields, writer = head.fields, http_rows.Writer(secrets=self._secrets)
+        fields, writer = head.fields, http_rows.Writer(Redactor(enabled=not self._secrets))
         lengths, codings = fields.get(b"content-length", []), fields.get(b"transfer-encoding", [])
         framed = (not lengths or (len(lengths) == 1 and _DIGITS.fullmatch(lengths[0]))) and codings in ([], [b"chunked"])
         if not _CAREFUL_REPLY.isdisjoint(fields) or not framed or (lengths and codings):
@@ -171,7 +172,7 @@ class Plain:
         if found is None:
             said = http_heads.status_line(line)
             row: dict[str, Cell] = {}
-            http_rows.Writer(secrets=self._secrets).add_status(row, said)
+            http_rows.Writer(Redactor(enabled=not self._secrets)).add_status(row, said)
             if len(known) >= _MOST_HEADS:
                 known.clear()
             found = known[line] = Status(len(self._status), said.version or 0, said.code or 0, row)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from analyzer.applications import http_facts, http_rows
 from analyzer.applications.dialogue import Dialogue, Exchange
 from analyzer.applications.http_facts import elapsed
+from analyzer.applications.redactor import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ class Report:
         self.count = 0
         self._readers = client, server
         self._setting = setting
-        self._writer = http_rows.Writer(secrets=setting.secrets)
+        self._writer = http_rows.Writer(setting.redactor or Redactor(enabled=not setting.secrets))
         self._requests = self._replies = self._unasked = self._lost = 0
         self._deepest = 0
         self._open = deque[int]()

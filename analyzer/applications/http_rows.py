@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Final
 from analyzer.applications import redaction
 from analyzer.applications.http_facts import elapsed
 from analyzer.applications.http_heads import CAP
+from analyzer.applications.redactor import HIDDEN
 
 if TYPE_CHECKING:
     from analyzer.applications.dialogue import Cell
     from analyzer.applications.http_heads import Head, StatusLine
     from analyzer.applications.http_turns import Reply, Request, Turn
+    from analyzer.applications.redactor import Redactor
 
 _TEXT: Final = 200
 _MOST_NAMES: Final = 100
-_MOST_SECRETS: Final = 200
 _NS_PER_MS: Final = 1_000_000
 
 _EMPTY: Final[dict[str, Cell]] = dict.fromkeys(
@@ -35,16 +36,16 @@ _EMPTY: Final[dict[str, Cell]] = dict.fromkeys(
 
 
 class Writer:
-    """Writes rows, and remembers what must not be repeated from the requests it has seen."""
+    """Writes rows, and gives the secrets that it meets to a redactor; whoever has all rows redacts them."""
 
-    def __init__(self, *, secrets: bool) -> None:
-        self._shown = secrets
-        self._secrets = dict[str, None]()
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._shown = not redactor.enabled
 
     @property
     def remembers(self) -> bool:
         """Whether it has seen a secret."""
-        return bool(self._secrets)
+        return self._redactor.holds
 
     def row(self, turn: Turn) -> dict[str, Cell]:
         """Return the row of a turn."""
@@ -75,7 +76,7 @@ class Writer:
         head, line, body = request.head, request.line, request.body
         target = line.target if self._shown else request.shown
         if request.shown is not line.target:
-            self._remember(redaction.values(line.target))
+            self._redactor.add(*redaction.values(line.target))
         row["time"], row["first_frame"], row["last_frame"] = head.first.time, head.first.frame, request.last.frame
         row["request"] = asked(line.method, target)
         row["method"], row["target"], row["version"] = line.method or None, target[:CAP] or None, version(line.version)
@@ -103,7 +104,7 @@ class Writer:
 
     def add_status(self, row: dict[str, Cell], line: StatusLine) -> None:
         """Fill in the columns that a status line is shown in."""
-        phrase = self._told(line.phrase[:CAP])
+        phrase = line.phrase[:CAP]
         row["code"], row["phrase"], row["response_version"] = line.code, phrase, version(line.version)
         if line.code is not None:
             row["reply"] = f"{line.code} {phrase}".strip()[:_TEXT]
@@ -120,30 +121,26 @@ class Writer:
     def text(self, head: Head, name: bytes) -> str:
         """Return a field that holds no secret by its meaning."""
         text = head.text(name) or ""
-        return self._told(text if self._shown else redaction.uri(text))
+        return text if self._shown else redaction.uri(text)
 
     def link(self, head: Head, name: bytes) -> str:
         """Return a field that is a URI."""
-        return self._told(self._uri(head.text(name) or ""))
-
-    def _told(self, text: str) -> str:
-        """Hide what a request's secrets are repeated in."""
-        return redaction.scrub(text, self._secrets) if self._secrets and not self._shown else text
+        return self._uri(head.text(name) or "")
 
     def _uri(self, text: str) -> str:
         if self._shown:
             return text
         hidden = redaction.uri(text)
         if hidden is not text:
-            self._remember(redaction.values(text))
+            self._redactor.add(*redaction.values(text))
         return hidden
 
     def _authorization(self, head: Head, name: bytes) -> tuple[str | None, str | None]:
         scheme, user, secret = redaction.authorization(head.text(name) or "")
         if self._shown:
             return scheme or None, f"{user}:{secret}" if user and scheme == "basic" else user or secret or None
-        self._remember((secret, (head.text(name) or "").partition(" ")[2].strip()))
-        return scheme or None, user or (redaction.HIDDEN if secret else None)
+        self._redactor.add(secret, (head.text(name) or "").partition(" ")[2].strip())
+        return scheme or None, user or (HIDDEN if secret else None)
 
     def media_type(self, head: Head, name: bytes) -> str:
         """Return a media type without its parameters (RFC 9110 8.3.1)."""
@@ -169,14 +166,10 @@ class Writer:
             if self._shown:
                 found.append(f"{name}{equals}{value}")
             else:
-                self._remember((value if equals else name,))
+                self._redactor.add(value if equals else name)
                 # What has no name is a value.
-                found.append(name if equals else redaction.HIDDEN)
+                found.append(name if equals else HIDDEN)
         return tuple(found)
-
-    def _remember(self, secrets: tuple[str, ...]) -> None:
-        if len(self._secrets) < _MOST_SECRETS:
-            self._secrets.update(dict.fromkeys(secret for secret in secrets if len(secret) >= redaction.SHORTEST))
 
 
 def asked(method: str, target: str) -> str:

@@ -12,15 +12,10 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import unquote_plus
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-HIDDEN: Final = "(hidden)"
-SHORTEST: Final = 3
-"""Characters below which a secret is not looked for in other text: it would be found everywhere."""
+from analyzer.applications.redactor import HIDDEN
 
 _WORDS: Final = (
     "pass|pwd|secret|token|auth|apikey|accesskey|privatekey|sharedkey|subscriptionkey|signature|credential|session|sessid|assertion|saml"
@@ -147,14 +142,6 @@ def _basic(text: str) -> tuple[str, str]:
     user, colon, secret = decoded.partition(":")
     # Without a colon nobody knows which of the two it is.
     return (user, secret) if colon else ("", decoded)
-
-
-def scrub(text: str, secrets: Iterable[str]) -> str:
-    """Return `text` with each of `secrets` in it hidden: for a server's words that may echo what a client sent."""
-    for secret in secrets:
-        if len(secret) >= SHORTEST and secret in text:
-            text = text.replace(secret, HIDDEN)
-    return text
 
 
 def _uri(text: str, depth: int = 0) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from analyzer.applications import smtp_commands, smtp_content, smtp_login, smtp_summary
+from analyzer.applications.redactor import prepare, redact_dialogue
 from analyzer.applications.smtp_replies import Reply, is_tls, rest
 from analyzer.applications.smtp_session import Session
 from analyzer.applications.smtp_state import parse_offer, precedes
@@ -30,7 +31,8 @@ GREETING: Final = 220
 
 def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
     """Return what the endpoints said, from where the readers stand (RFC 5321; LMTP: RFC 2033)."""
-    session = Session.of(client, server, setting)
+    setting, redactor = prepare(setting)
+    session = Session.of(client, server, setting, redactor)
     session.greet()
     while not client.ended and session.tls is None:
         if client.gap:
@@ -50,7 +52,9 @@ def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
         else:
             _obey(session, line)
     session.hear_rest()
-    return smtp_summary.conclude(session)
+    found = smtp_summary.conclude(session)
+    redact_dialogue(found, redactor)
+    return found
 
 
 def _begins_tls(line: Line) -> bool:
@@ -279,7 +283,7 @@ def _login(session: Session, line: Line, command: Command) -> None:
         login.add(answer.data.strip(b" \t\r"), prompt[0])
         login.turns, last = login.turns + 1, answer.last
         reply = session.answer(answer.first)
-    session.veil.cover_login(login)
+    session.redactor.add(*smtp_login.secrets(login))
     session.exchange(
         command,
         (line.first, last),

@@ -1,8 +1,8 @@
-"""AUTH (RFC 4954): which mechanism, whose name, whether a secret was sent in the clear; and keeping secrets out of what is told.
+"""AUTH (RFC 4954): which mechanism, whose name, whether a secret was sent in the clear; and what of it is a secret.
 
 A name is told where the mechanism says which part is one and, for LOGIN, the server's prompt asked for it; all else is a secret.
 
-Promises: `conceal` hides every secret that was seen, as it was sent and as it reads decoded.
+Promises: `secrets` names every secret that was sent, as it was sent and as it reads decoded.
 Must not know: replies, the order of commands.
 """
 
@@ -14,7 +14,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-HIDDEN: Final = "(hidden)"
 CLEAR: Final = frozenset({"PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER", "XOAUTH", "XOAUTH1"})
 """Mechanisms that send the secret itself, or a token that is as good."""
 PROVING: Final = frozenset(
@@ -65,10 +64,6 @@ _BETWEEN: Final = re.compile(rb"[\0-\x20]+")
 """What may stand between the parts of something whose form is not known."""
 _ASKS_SECRET: Final = re.compile(rb"pass|secret|pin\b|token", re.IGNORECASE)
 _ASKS_NAME: Final = re.compile(rb"user|name|login", re.IGNORECASE)
-_SHORTEST: Final = 3
-"""Bytes of a secret that is looked for in other text; a shorter one stands in every other word."""
-_MOST: Final = 300
-"""Secrets that are looked for: the latest."""
 
 
 @dataclass(slots=True)
@@ -159,36 +154,9 @@ def is_answer(data: bytes) -> bool:
     return data == CANCEL or _BASE64.fullmatch(data.strip()) is not None
 
 
-@dataclass(slots=True)
-class Veil:
-    """What must not be told."""
-
-    lifted: bool
-    """Whether secrets may be told after all."""
-    secrets: dict[bytes, None] = field(default_factory=dict)
-
-    def cover(self, *values: bytes | None) -> None:
-        """Hide `values` from now on."""
-        if self.lifted:
-            return
-        for value in values:
-            if value is not None and len(value) >= _SHORTEST:
-                self.secrets[value] = None
-        while len(self.secrets) > _MOST:
-            # A server echoes what it was just sent.
-            del self.secrets[next(iter(self.secrets))]
-
-    def cover_login(self, login: Login) -> None:
-        """Hide what a login sent: as sent, and the secret in it; where that could not be told apart, every part of it."""
-        secrets = [login.secret, login.token if login.mechanism == OTHER else None]
-        if login.in_clear and login.name is None:
-            secrets += [part for sent in login.sent for part in _BETWEEN.split(decoded(sent) or sent)]
-        self.cover(*login.sent, *secrets)
-        self.cover(*(base64.b64encode(secret).rstrip(b"=") for secret in secrets if secret))
-
-    def conceal(self, text: bytes) -> bytes:
-        """Return `text` with every secret in it replaced."""
-        for secret in self.secrets:
-            if secret in text:
-                text = text.replace(secret, HIDDEN.encode())
-        return text
+def secrets(login: Login) -> list[bytes | None]:
+    """Return what a login sent: as sent, and the secret in it; where that could not be told apart, every part of it."""
+    found = [*login.sent, login.secret, login.token if login.mechanism == OTHER else None]
+    if login.in_clear and login.name is None:
+        found += [part for sent in login.sent for part in _BETWEEN.split(decoded(sent) or sent)]
+    return found

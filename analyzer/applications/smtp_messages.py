@@ -1,6 +1,6 @@
 """Messages of an SMTP dialogue, from MAIL to the reply that settles them, as rows of the transactions table.
 
-Promises: one row a message, whatever became of it; texts are capped, and concealed where they hold a secret.
+Promises: one row a message, whatever became of it; texts are capped; whoever has all rows redacts them.
 Must not know: the order of commands.
 """
 
@@ -15,7 +15,7 @@ from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
     from analyzer.applications.dialogue import Cell
-    from analyzer.applications.smtp_login import Login, Veil
+    from analyzer.applications.smtp_login import Login
     from analyzer.applications.smtp_replies import Reply
     from analyzer.applications.streams import Spot
 
@@ -111,7 +111,7 @@ class Message:
                     return decode(found[1], MAX_REPLY)
         return None
 
-    def row(self, context: dict[str, Cell], veil: Veil) -> dict[str, Cell]:
+    def row(self, context: dict[str, Cell]) -> dict[str, Cell]:
         """Return its row; `context` is what it shares with the other messages of the dialogue."""
         reply, last = self.settled, self.last or self.first
         wait = reply.first.time - self.asked.time if reply is not None and self.asked is not None else None
@@ -122,9 +122,9 @@ class Message:
             "time": self.first.time,
             "first_frame": self.first.frame,
             "last_frame": max(last.frame, self.first.frame),
-            "request": decode(veil.conceal(self.line), MAX_REPLY) if self.line else None,
+            "request": decode(self.line, MAX_REPLY) if self.line else None,
             "code": reply.code if reply is not None else None,
-            "reply": decode(veil.conceal(reply.text.strip()), MAX_REPLY) if reply is not None else None,
+            "reply": decode(reply.text.strip(), MAX_REPLY) if reply is not None else None,
             "latency_ms": wait / 1e6 if timed and wait is not None and wait >= 0 else None,
             "request_bytes": max(self.stop - self.start, 0),
             "response_bytes": self.response_bytes,
@@ -144,16 +144,14 @@ class Message:
         }
 
 
-def shared(
-    helo: tuple[str, str] | None, banner: bytes | None, offered: dict[bytes, bytes] | None, login: Login | None, veil: Veil
-) -> dict[str, Cell]:
+def shared(helo: tuple[str, str] | None, banner: bytes | None, offered: dict[bytes, bytes] | None, login: Login | None) -> dict[str, Cell]:
     """Return the columns that all messages after the same greeting share."""
     names = None if offered is None else tuple(decode(b" ".join((key, value)).strip(), 100) for key, value in offered.items())
     return {
-        "banner": decode(veil.conceal(banner), MAX_REPLY) if banner is not None else None,
+        "banner": decode(banner, MAX_REPLY) if banner is not None else None,
         "hello": helo[0] if helo else None,
         "helo": helo[1] if helo else None,
         "capabilities": names or (),
         "auth_mechanism": login.mechanism if login is not None else None,
-        "auth_user": decode(veil.conceal(login.name)) if login is not None and login.name is not None else None,
+        "auth_user": decode(login.name) if login is not None and login.name is not None else None,
     }

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from analyzer.applications import smtp_messages
-from analyzer.applications.smtp_login import Login, Veil, decoded, is_answer
+from analyzer.applications.smtp_login import Login, decoded, is_answer
 from analyzer.applications.smtp_messages import Message
 from analyzer.applications.smtp_replies import LineEnds, Replies, Reply, is_tls
 from analyzer.applications.smtp_state import Log, State, precedes
 
 if TYPE_CHECKING:
     from analyzer.applications.dialogue import Cell, Fact, Setting
+    from analyzer.applications.redactor import Redactor
     from analyzer.applications.smtp_commands import Command
     from analyzer.applications.smtp_content import Content
     from analyzer.applications.streams import Line, Reader, Spot
@@ -46,7 +47,7 @@ class Session:
     setting: Setting
     replies: Replies
     ends: LineEnds
-    veil: Veil
+    redactor: Redactor
     state: State = field(default_factory=State)
     log: Log = field(default_factory=Log)
     rows: list[dict[str, Cell]] = field(default_factory=list)
@@ -108,7 +109,7 @@ class Session:
     """Octets of the longest command, answer to AUTH and text line, and where they were captured."""
 
     @classmethod
-    def of(cls, client: Reader, server: Reader, setting: Setting) -> Self:
+    def of(cls, client: Reader, server: Reader, setting: Setting, redactor: Redactor) -> Self:
         """Return the session at its beginning, or where the capture begins."""
         ends = LineEnds()
 
@@ -116,7 +117,7 @@ class Session:
             follows = client.spot()
             return follows is not None and precedes(follows, spot)
 
-        session = cls(client, server, setting, Replies(server, ends, speaks_before), ends, Veil(setting.secrets))
+        session = cls(client, server, setting, Replies(server, ends, speaks_before), ends, redactor)
         if not setting.whole:
             session.lose()
             session.state.greeted = session.state.logged_in = session.state.offered = None
@@ -269,11 +270,11 @@ class Session:
         self.refused += message.refused
         self.delivered += message.settled is not None and message.settled.positive and bool(message.verb)
         if len(self.rows) < MAX_ROWS:
-            self.rows.append(message.row(self._shared(), self.veil))
+            self.rows.append(message.row(self._shared()))
 
     def _shared(self) -> dict[str, Cell]:
         banner = None if self.greeting is None else self.greeting.text
-        return smtp_messages.shared(self.hello, banner, self.state.offered, self.login, self.veil)
+        return smtp_messages.shared(self.hello, banner, self.state.offered, self.login)
 
     def begin_tls(self, *, agreed: bool | None) -> None:
         """Take note that TLS begins with the client's next byte, or the server's."""
@@ -305,9 +306,9 @@ class Session:
             return False
         # A password typed where a command belongs is still one.
         word, _, argument = line.data.strip().partition(b" ")
-        self.veil.cover(line.data.strip(), argument if len(argument) >= _LIKELY else None)
+        self.redactor.add(line.data.strip(), argument if len(argument) >= _LIKELY else None)
         if is_answer(word) and not argument:
-            self.veil.cover(*(decoded(word) or b"").split(b"\0"))
+            self.redactor.add(*(decoded(word) or b"").split(b"\0"))
             if self.answers_due:
                 self.answers_due -= 1
                 return self.login is not None and self.login.mechanism in {"LOGIN", "PLAIN", "XOAUTH2", "OAUTHBEARER"}

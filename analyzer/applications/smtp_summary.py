@@ -162,9 +162,8 @@ def _login_part(session: Session) -> list[str]:
     login = session.login
     if login is None:
         return []
-    name = session.veil.conceal(login.name) if login.name is not None else b""
-    text = f"AUTH {login.mechanism} {decode(name, 100)}".rstrip()
-    if session.veil.lifted and login.secret:
+    text = f"AUTH {login.mechanism} {decode(login.name or b'', 100)}".rstrip()
+    if not session.redactor.enabled and login.secret:
         text += f" with {decode(login.secret, 100)}"
     if session.login_code is None or session.login_code < _REFUSED:
         return [text]

@@ -125,10 +125,6 @@ def test_digest_names_its_user() -> None:
     assert (scheme, user, secret) == ("digest", "jo", value.removeprefix("Digest "))
 
 
-def test_an_echo_is_hidden() -> None:
-    assert redaction.scrub(f"530 {SECRET} is wrong", [SECRET, "5"]) == "530 (hidden) is wrong"
-
-
 def test_depth_is_bounded() -> None:
     assert redaction.uri("/?" + "a=" * 5_000 + "token=x") == "/?a=(hidden)"
 

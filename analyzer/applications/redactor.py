@@ -1,0 +1,361 @@
+"""Hides the secrets of one connection in whatever text repeats them, in any of the spellings of `spellings`.
+
+A reader adds each secret that it meets, and at its end has all rows and the summary redacted at once: a text that was written before the
+secret was sent is searched for it, too.
+
+A secret is looked for by the hash of its first four bytes, however many secrets there are. Of a long one, `MAX_KEPT` bytes are kept, and
+as many bytes as it had are hidden from where these are found. From `MAX_EXACT` secrets on, hashes of their first bytes alone are kept,
+in tables of a fixed size: what begins with the same bytes is then hidden up to the next blank. So memory is bounded, and no secret is
+forgotten.
+
+Promises: no spelling of a secret of `MIN_FOUND` bytes or more is left in a text that was redacted; to redact twice changes nothing more.
+Must not know: protocols, columns.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analyzer.applications import spellings
+from analyzer.applications.spellings import FOLD, GRAM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from analyzer.applications.dialogue import Cell, Dialogue, Setting
+    from analyzer.applications.spellings import View
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Span = tuple[int, int]
+"""Places of a first byte and behind a last one."""
+
+HIDDEN: Final = "(hidden)"
+MIN_FOUND: Final = GRAM
+"""Bytes of a secret that is hidden wherever it is found; a shorter one only where it stands as a word of its own."""
+MAX_KEPT: Final = 64
+"""Bytes of a secret that are kept."""
+MAX_EXACT: Final = 65_536
+"""Spellings of secrets that are kept; of others, hashes alone."""
+MIN_CUT: Final = 50
+"""Characters of a text from which on it may have been cut, so that the beginning of a secret is hidden at its end."""
+MAX_ALIKE: Final = 256
+"""Secrets with the same first bytes that are told apart at the end of a text."""
+_MAX_ROUNDS: Final = 8
+_LONG_GRAM: Final = 8
+_INDEX_BITS: Final = 14
+_CROWD_BITS: Final = 23
+_MIN_MANY: Final = 1_024
+"""Secrets from which on a large table of marks is worth its room."""
+_LONG_MULTIPLIER: Final = 0x9E3779B97F4A7C15
+_MULTIPLIER: Final = np.uint32(0x9E3779B1)
+_MAX_SPELLED: Final = 6
+"""Bytes that one byte of a secret takes in the longest usual spelling."""
+_MARK: Final = HIDDEN.encode()
+_BLANK: Final = b"\xff" * len(_MARK)
+_SEPARATOR: Final = b"\xfe\xff"
+_DOTS: Final = "…"
+_WORD_END: Final = re.compile(rb"[\s&;,\"'<>]|\Z")
+_TEXT: Final = re.compile(rb"[\t\n\r -~]+")
+_TORN: Final = re.compile(rb"%[0-9a-fu]{0,4}\Z|&#?[0-9a-z]{0,8}\Z|\\\\[0-9a-z]{0,4}\Z")
+"""An escape that was cut."""
+_MIN_ENCODED: Final = 6
+_KIND: Final = "kind"
+"""The column that names what a row is: a word of the protocol file."""
+_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
+_ODD_BYTES: Final = 2
+"""Bytes at the end of a text that was cut in the middle of an encoding, and that mean nothing."""
+
+
+class Redactor:
+    """The secrets of one connection."""
+
+    __slots__ = ("_crowd", "_index", "_kept", "_table", "_words", "enabled")
+
+    def __init__(self, *, enabled: bool = True) -> None:
+        """Begin with no secret; one that is not `enabled` takes none and changes no text."""
+        self.enabled = enabled
+        self._index: dict[int, dict[int, dict[bytes, int]]] = {}
+        """The secrets' kept bytes by the first four and by their number, each with the number of bytes that are to be hidden."""
+        self._kept = 0
+        self._table: Array | None = None
+        """Marks at the hashes of the first four bytes."""
+        self._words = set[bytes]()
+        self._crowd: Array | None = None
+        """Marks at hashes of the first four and of the first eight bytes of the secrets beyond `MAX_EXACT`."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether a secret was added."""
+        return bool(self._index or self._words)
+
+    def add(self, *secrets: bytes | str | None, words: bool = False) -> None:
+        """Take secrets as they were sent; with `words`, those shorter than `MIN_FOUND` bytes too."""
+        if not self.enabled:
+            return
+        for secret in secrets:
+            if secret:
+                for form in _forms(_encode(secret) if isinstance(secret, str) else secret):
+                    self._add(form, words=words)
+
+    def _add(self, form: bytes, *, words: bool) -> None:
+        folded = form.translate(FOLD)
+        if len(folded) < MIN_FOUND:
+            if words and folded.strip():
+                self._words.add(folded.strip())
+            return
+        key = folded[:MAX_KEPT]
+        gram = int.from_bytes(key[:GRAM], "little")
+        kept = self._index.get(gram, {}).get(len(key), {})
+        if key in kept:
+            kept[key] = max(kept[key], len(folded))
+        elif self._kept < MAX_EXACT:
+            self._kept += 1
+            self._index.setdefault(gram, {}).setdefault(len(key), {})[key] = len(folded)
+            self._table = None
+        else:
+            self._add_to_crowd(folded)
+
+    def _add_to_crowd(self, folded: bytes) -> None:
+        if self._crowd is None:
+            self._crowd = np.zeros(1 << _CROWD_BITS, bool)
+        self._crowd[_hashes(np.frombuffer(folded[:GRAM], "<u4"), _CROWD_BITS)] = True
+        self._crowd[_crowd_hash(_key(folded))] = True
+
+    def redact(self, text: str, *, cut: bool = False) -> str:
+        """Return `text` with each secret in it replaced by HIDDEN; `cut` says that a secret may have been cut at its end."""
+        return self._redact([text], {0} if cut else set())[0]
+
+    def redact_all(self, texts: Sequence[str]) -> list[str]:
+        """Return texts redacted, long ones as if they were cut."""
+        if not self.holds:
+            return list(texts)
+        unique = list(dict.fromkeys(texts))
+        cut = {number for number, text in enumerate(unique) if len(text) >= MIN_CUT or text.endswith(_DOTS)}
+        shown = dict(zip(unique, self._redact(unique, cut), strict=True))
+        return [shown[text] for text in texts]
+
+    def _redact(self, texts: Sequence[str], cut: set[int]) -> list[str]:
+        found = list(texts)
+        left = list(range(len(found))) if self.holds else []
+        for _ in range(_MAX_ROUNDS):
+            if not left:
+                break
+            page = _Page.of([found[number] for number in left], {place for place, number in enumerate(left) if number in cut})
+            changed = []
+            for place, spans in self._search(page).items():
+                text = _replace(page.texts[place], spans)
+                if text != found[left[place]]:
+                    found[left[place]] = text
+                    changed.append(left[place])
+            left = changed
+        return found
+
+    def _search(self, page: _Page) -> dict[int, list[Span]]:
+        """Return where secrets stand, by text."""
+        hidden: dict[int, list[Span]] = {}
+        for begin, end in self._spans(page):
+            text = page.text_at(begin)
+            if end <= page.stop[text]:
+                hidden.setdefault(text, []).append((begin - page.start[text], end - page.start[text]))
+        return hidden
+
+    def _spans(self, page: _Page) -> Iterator[Span]:
+        if self._words:
+            words = b"|".join(re.escape(word) for word in sorted(self._words))
+            pattern = re.compile(rb"(?<![a-z0-9])(?:" + words + rb")(?![a-z0-9])")
+            yield from (match.span() for match in pattern.finditer(page.data.translate(FOLD)))
+        if not self._index:
+            return
+        bits = _INDEX_BITS if len(self._index) < _MIN_MANY else _CROWD_BITS
+        if self._table is None:
+            self._table = np.zeros(1 << bits, bool)
+            self._table[_hashes(np.fromiter(self._index, np.uint32), bits)] = True
+        for view in spellings.views(page.data):
+            for encoding, grams in spellings.grams(view.data):
+                for at in self._table[_hashes(grams, bits)].nonzero()[0].tolist():
+                    by_length = self._index.get(int(grams[at]))
+                    if by_length is not None:
+                        yield from self._spans_at(page, view, (at, encoding), by_length)
+                if self._crowd is not None:
+                    for at in self._crowd[_hashes(grams, _CROWD_BITS)].nonzero()[0].tolist():
+                        yield from self._crowd_spans(view, at, encoding)
+
+    def _spans_at(self, page: _Page, view: View, place: tuple[int, int], by_length: dict[int, dict[bytes, int]]) -> Iterator[Span]:
+        """Yield what is hidden from one place of a view on, in an encoding."""
+        at, encoding = place
+        folded = spellings.decoded(view.data, at, encoding, MAX_KEPT)
+        text = page.text_at(view.first(at))
+        for length, kept in by_length.items():
+            whole = kept.get(folded[:length]) if len(folded) >= length else None
+            if whole is not None:
+                last = min(spellings.stop_of(at, encoding, whole), len(view.data))
+                end = view.stop(last)
+                yield view.first(at), end if whole <= MAX_KEPT else min(end, page.stop[text])
+        if text in page.cut and page.stop[text] - view.first(at) <= _MAX_SPELLED * MAX_KEPT:
+            yield from _span_to_end(view, place, folded, by_length, page.stop[text])
+
+    def _crowd_spans(self, view: View, at: int, encoding: int) -> Iterator[Span]:
+        """Yield what is hidden from one place on where a secret may begin of which only hashes are kept."""
+        begins = spellings.decoded(view.data, at, encoding, _LONG_GRAM)
+        if self._crowd is not None and any(self._crowd[_crowd_hash(_key(begins[:size]))] for size in range(GRAM, len(begins) + 1)):
+            end = _WORD_END.search(view.data, at)
+            yield view.first(at), view.stop(max(end.start() if end else len(view.data), at + 1))
+
+
+def prepare(setting: Setting) -> tuple[Setting, Redactor]:
+    """Return a setting with a redactor, and the redactor: that of the dialogue around this one, if there is one."""
+    redactor = setting.redactor or Redactor(enabled=not setting.secrets)
+    return (setting if setting.redactor is not None else replace(setting, redactor=redactor)), redactor
+
+
+def redact_dialogue(dialogue: Dialogue, redactor: Redactor) -> None:
+    """Redact all text of a dialogue: its summary, and the cells of its rows but for their kind."""
+    if not redactor.holds:
+        return
+    texts = [dialogue.summary]
+    for row in dialogue.rows:
+        for name, cell in row.items():
+            texts += _texts(name, cell)
+    shown = iter(redactor.redact_all(texts))
+    dialogue.summary = next(shown)
+    for row in dialogue.rows:
+        for name, cell in row.items():
+            if isinstance(cell, str) and name != _KIND:
+                row[name] = next(shown)
+            elif isinstance(cell, tuple) and cell and isinstance(cell[0], str):
+                row[name] = tuple(next(shown) for _ in cell)
+
+
+def _texts(name: str, cell: Cell) -> tuple[str, ...]:
+    if isinstance(cell, str):
+        return (cell,) if name != _KIND else ()
+    return tuple(str(one) for one in cell) if isinstance(cell, tuple) and cell and isinstance(cell[0], str) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Texts that are searched at once."""
+
+    texts: list[bytes]
+    start: list[int]
+    stop: list[int]
+    data: bytes
+    """All of them, with bytes between them that no text has; what is hidden already is none of it."""
+    cut: set[int] = field(default_factory=set)
+    """Those at whose end a secret may have been cut."""
+
+    @classmethod
+    def of(cls, texts: Sequence[str], cut: set[int]) -> _Page:
+        encoded = [_encode(text) for text in texts]
+        start, stop, at = list[int](), list[int](), 0
+        for number, text in enumerate(encoded):
+            start.append(at)
+            # What says that a text was cut is no part of it.
+            dots = number in cut and texts[number].endswith(_DOTS)
+            stop.append(at + len(text) - (len(_DOTS.encode()) if dots else 0))
+            at += len(text) + len(_SEPARATOR)
+        return cls(encoded, start, stop, _SEPARATOR.join(encoded).replace(_MARK, _BLANK), cut)
+
+    def text_at(self, place: int) -> int:
+        """Return which text a place is in."""
+        return bisect_right(self.start, place) - 1
+
+
+def _span_to_end(view: View, place: tuple[int, int], folded: bytes, by_length: dict[int, dict[bytes, int]], end: int) -> Iterator[Span]:
+    """Yield what is hidden where the text ends at `end`, amid what may be a secret."""
+    at, encoding = place
+    # What follows belongs to the next text.
+    rest = folded
+    while rest and view.stop(min(spellings.stop_of(at, encoding, len(rest)), len(view.data))) > end:
+        rest = rest[:-1]
+    if not rest:
+        return
+    left = end - view.stop(min(spellings.stop_of(at, encoding, len(rest)), len(view.data)))
+    torn = _TORN.search(rest)
+    odd = _ODD_BYTES if encoding != spellings.PLAIN else len(rest) - torn.start() if torn else 0
+    if left <= _ODD_BYTES and _is_beginning(rest, by_length, odd=odd):
+        yield view.first(at), end
+
+
+def _is_beginning(rest: bytes, by_length: dict[int, dict[bytes, int]], *, odd: int) -> bool:
+    """Return whether a secret begins with `rest`, of which up to `odd` bytes at its end may be of no meaning."""
+    tails = tuple(rest[: len(rest) - less] for less in range(odd + 1) if len(rest) - less >= MIN_FOUND)
+    if not tails:
+        return False
+    longer = [kept for length, kept in by_length.items() if length >= len(tails[-1])]
+    return sum(map(len, longer)) > MAX_ALIKE or any(key.startswith(tails) for kept in longer for key in kept)
+
+
+def _forms(secret: bytes) -> set[bytes]:
+    """Return a secret as it was sent, and what it stands for where it was sent encoded."""
+    found = {secret.strip()}
+    plain = found
+    for _ in range(spellings.MAX_ESCAPED):
+        plain = {spellings.unescape(one) for one in plain} - found
+        found |= plain
+    found |= {decoded for form in tuple(found) if (decoded := _from_base64(form))}
+    if not secret.isascii():
+        text = secret.decode("utf-8", "surrogateescape")
+        found |= {_encode(one) for one in (text.lower(), text.upper(), text.title(), text.casefold(), text.swapcase())}
+    found |= {form.replace(b"\0", b"") for form in found}
+    # As UTF-16 has it inside base64, without its last NUL: in either order of bytes.
+    return found | {b"\0".join(form[at : at + 1] for at in range(len(form))) for form in found if b"\0" not in form}
+
+
+def _from_base64(form: bytes) -> bytes | None:
+    """Return what base64 stands for when that is text."""
+    if len(form) < _MIN_ENCODED:
+        return None
+    try:
+        plain = base64.b64decode(form.translate(_URL_SAFE).rstrip(b"=") + b"==", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return plain if len(plain) >= MIN_FOUND and _TEXT.fullmatch(plain) else None
+
+
+def _encode(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _replace(text: bytes, spans: list[Span]) -> str:
+    """Return a text with what lies in `spans` replaced, those that touch each other by one mark."""
+    parts, at = list[bytes](), 0
+    for begin, end in _merged(spans):
+        parts += [text[at:begin], _MARK]
+        at = end
+    return b"".join((*parts, text[at:])).decode("utf-8", "surrogateescape")
+
+
+def _merged(spans: list[Span]) -> Iterator[Span]:
+    first, last = -1, -1
+    for begin, end in sorted(spans):
+        if begin > last:
+            if first >= 0:
+                yield first, last
+            first, last = begin, end
+        last = max(last, end)
+    if first >= 0:
+        yield first, last
+
+
+def _key(begins: bytes) -> int:
+    """Return the first eight bytes of a secret as a number; a shorter one is another number than any four bytes are."""
+    return int.from_bytes(begins[:_LONG_GRAM], "little") | (len(begins[:_LONG_GRAM]) << 64)
+
+
+def _crowd_hash(key: int) -> int:
+    return ((key ^ key >> 61) * _LONG_MULTIPLIER & (1 << 64) - 1) >> (64 - _CROWD_BITS)
+
+
+def _hashes(grams: Array, bits: int) -> Array:
+    return (grams * _MULTIPLIER) >> np.uint32(32 - bits)
