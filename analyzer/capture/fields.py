@@ -89,6 +89,8 @@ PREFERENCES: Final = {
     "tcp.calculate_timestamps": "FALSE",
     "tcp.check_checksum": "TRUE",
     "ip.defragment": "TRUE",
+    "ip.tso_support": "TRUE",
+    "ipv6.tso_support": "TRUE",
     "ipv6.defragment": "TRUE",
     "nameres.network_name": "FALSE",
     "nameres.dns_pkt_addr_resolution": "FALSE",

@@ -239,9 +239,11 @@ def _read_sessions(frames: Frames, found: Carried, rows: Ints) -> None:
     _read_ppp(frames, found, rows)
     # tshark sees no more of a packet than the session's header says there is.
     word = _number(frames, found, rows, 8)
-    total = np.where(found.kind[rows] == FOUR, word >> 32 & 0xFFFF, (word >> 16 & 0xFFFF) + 40)
+    stated = np.where(found.kind[rows] == FOUR, word >> 32, word >> 16) & 0xFFFF
+    total = np.where(found.kind[rows] == FOUR, stated, stated + 40)
     carries = np.isin(found.kind[rows], (FOUR, SIX))
-    found.kind[rows[carries & ((word == -1) | (total + 2 > length))]] = ASK
+    # A packet that states no length is as long as the session's header says, not as the frame.
+    found.kind[rows[carries & ((word == -1) | (stated == 0) | (total + 2 > length))]] = ASK
 
 
 def _read_ppp(frames: Frames, found: Carried, rows: Ints) -> None:

@@ -29,7 +29,8 @@ UNREAD: Final = -1
 """The protocol of a packet that is left to tshark."""
 NONE: Final = -2
 """The protocol of what is no packet."""
-_OPTIONS: Final = (0, 60)
+_HOP_BY_HOP: Final = 0
+_OPTIONS: Final = (_HOP_BY_HOP, 60)
 """IPv6 extension headers that are passed over: hop-by-hop and destination options."""
 _PAD, _PADS, _ROUTER_ALERT = 0, 1, 5
 """The IPv6 options that are passed over (RFC 8200 4.2, RFC 2711); others may change addresses or end the dissection."""
@@ -121,8 +122,11 @@ def _holds(data: Array, at: Ints, size: Ints, bytes_: tuple[int, ...]) -> Bools:
 def read6(data: Array, spans: Spans) -> Packets:
     """Return what the IPv6 headers at `spans` say, and where what is behind the options begins."""
     header = gather(data, np.minimum(spans.at, len(data) - HEADER6.itemsize), HEADER6.itemsize).view(HEADER6)
-    length = header["payload"].astype(np.int64)
+    stated = header["payload"].astype(np.int64)
+    # 0 before hop-by-hop options: one of them states the length (RFC 2675). Else as in IPv4: the packet is as long as the frame.
+    length = np.where(stated == 0, spans.end - spans.at - HEADER6.itemsize, stated)
     known = (header["word"] >> 28 == SIX) & (spans.at + HEADER6.itemsize <= spans.captured) & (length > 0)
+    known &= (stated > 0) | ~((header["next"] == _HOP_BY_HOP) | spans.loose)
     found = Packets(
         protocol=np.where(known, header["next"].astype(np.int64), UNREAD),
         at=spans.at + HEADER6.itemsize,

@@ -40,6 +40,7 @@ pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark i
 FOUR, SIX = ipv4(tcp(b"hello", OPTIONS)), ipv6(tcp(b"hello", OPTIONS, ends=(SRC6, DST6)))
 HOP, ALERT = bytes.fromhex("0600010400000000"), bytes.fromhex("0600050200000100")
 LABEL, LAST_LABEL = struct.pack("!I", 16 << 12 | 64), struct.pack("!I", 1048575 << 12 | 0x140)
+LONG6 = tcp(b"hello" * 2000, ends=(SRC6, DST6))
 HARDWARE = bytes.fromhex("0200000000990000")
 
 
@@ -83,6 +84,16 @@ LINKS = {
     ),
     # Left 0 by a host whose card divides the packet.
     "total length 0": (1, [ethernet(ipv4(tcp(b"hello" * 2000), total=0), 0x0800), ethernet(ipv4(tcp(), total=0), 0x8100, 9, 0x0800)]),
+    "payload length 0": (
+        1,
+        [
+            ethernet(ipv6(LONG6, length=0), 0x86DD),
+            ethernet(ipv6(LONG6 + bytes(90_000), length=0), 0x8100, 9, 0x86DD),
+            ethernet(ipv6(tcp(ends=(SRC6, DST6)), length=0), 0x86DD).ljust(90, b"\0"),
+            ethernet(ipv6(bytes.fromhex("0600010400000000") + LONG6, 60, length=0), 0x86DD),
+            ethernet(LAST_LABEL + ipv6(LONG6, length=0), 0x8847),
+        ],
+    ),
     "padding": (1, [ethernet(ipv4(tcp(b"x" * size)), 0x0800).ljust(60, b"\0") for size in range(7)]),
     "not TCP": (1, [ethernet(ipv4(udp(b"x"), 17), 0x0800), ethernet(ipv4(bytes([3, 3]) + bytes(6) + FOUR, 1), 0x0800)]),
 }
@@ -203,6 +214,20 @@ def test_it_is_read_without_help_and_as_tshark_reads_it(tmp_path: Path, name: st
     helped = native.read(native.Request(file, "x", probe(), 60))
     assert differences(helped, theirs) == []
     assert len(helped.segments)
+
+
+def test_a_length_that_another_header_states_is_read_with_help(tmp_path: Path) -> None:
+    """RFC 2675: an option states the length of a packet of more than 65,535 bytes; RFC 2516: the session's header does."""
+    body = tcp(b"hello" * 20_000, ends=(SRC6, DST6))
+    jumbo = ipv6(bytes.fromhex("0600c204") + struct.pack("!I", 8 + len(body)) + body, 0, length=0)
+    file = tmp_path / "x"
+    packets = [ipv6(SIX[40:], length=0), ipv4(FOUR[20:], total=0)]
+    sessions = [session(packet, protocol) + b"#####" for packet, protocol in zip(packets, (0x57, 0x21), strict=True)]
+    file.write_bytes(pcap([ethernet(jumbo, 0x86DD), *sessions]))
+    helped = native.read(native.Request(file, "x", probe(), 60))
+    assert helped.segments["payload_length"].tolist() == [100_000, 5, 5]
+    assert helped.segments["payload_captured"].tolist() == [100_000, 5, 5]
+    assert differences(helped, dissect.read(dissect.Request(file, "x", probe(), 60))) == []
 
 
 def test_every_link_type_gives_a_segment_for_each_frame_that_has_one(tmp_path: Path) -> None:

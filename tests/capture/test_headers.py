@@ -135,12 +135,17 @@ def test_what_stands_between(tmp_path: Path) -> None:
         ethernet(ipv6(alert + tcp(b"hello", ends=(SRC6, DST6)), 0), 0x86DD),
         # Left 0 by a host whose card divides the packet.
         ethernet(ipv4(tcp(b"hello" * 20), total=0), 0x0800),
+        ethernet(ipv6(tcp(b"hello" * 20, ends=(SRC6, DST6)), length=0), 0x86DD),
+        # Longer than any length that the field could state.
+        ethernet(ipv6(tcp(b"hello" * 20_000, ends=(SRC6, DST6)), length=0), 0x86DD),
         # What an Ethernet frame has for its least length is no payload.
         ethernet(ipv4(tcp(b"hello")) + bytes(20), 0x0800),
     ]
     assert rows(read(tmp_path, frames), "payload_length", "payload_captured", "checksum_state") == [
         *[(5, 5, 1)] * 4,
         (100, 100, 1),
+        (100, 100, 1),
+        (100_000, 100_000, 1),
         (5, 5, 1),
     ]
 
@@ -182,7 +187,8 @@ FOR_TSHARK = {
     "session shorter than its packet": ethernet(struct.pack("!BBHHH", 0x11, 0, 9, len(PLAIN), 0x21) + PLAIN, 0x8864),
     "home address": ethernet(ipv6(bytes.fromhex("0602c9100000") + bytes(18) + tcp(), 60), 0x86DD),
     "routing header": ethernet(ipv6(bytes.fromhex("0600010000000000") + tcp(), 43), 0x86DD),
-    "jumbo": ethernet(ipv6(tcp(), length=0), 0x86DD),
+    "jumbo": ethernet(ipv6(bytes.fromhex("0600c20400000024") + tcp(), 0, length=0), 0x86DD),
+    "no length in a session": ethernet(struct.pack("!BBHHH", 0x11, 0, 9, len(SIX) + 2, 0x57) + ipv6(SIX[40:], length=0), 0x8864),
     "wrong version": ethernet(b"\x55" + ipv4(tcp())[1:], 0x0800),
     "total below header": ethernet(ipv4(tcp(), total=19), 0x0800),
     "total without header": ethernet(ipv4(tcp(), total=30), 0x0800),
