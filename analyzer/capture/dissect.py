@@ -134,7 +134,7 @@ class ColumnCapture(pyshark.FileCapture):  # type: ignore[misc] # pyshark has no
                 eventloop=self._loop,
                 tshark_path=tshark.path,
                 override_prefs=dict(fields.PREFERENCES),
-                custom_parameters=["-Q"],
+                custom_parameters=["-Q", *fields.decode_as()],
             )
         except BaseException:
             self._loop.close()

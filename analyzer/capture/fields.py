@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from analyzer.capture import encapsulations
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -36,6 +38,7 @@ FIELDS: Final = (
     Field("ieee8021ad.id", "outer VLAN ids of 802.1ad frames are not shown"),
     Field("pppoe.session_id", "PPPoE sessions are not told apart"),
     Field("gre.key", "GRE tunnels are not told apart"),
+    Field("vxlan.flags", "VXLAN headers are not verified"),
     Field("vxlan.vni", "VXLAN networks are not told apart"),
     Field("geneve.vni", "Geneve networks are not told apart"),
     Field("erspan.spanid", "ERSPAN sessions are not told apart"),
@@ -57,6 +60,8 @@ FIELDS: Final = (
     Field("ipv6.tclass.ecn", "IPv6 ECN bits are not read"),
     Field("ipv6.fragment.count", "segments that came in IPv6 fragments are not marked"),
     Field("ipv6.fraghdr.nxt", "IPv6 fragments that were never completed are not counted"),
+    Field("udp.srcport", "UDP ports are not shown"),
+    Field("udp.dstport", "UDP ports are not shown"),
     Field("tcp.srcport"),
     Field("tcp.dstport"),
     Field("tcp.seq_raw"),
@@ -96,26 +101,10 @@ PREFERENCES: Final = {
     "nameres.dns_pkt_addr_resolution": "FALSE",
 }
 
-_LINK = """
-frame pkt_comment raw null loop eth ethertype vlan ieee8021ad ieee8021ah ieee8021cb macsec isl llc sll ppp ppp_hdlc
-pppoe pppoes chdlc fr fddi tr trmac atm lane ipos arcnet lapb lapd x25 wlan wlan_radio wlan_aggregate wlancap wlan_ext
-prism radiotap ppi ppi_sensor ppi_vector ppi_gps ppi_antenna peekremote docsis docsis_vsif mp2t dvb_data_mpe
-dvb-s2_modeadapt dvb-s2_bb dvb-s2_gse hsr prp vntag etag brcm-tag usb usbport ipoib infiniband infiniband_link
-infiniband.eoib juniper nflog pflog pflog-old pktap ipnet erf symantec lapdm vssmonitoring hpteam cmd fp ax25 ax25_kiss
-ax25_nol3 bluetooth hci_h4 bthci_acl btl2cap btbnep btle wpan 6lowpan gsmtap s4607 user_dlt exported_pdu pcapng trill
-cfp ipfc fc mdshdr homeplug homeplug-av ieee802a batadv bat realtek vsock mactelnet _ws dsa
-"""
-_NETWORK = """
-ip ipv6 tcp icmp icmpv6 udp udplite ah esp ipcomp shim6 mip mipv6 data arp
-"""
-_TUNNEL = """
-gre grebonding etherip vxlan vxlan_gpe geneve gtp gtpprime erspan erspan-marker nsh mpls pwethcw pwethnocw
-pwethheuristic pw.padding pw_hdlc_nocw_hdlc_ppp pwach l2tp teredo ayiya lisp lisp-data stt amt udpencap tzsp capwap
-capwap.data lwapp lwapp-l3 wassp aruba_erm aruba_erm_type0 aruba_erm_type1 aruba_erm_type2 aruba_erm_type3
-aruba_erm_type4 aruba_erm_type5 aruba_erm_type6 hp_erm hpext sndcp sndcpxid llcgprs bssgp gprs-ns vmlab pppmux mpls_mac
-jmirror gue bier
-"""
-_ALLOWED: Final = frozenset((_LINK + _NETWORK + _TUNNEL).split())
+
+def decode_as() -> list[str]:
+    """Return the arguments that tell tshark of tunnels on ports that are not registered for them."""
+    return [part for protocol, port in encapsulations.load().unregistered for part in ("-d", f"udp.port=={port},{protocol}")]
 
 
 def forbid(protocols: frozenset[str]) -> list[str]:
@@ -124,4 +113,5 @@ def forbid(protocols: frozenset[str]) -> list[str]:
     A name is kept when it, or what stands before its first dot, is a link, network or tunnel protocol; names this
     list knows and a tshark does not are never passed on, so no version refuses them.
     """
-    return sorted(name for name in protocols if name not in _ALLOWED and name.split(".", 1)[0] not in _ALLOWED)
+    allowed = encapsulations.load().protocols
+    return sorted(name for name in protocols if name not in allowed and name.split(".", 1)[0] not in allowed)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from analyzer import tables
-from analyzer.capture import links, networks, quotes, sums
+from analyzer.capture import encapsulations, links, networks, quotes, sums
 from analyzer.capture.buffers import gather
 from analyzer.capture.names import encode_addresses, encode_pairs
 from analyzer.capture.networks import Packets, Spans
@@ -41,15 +41,8 @@ HEADER: Final = np.dtype(
 """RFC 9293 3.1."""
 _PORTS_BYTES, _DECODED_BYTES, _CHECKSUM_BYTES, _HEADER_BYTES = 4, 16, 18, 20
 """How much of a header tshark wants to see to decode ports, all up to the window, the checksum, the rest."""
-_TUNNEL_PORTS: Final = (2123, 2152, 3386)
-"""TCP ports whose payload tshark takes for GTP, which can hold a TCP segment."""
 _TUNNELLED: Final = 0xFF
 """The second byte of a GTP message that holds a packet."""
-UDP_PORTS: Final = (
-    434, 1701, 2123, 2152, 2157, 2268, 3386, 3544, 4305, 4306, 4307, 4341, 4342, 4729, 4754, 4789, 4790, 4791, 5072, 5246, 5247, 5436,
-    6080, 6081, 6635, 12000, 12001, 12002, 12003, 12004, 12220, 12222, 12223, 13907, 13910, 19999, 20561, 30030, 37008,
-)  # fmt: skip
-"""UDP ports of what can hold a TCP segment and is not forbidden to tshark."""
 _TOLD: Final = (networks.NONE, networks.TCP, networks.UDP, networks.ICMP, networks.ICMP6, *networks.NOTHING)
 """The protocols of packets that need not be left to tshark for being of that protocol."""
 _PROTOCOLS: Final = 258
@@ -154,7 +147,7 @@ def hides_tunnel(data: Array, at: Ints, end: Ints) -> Bools:
     """Return which of the UDP datagrams at `at` might, by port or by first bytes, hold what tshark finds a TCP segment in."""
     words = gather(data, np.minimum(at, len(data) - 12), 12).view(">u4").reshape(len(at), 3)
     there = at + _UDP_BYTES <= end
-    tunnel = _marks(UDP_PORTS, _PORTS)
+    tunnel = _marks(encapsulations.load().udp_tunnels, _PORTS)
     hides: Bools = there & (tunnel[words[:, 0] >> 16] | tunnel[words[:, 0] & 0xFFFF])
     # Wireless frames and transport streams are known by what they begin with.
     hides |= there & ((words[:, 2] == _PEEKREMOTE) | ((words[:, 2] >> 24 == _TRANSPORT_STREAM) & (end - at >= _STREAM_BYTES)))
@@ -171,7 +164,7 @@ def _judge_headers(frames: Frames, network: Network, rows: Ints) -> tuple[Bools,
     decoded = there >= _DECODED_BYTES
     sound: Bools = (there >= _PORTS_BYTES) & (length >= _HEADER_BYTES) & (~decoded | ((size >= _HEADER_BYTES) & (size <= room)))
     loaded = room > size
-    tunnel = _marks(_TUNNEL_PORTS, _PORTS)
+    tunnel = _marks(encapsulations.load().tcp_tunnels, _PORTS)
     gtp = np.flatnonzero(sound & loaded & (tunnel[header["src_port"]] | tunnel[header["dst_port"]]))
     second = np.minimum(at[gtp] + size[gtp] + 1, len(frames.data) - 1)
     sound[gtp[frames.data[second] == _TUNNELLED]] = False

@@ -8,7 +8,7 @@ Must not know: any field's values.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 _LENGTHS: Final = {
@@ -41,6 +41,8 @@ _TAGS: Final = frozenset({"vlan", "ieee8021ad"})
 class Layers:
     """What a list of protocols says about the TCP header in it."""
 
+    names: tuple[str, ...] = field(default=(), compare=False)
+    """The list itself."""
     tcp: bool = False
     """There is one."""
     network: int = 0
@@ -109,14 +111,15 @@ def read(protocols: bytes) -> Layers:
         lengths = [_LENGTHS.get(name) for name in names[:place]]
         link_length = -1 if None in lengths else sum(length for length in lengths if length is not None)
     if "tcp" not in names:
-        return Layers(outer=outer, link_length=link_length)
+        return Layers(names=tuple(names), outer=outer, link_length=link_length)
     end = len(names) - 1 - names[::-1].index("tcp")
     carriers = [(place, version) for place, version in networks if place < end]
     if not carriers:
-        return Layers(outer=outer, link_length=link_length)
+        return Layers(names=tuple(names), outer=outer, link_length=link_length)
     place, version = carriers[-1]
     quote, error, sender, sender_ordinal = _quoter(names[:end], carriers)
     return Layers(
+        names=tuple(names),
         tcp=True,
         network=version,
         ordinal=_ordinal(carriers, len(carriers) - 1),

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analyzer import tables
-from analyzer.capture import layers
+from analyzer.capture import encapsulations, layers
 from analyzer.capture.checksums import pseudo_sums
 from analyzer.capture.clock import Clock
 from analyzer.capture.grid import first_rows
@@ -36,6 +36,9 @@ _HEADER_BYTES: Final = 20
 _IPV6_BYTES: Final = 40
 _COOKED_BYTES: Final = 16
 _TCP: Final = 6
+_VXLAN_VALID: Final = 0x0800
+_VXLAN_FLAGS: Final = 0x8F48
+"""Those with a meaning: group policy G, D and A; generic protocol extension P, B and O; and I."""
 _STATES: Final = np.array([tables.CHECKSUM_BAD, tables.CHECKSUM_GOOD], dtype=np.int8)
 """Wireshark's tcp.checksum.status 0 and 1; all others are unverified."""
 _TEXTS: Final = {
@@ -158,19 +161,22 @@ class Gathering:
         time = self.clock.read(view.cells("frame.time_epoch"), number)
         ports = view.cells("tcp.srcport").filled & view.cells("tcp.dstport").filled
         carries = (view.fact(lambda entry: entry.tcp) == 1) & ports
+        doubtful = _doubt_tunnels(view)
+        carries &= ~doubtful
         quoted = view.fact(lambda entry: entry.quote) != 0
         segments = view.only(carries & ~quoted)
         if len(segments.rows):
             self._segments.append(self._read_segments(segments, number[carries & ~quoted], time[carries & ~quoted]))
         if (carries & quoted).any():
             self._read_quotes(view.only(carries & quoted), number[carries & quoted], time[carries & quoted])
-        self._count(view, carries, protocols)
+        self._count(view, carries, doubtful, protocols)
 
-    def _count(self, view: View, carries: Bools, protocols: list[bytes]) -> None:
+    def _count(self, view: View, carries: Bools, doubtful: Bools, protocols: list[bytes]) -> None:
         """Keep count of what the tables do not show."""
         counts = self.counts
         counts.frames += len(view.rows)
-        counts.malformed += int(view.cells("_ws.malformed").filled.sum())
+        # What was read as a tunnel and is none is not malformed.
+        counts.malformed += int((view.cells("_ws.malformed").filled & ~doubtful).sum())
         counts.short += int((view.cells("frame.cap_len").numbers() < view.cells("frame.len").numbers()).sum())
         last = np.full(len(view.rows), -1, dtype=np.int64)
         stated = (view.cells("ip.proto", last).numbers() == _TCP) | (view.cells("ipv6.nxt", last).numbers() == _TCP)
@@ -178,7 +184,7 @@ class Gathering:
         fragments = np.maximum(view.cells("ip.fragment.count", last).numbers(), view.cells("ipv6.fragment.count", last).numbers())
         # In a tunnel the fragments may be of what carries the tunnel, and state no TCP.
         whole = carries & (view.fact(lambda entry: entry.alone) == 1)
-        counts.unread += int((stated & ~carries).sum() - np.maximum(fragments[whole] - 1, 0).sum())
+        counts.unread += int((stated & ~carries & ~doubtful).sum() - np.maximum(fragments[whole] - 1, 0).sum())
         for place, times in enumerate(np.bincount(view.codes, minlength=len(protocols)).tolist()):
             if not view.kinds[place].outer and times:
                 name = protocols[place].decode("ascii", "replace") or "nothing"
@@ -344,6 +350,28 @@ def _name_layers(grid: Grid, index: dict[str, int]) -> tuple[Ints, list[bytes]]:
     texts = [layers.restore_networks(distinct[pair // len(versions)], versions[pair % len(versions)]) for pair in pairs.tolist()]
     codes[rows] = np.array([known.setdefault(text, len(known)) for text in texts], dtype=np.int64)[which]
     return codes, list(known)
+
+
+def _doubt_tunnels(view: View) -> Bools:
+    """Return which rows tshark read as VXLAN though a header cannot be one.
+
+    Without the flag for a valid network id there is none (RFC 7348 5). On a port that is not registered for VXLAN, where anything may
+    be, no flag may be set that has no meaning in VXLAN, its generic protocol extension or its group policy.
+    """
+    doubtful = np.zeros(len(view.rows), dtype=bool)
+    headers, datagrams = view.fact(lambda entry: entry.names.count("vxlan")), view.fact(lambda entry: entry.names.count("udp"))
+    if not headers.any() or "vxlan.flags" not in view.index:
+        return doubtful
+    strict = doubtful.copy()
+    unregistered = [port for _, port in encapsulations.load().unregistered]
+    for place in range(int(datagrams.max())):
+        for side in ("udp.srcport", "udp.dstport"):
+            strict |= np.isin(view.cells(side, np.full(len(view.rows), place)).numbers(), unregistered)
+    for place in range(int(headers.max())):
+        flags = view.cells("vxlan.flags", np.full(len(view.rows), place)).numbers()
+        wrong = (flags & _VXLAN_VALID == 0) | (strict & (flags & ~_VXLAN_FLAGS != 0))
+        doubtful |= (place < headers) & np.where(flags < 0, strict, wrong)
+    return doubtful
 
 
 def _narrow(found: dict[str, Ints], table: tables.Table) -> dict[str, np.ndarray]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from analyzer.capture import fields, isolation
+from analyzer.capture import encapsulations, fields, isolation
 from analyzer.errors import MachineError
 
 INSTALL_HINT: Final = (
@@ -104,7 +104,7 @@ def _digest() -> str:
     """Return a text that changes when what is asked of tshark changes."""
     import hashlib
 
-    return hashlib.sha256(Path(fields.__file__).read_bytes()).hexdigest()
+    return hashlib.sha256(Path(fields.__file__).read_bytes() + encapsulations.FILE.read_bytes()).hexdigest()
 
 
 def _run(path: str, *arguments: str) -> bytes:
