@@ -36,7 +36,6 @@ _PATIENCE_NS: Final = 1_000_000_000
 """A request that is younger than this when the capture ends may still be answered (the least retransmission timeout, RFC 6298 2.4)."""
 _LINE_LOOK: Final = 8_192
 _LINE_ENDS: Final = frozenset({b"\r", b"\n"})
-_STATUS: Final = b"HTTP/"
 _MOST_INTERIM: Final = 100
 """Interim replies that are kept of one request."""
 
@@ -114,7 +113,7 @@ class _Talk:
             if data[:1] in _LINE_ENDS and (start := server.at) < start + http_sync.pass_empty_lines(server):
                 turn.reply_empty = start
                 data = server.peek(http_heads.FIRST_LOOK)
-            if data and (_STATUS.startswith(data[: len(_STATUS)]) or self._may_be_simple(turn)):
+            if data and (http_heads.begins_reply(data) or self._may_be_simple(turn)):
                 return server.spot()
         if server.ended:
             return None
@@ -210,7 +209,7 @@ class _Talk:
     def _read_reply(self, turn: Turn) -> Reply | None:
         """Read one reply into the turn."""
         server = self.server
-        if _STATUS.startswith(server.peek(http_heads.FIRST_LOOK)[: len(_STATUS)]):
+        if http_heads.begins_reply(server.peek(http_heads.FIRST_LOOK)):
             reply = http_turns.read_reply(server, turn.request)
         else:
             reply = http_turns.read_simple_reply(server)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 BODILESS: Final = frozenset({204, 304})
 """Final codes whose replies have no content, whatever their fields say (RFC 9112 6.3)."""
-_DIGITS: Final = re.compile(rb"[0-9]{1,18}")
+_DIGITS: Final = re.compile(rb"0*([0-9]{1,18})")
+"""A number (RFC 9110 8.6: 1*DIGIT, whatever zeros it begins with) that fits into 64 bits."""
+_ZERO: Final = re.compile(rb"0+")
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _ZEROS: Final = re.compile(rb"\A0+(?=[0-9A-Fa-f])")
 _LONGEST_CHUNK_LINE: Final = 16_384
@@ -80,17 +82,24 @@ def _encoded(head: Head, version: int | None, stated: int | None, *, reply: bool
 def _length(head: Head) -> int | None:
     """Return the value of Content-Length; None, and a fault, where it is not one number (RFC 9110 8.6, RFC 9112 6.3)."""
     values = head.fields[b"content-length"]
-    if len(values) == 1 and _DIGITS.fullmatch(values[0]):
-        return int(values[0])
-    parts = [part.strip(b" \t") for value in values for part in value.split(b",")]
-    if any(not _DIGITS.fullmatch(part) for part in parts):
+    if len(values) == 1 and (match := _DIGITS.fullmatch(values[0])):
+        return int(match[1])
+    parts = [_DIGITS.fullmatch(part.strip(b" \t")) for value in values for part in value.split(b",")]
+    numbers = {int(match[1]) for match in parts if match}
+    if None in parts:
         head.faults["length_malformed"] = head.start
         return None
-    if len({int(part) for part in parts}) > 1:
+    if len(numbers) > 1:
         head.faults["length_differs"] = head.start
         return None
     head.faults["length_repeated"] = head.start
-    return int(parts[0])
+    return numbers.pop()
+
+
+def announces_content(head: Head) -> bool:
+    """Return whether fields say that content follows: a coding, or a length other than 0."""
+    lengths = head.fields.get(b"content-length", ())
+    return b"transfer-encoding" in head.fields or len(lengths) > 1 or not all(map(_ZERO.fullmatch, lengths))
 
 
 def skip(reader: Reader, body: Body, faults: dict[str, int]) -> None:

@@ -29,6 +29,7 @@ FAULTS: Final = (
     "field",
     "control",
     "long",
+    "version_case",
     "length_malformed",
     "length_differs",
     "length_repeated",

@@ -30,11 +30,14 @@ _CLEAN: Final = re.compile(rb"[^\r\n\x00]*+\r\n(?:[" + _TCHAR + rb"]++:[\t -~\x8
 _NAME: Final = re.compile(rb"[" + _TCHAR + rb"]+")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
-_REQUEST: Final = re.compile(rb"([" + _TCHAR + rb"]+) ([!-~\x80-\xff]+) HTTP/(\d)\.(\d)")
+NAME: Final = b"HTTP/"
+REQUEST_VERSION: Final = re.compile(rb" HTTP/\d\.\d\Z")
+"""How a request line ends; the name is in capitals (RFC 9112 2.3)."""
+_REQUEST: Final = re.compile(rb"([" + _TCHAR + rb"]+) ([!-~\x80-\xff]+) (?i:HTTP)/(\d)\.(\d)")
 _SIMPLE: Final = re.compile(rb"(GET)[ \t]+([!-~\x80-\xff]+)[ \t]*")
-_STATUS: Final = re.compile(rb"HTTP/(\d)\.(\d) (\d{3})(?: ([^\r\n]*))?")
-_ANY_STATUS: Final = re.compile(rb"HTTP/?(\d?)\.?(\d?)\S*[ \t]*(\d{3}(?!\d))?[ \t]*([^\r\n]*)", re.IGNORECASE)
-_VERSION: Final = re.compile(rb"HTTP/(\d)\.(\d)", re.IGNORECASE)
+_STATUS: Final = re.compile(rb"(?i:HTTP)/(\d)\.(\d) (\d{3})(?: ([^\r\n]*))?")
+_ANY_STATUS: Final = re.compile(rb"[ \t]*HTTP/?(?:0*(\d)(?!\d))?(?:\.0*(\d)(?!\d))?\S*[ \t]*(\d{3}(?!\d))?[ \t]*([^\r\n]*)", re.IGNORECASE)
+_VERSION: Final = re.compile(rb"[ \t]HTTP/0*(\d)\.0*(\d)[ \t]*\Z", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -149,19 +152,25 @@ def request_line(line: bytes) -> RequestLine:
     match = _SIMPLE.fullmatch(line)
     if match and not match[2].upper().startswith(b"HTTP/"):
         return RequestLine("simple", "GET", _text(match[2]), 9)
-    return _malformed(line.split())
+    return _malformed(line)
 
 
-def _malformed(words: list[bytes]) -> RequestLine:
+def _malformed(line: bytes) -> RequestLine:
     """Return what can be made of a line that is no request line: a method in front, a version at the end, a target between."""
-    if not words or not _NAME.fullmatch(words[0]) or len(words[0]) > _LONGEST_METHOD:
+    method, *rest = line.split(maxsplit=1) or [b""]
+    if not _NAME.fullmatch(method) or len(method) > _LONGEST_METHOD:
         return RequestLine("malformed", "", "", None)
-    behind = words[1:]
-    version = _VERSION.fullmatch(behind[-1]) if behind else None
-    if version:
-        behind.pop()
+    behind = b" " + rest[0] if rest else b""
+    version = _VERSION.search(behind)
+    target = behind[: version.start()] if version else behind
     number = int(version[1]) * 10 + int(version[2]) if version else None
-    return RequestLine("malformed", words[0].decode("ascii"), _text(b" ".join(behind)), number)
+    return RequestLine("malformed", method.decode("ascii"), _text(target.strip()), number)
+
+
+def begins_reply(data: bytes) -> bool:
+    """Return whether `data` begins like a status line, in whatever case, or is so short that it may."""
+    name = data.lstrip(b" \t")[: len(NAME)].upper()
+    return bool(name) and NAME.startswith(name)
 
 
 def status_line(line: bytes) -> StatusLine:

@@ -39,7 +39,7 @@ _REQUEST: Final = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!-~]{0,438}) HTTP/1
 """The target is no longer than what the protocol is recognised by."""
 _REPLY: Final = re.compile(rb"(HTTP/1\.[01] [2-5][0-9][0-9](?: [!-~ ]*)?)\r\n" + _FIELDS)
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
-_DIGITS: Final = re.compile(rb"[0-9]{1,15}")
+_DIGITS: Final = re.compile(rb"0*([0-9]{1,15})")
 _CAREFUL: Final = http_facts.KEY_FIELDS | {
     b"authorization", b"proxy-authorization", b"cookie", b"expect", b"upgrade", b"content-length", b"transfer-encoding",
 }  # fmt: skip
@@ -153,14 +153,15 @@ class Plain:
         head = _head(block)
         fields, writer = head.fields, http_rows.Writer(Redactor(enabled=not self._secrets))
         lengths, codings = fields.get(b"content-length", []), fields.get(b"transfer-encoding", [])
-        framed = (not lengths or (len(lengths) == 1 and _DIGITS.fullmatch(lengths[0]))) and codings in ([], [b"chunked"])
+        number = _DIGITS.fullmatch(lengths[0]) if len(lengths) == 1 else None
+        framed = (not lengths or number) and codings in ([], [b"chunked"])
         if not _CAREFUL_REPLY.isdisjoint(fields) or not framed or (lengths and codings):
             return None
         row: dict[str, Cell] = dict.fromkeys(http_rows.REPLY_COLUMNS)
         writer.add_reply_fields(row, head)
         if writer.remembers:
             return None
-        length = int(lengths[0]) if lengths else None
+        length = int(number[1]) if number else None
         answered = Answered(len(self._answered), _count(fields), "close" in head.words(b"connection"), length, bool(codings), row)
         self._answered.append(answered)
         return answered

@@ -97,13 +97,15 @@ def read_request(reader: Reader) -> Request | None:
     """Return the request that begins here, and move behind its head: the content is `finish_request`'s."""
     data = reader.peek(http_heads.FIRST_LOOK)
     stop = data.find(b"\n")
-    if stop < 0 or b" HTTP/" in data[:stop] or http_heads.request_line(data[:stop].rstrip(b"\r")).form != "simple":
+    if stop < 0 or b" HTTP/" in data[:stop].upper() or http_heads.request_line(data[:stop].rstrip(b"\r")).form != "simple":
         head = http_heads.read(reader)
     else:
         head = http_heads.read_line(reader)
     if head is None:
         return None
     line = http_heads.request_line(head.line)
+    if line.form == "right" and not http_heads.REQUEST_VERSION.search(head.line):
+        head.faults["version_case"] = head.start
     if line.form == "simple":
         body = Body(stop=reader.at)
     elif head.whole:
@@ -138,6 +140,8 @@ def read_reply(reader: Reader, request: Request | None) -> Reply | None:
     if head is None:
         return None
     line = http_heads.status_line(head.line)
+    if line.form == "right" and not head.line.startswith(http_heads.NAME):
+        head.faults["version_case"] = head.start
     return Reply(head, line, _framing(head, line, request, reader), head.last)
 
 
@@ -158,7 +162,7 @@ def _framing(head: Head, line: StatusLine, request: Request | None, reader: Read
     method = request.line.method if request else ""
     tunnel = method == "CONNECT" and code // 100 == 2  # noqa: PLR2004
     if tunnel or 100 <= code < 200 or code in http_bodies.BODILESS:  # noqa: PLR2004
-        if code != 304 and (head.fields.get(b"content-length", [b"0"]) != [b"0"] or b"transfer-encoding" in head.fields):  # noqa: PLR2004
+        if code != 304 and http_bodies.announces_content(head):  # noqa: PLR2004
             head.faults["length_forbidden"] = head.start
         return Body("tunnel" if tunnel else "none")
     body = http_bodies.frame(head, line.version, reply=True)

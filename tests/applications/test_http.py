@@ -232,6 +232,56 @@ def test_a_server_of_tls_is_recognised_by_its_alert() -> None:
     assert facts(talk(("client", GET), ("server", b"\x15\x03\x01\x00\x02\x02\x16")))["status_line"] == "tls"
 
 
+@pytest.mark.parametrize("zeros", [b"", b"0", b"0" * 40, b"0" * 9_000])
+def test_what_follows_content_of_a_length_with_zeros_is_a_second_message(zeros: bytes) -> None:
+    """RFC 9110 8.6: Content-Length = 1*DIGIT."""
+    post = b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: " + zeros + b"3\r\n\r\nabc"
+    heard = talk(("client", post + GET), ("server", OK.replace(b"h: 2", b"h: " + zeros + b"2") + b"HTTP/1.1 204 No\r\n\r\n"))
+    assert codes(heard) == [("POST /", 200), ("GET /", 204)]
+    assert [(row["request_length"], row["response_length"]) for row in heard.rows] == [(3, 2), (None, None)]
+    assert [facts(heard, number)["length_malformed"] for number in (1, 2)] == ["none", "none"]
+
+
+@pytest.mark.parametrize("zeros", [b"0", b"000"])
+def test_a_length_of_zero_announces_no_content(zeros: bytes) -> None:
+    heard = talk(("client", GET), ("server", b"HTTP/1.1 204 No\r\nContent-Length: " + zeros + b"\r\n\r\n"))
+    assert facts(heard)["length_forbidden"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "malformed", "side"),
+    [
+        (b"http/1.1 200 ok", 200, "right", "server"),
+        (b"Http/1.0 404 no", 404, "right", "server"),
+        (b"HTTP/1.1 200", 200, "right", "none"),
+        (b"HTTP/1.1\t200", 200, "malformed", "none"),
+        (b"HTTP/1.1   200   OK", 200, "malformed", "none"),
+        (b"HTTP/01.1 200 OK", 200, "malformed", "none"),
+        (b" HTTP/1.1 200 OK", 200, "malformed", "none"),
+        (b"http/1.1\t503 no", 503, "malformed", "none"),
+    ],
+)
+def test_a_status_is_read_whatever_is_wrong_with_its_line(line: bytes, code: int, malformed: str, side: str) -> None:
+    heard = talk(("client", GET), ("server", line + b"\r\nContent-Length: 2\r\n\r\nhi"), ("client", GET), ("server", OK))
+    assert codes(heard) == [("GET /", code), ("GET /", 200)]
+    assert (facts(heard)["status_line"], facts(heard)["version_case"]) == (malformed, side)
+    assert heard.rows[0]["response_body_bytes"] == 2
+
+
+def test_a_request_is_read_whatever_the_case_of_its_version() -> None:
+    heard = talk(("client", GET.replace(b"HTTP", b"http")), ("server", OK), ("client", GET), ("server", OK))
+    assert codes(heard) == [("GET /", 200), ("GET /", 200)]
+    assert [facts(heard, number)["version_case"] for number in (1, 2)] == ["client", "none"]
+    assert (facts(heard)["request_line"], facts(heard)["hosts"]) == ("right", 1)
+    assert heard.exchanges[0].places["version_case"] == 4
+
+
+def test_a_target_with_blanks_is_kept() -> None:
+    heard = talk(("client", b"POST /a b  c HTTP/1.1\r\nHost: a.example\r\nContent-Length: 2\r\n\r\nhi" + GET), ("server", OK + OK))
+    assert codes(heard) == [("POST /a b  c", 200), ("GET /", 200)]
+    assert (facts(heard)["request_line"], heard.rows[0]["target"], heard.rows[0]["host"]) == ("malformed", "/a b  c", "a.example")
+
+
 def test_a_tunnel_is_handed_on() -> None:
     connect = b"CONNECT mx.example:25 HTTP/1.1\r\nHost: mx.example:25\r\n\r\n"
     seen: list[tuple[bytes, bytes]] = []

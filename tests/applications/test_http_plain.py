@@ -41,6 +41,8 @@ REQUEST_LINES = [
     b"get / HTTP/1.1",
     b"GET http://a.example/ HTTP/1.1",
     b"GET / HTTP/2.0",
+    b"GET / http/1.1",
+    b"GET /a b HTTP/1.1",
     b"CONNECT a:1 HTTP/1.1",
     b"GET /" + b"a" * 500 + b" HTTP/1.1",
     b"GET /user:pw@x//u:p@h/ HTTP/1.1",
@@ -85,6 +87,8 @@ STATUS_LINES = [
     b"HTTP/1.1 999 Odd",
     b"HTTP/1.1 20",
     b"http/1.1 200 OK",
+    b"HTTP/1.1\t200",
+    b"HTTP/01.1 200 OK",
 ]
 REPLY_FIELDS = [
     b"Server: s/1",
@@ -102,6 +106,8 @@ REPLY_FIELDS = [
     b"Content-Length: 2",
     b"Content-Length: 0",
     b"Content-Length: +2",
+    b"Content-Length: 02",
+    b"Content-Length: 00000000000000000000002",
     b"Transfer-Encoding: chunked",
     b"Transfer-Encoding: gzip, chunked",
 ]
@@ -234,6 +240,7 @@ def test_conversations_that_are_well_formed_are_said_the_same_of(held: list[Any]
         [("client", GET), ("server", b"HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n"), ("client", GET), ("server", OK)],
         [("client", GET), ("server", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n3\r\nyou\r\n0\r\n\r\n")],
         [("client", GET), ("server", b"HTTP/1.0 200 OK\r\n\r\nuntil the end")],
+        [("client", GET), ("server", OK.replace(b"h: 2", b"h: 00000000000000000000002"))],
     ],
 )
 def test_usual_dialogues_are_plain(parts: list[Part]) -> None:
