@@ -63,7 +63,8 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     when an expect.toml or the baseline is invalid; a bad capture is not an error but a status.
     """
     rules = rules or rules_.load()
-    found = paths_.find([paths] if isinstance(paths, (str, Path)) else paths)
+    discovery = paths_.find([paths] if isinstance(paths, (str, Path)) else paths)
+    found = discovery.found
     read = partial(_read, timeout_s=timeout_s, tshark=tshark, engine=engine, large=_is_large(found, engine), progress=progress)
     captures = _read_all(found, jobs, read, divisible=engine != "pyshark")
     # tshark starts before what takes long to import.
@@ -85,7 +86,8 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     failing = _failing(table, findings, rules, fail_on, len(captures))
     if fail_on != "never":
         failing[list(excuses.failures)] = True
-    return replace(report, captures=_summaries(captures, table, excuses, failing, stale), fail_on=fail_on)
+    summaries = _summaries(captures, table, excuses, failing, stale)
+    return replace(report, captures=summaries, fail_on=fail_on, passed_over=discovery.passed_over)
 
 
 def play(script: Script, rules: RuleSet) -> Report:

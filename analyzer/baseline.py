@@ -22,6 +22,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from analyzer import files
 from analyzer.errors import RuleError
 from analyzer.model import Note
 from analyzer.rules import source
@@ -82,7 +83,12 @@ def _entry(item: dict[str, Any]) -> Entry:
 
 def locate(capture: str, folder: Path) -> str:
     """Return the capture's path relative to the baseline's folder, as entries name it."""
-    relative = os.path.relpath(os.path.realpath(capture), os.path.realpath(folder))
+    absolute = files.identify(capture)
+    try:
+        relative = os.path.relpath(absolute, files.identify(folder))
+    except (OSError, ValueError):
+        # A name that no file can have, or a working folder that is gone: nothing was read there.
+        relative = absolute
     return relative.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -91,15 +97,15 @@ def _ends(flows: pd.DataFrame) -> list[tuple[str, str]]:
     return [(client, f"[{server}]:{port}" if ":" in server else f"{server}:{port}") for client, server, port in zip(*columns, strict=True)]
 
 
-def _keys(flows: pd.DataFrame, findings: pd.DataFrame, files: Sequence[str]) -> tuple[list[Key], list[Key]]:
+def _keys(flows: pd.DataFrame, findings: pd.DataFrame, names: Sequence[str]) -> tuple[list[Key], list[Key]]:
     """Return the key of each row of flows and of each row of findings."""
     ends, owners = _ends(flows), flows["capture"].tolist()
     rows = {flow_id: row for row, flow_id in enumerate(flows["flow_id"].tolist())}
     verdicts: list[Key] = [
-        (files[owner], "verdict", verdict, *end) for owner, verdict, end in zip(owners, flows["verdict"].tolist(), ends, strict=True)
+        (names[owner], "verdict", verdict, *end) for owner, verdict, end in zip(owners, flows["verdict"].tolist(), ends, strict=True)
     ]
     found: list[Key] = [
-        (files[owners[row]], "finding", id_, *ends[row])
+        (names[owners[row]], "finding", id_, *ends[row])
         for row, id_ in zip((rows[flow_id] for flow_id in findings["flow_id"].tolist()), findings["id"].tolist(), strict=True)
     ]
     return verdicts, found
@@ -112,15 +118,15 @@ def accept(
 
     What expect.toml excused already is left to it. Entries of rules that are not `reported` in this run are not stale.
     """
-    files = [locate(capture, path.parent) for capture in paths]
     entries = {entry.key: entry for entry in load(path)}
+    names = [locate(capture, path.parent) for capture in paths]
     left = {key: entry.count for key, entry in entries.items()}
-    for table, keys in zip((flows, findings), _keys(flows, findings, files), strict=True):
+    for table, keys in zip((flows, findings), _keys(flows, findings, names), strict=True):
         excused = table["excused"].to_numpy(bool).copy()
         _take(excused, keys, left)
         table["excused"] = excused
     stale: dict[int, tuple[Note, ...]] = {}
-    index = {file: number for number, file in enumerate(files)}
+    index = {file: number for number, file in enumerate(names)}
     for key, entry in entries.items():
         known = entry.kind == "verdict" or entry.name in reported
         if left[key] and known and entry.file in index:
@@ -140,17 +146,17 @@ def _take(excused: NDArray[np.bool_], keys: Sequence[Key], left: dict[Key, int])
 
 def gone(path: Path) -> list[str]:
     """Return the captures that the baseline names and that are not there any more."""
-    files = dict.fromkeys(entry.file for entry in load(path))
-    return [file for file in files if "\\x" not in file and not (path.parent / file).exists()]
+    named = dict.fromkeys(entry.file for entry in load(path))
+    return [file for file in named if "\\x" not in file and not os.path.exists(path.parent / file)]  # noqa: PTH110 - Path.exists may raise
 
 
 def draft(report: Report, path: Path) -> Iterator[str]:
     """Return a baseline, to lie at `path`, of all that is wrong in `report` and not expected; reasons of one that lies there are kept."""
-    reasons = {entry.key: entry.reason for entry in load(path)} if path.is_file() else {}
-    files = [locate(capture.path, path.parent) for capture in report.captures]
+    reasons = {entry.key: entry.reason for entry in load(path)} if files.look(path) == "" else {}
+    names = [locate(capture.path, path.parent) for capture in report.captures]
     bad = (report.flows["outcome"].isin(["not-opened", "broken"]) & ~report.flows["excused"]).tolist()
     new = (~report.findings["excused"]).tolist()
-    verdicts, found = _keys(report.flows, report.findings, files)
+    verdicts, found = _keys(report.flows, report.findings, names)
     counts = Counter(key for keys, chosen in ((verdicts, bad), (found, new)) for key, take in zip(keys, chosen, strict=True) if take)
     entries = (Entry(*key, count, reasons.get(key, "")) for key, count in sorted(counts.items()))
     yield "# What is accepted in these captures as it is; see pcaplint baseline --help.\nschema = 1\n"

@@ -4,7 +4,7 @@
     ├── UsageError                2  the call itself is wrong
     ├── InputError                3  a capture cannot be read at all
     ├── RuleError                 6  a rule file (or an expectation file) is invalid
-    └── MachineError        7  the machine lacks something, tshark for one
+    └── MachineError              7  the machine lacks something: tshark, memory, space on a disk
 
 Promises: every class carries its exit status, and `str(error)` is one line a person can act on.
 Must not know: how errors are printed, or who catches them.
@@ -12,8 +12,9 @@ Must not know: how errors are printed, or who catches them.
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class Exit(IntEnum):
@@ -58,6 +59,22 @@ class RuleError(PcaplintError):
 
 
 class MachineError(PcaplintError):
-    """A tool this machine should have is missing, too old or not runnable."""
+    """The machine lacks something: tshark is missing, too old or not runnable, or memory, disk space or open files are exhausted."""
 
     status: ClassVar[Exit] = Exit.ENVIRONMENT
+
+
+MEMORY_HINT: Final = "not enough memory: check fewer captures at a time, or give --jobs 1 or --openings-only"
+_EXHAUSTED: Final = {
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n), or give --jobs 1",
+    errno.ENFILE: "too many files are open on this machine",
+    errno.ENOMEM: MEMORY_HINT,
+}
+"""What the machine has too little of whatever file is opened, and what helps."""
+
+
+def refuse_machine_fault(error: OSError) -> None:
+    """Raise `MachineError` for an `error` that says nothing about the file at hand: the machine cannot open any file."""
+    message = _EXHAUSTED.get(error.errno or 0)
+    if message is not None:
+        raise MachineError(message) from error

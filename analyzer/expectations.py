@@ -18,13 +18,13 @@ Must not know: how captures are read or judged, or what a failed expectation mea
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from analyzer import files
 from analyzer.errors import RuleError
 from analyzer.model import SEVERITIES, Note
 from analyzer.rules import source
@@ -81,10 +81,10 @@ def load(path: Path) -> dict[str, tuple[Expectation, ...]]:
         if capture.parent != path.parent:
             message = f"{place}.file: {entry['file']} is not beside this file; put an {FILE} into its own folder"
             raise RuleError(message)
-        if not capture.is_file():
+        if files.look(capture) != "":
             globs.append((place, entry))
             continue
-        key = os.path.realpath(capture)
+        key = files.identify(capture)
         if key in expected:
             message = f"{place}.file: {entry['file']} is named twice"
             raise RuleError(message)
@@ -95,13 +95,13 @@ def load(path: Path) -> dict[str, tuple[Expectation, ...]]:
 def _spread(globs: Sequence[tuple[str, dict[str, Any]]], folder: Path, named: frozenset[str]) -> dict[str, tuple[Expectation, ...]]:
     """Return what globs expect of the captures in `folder` that are not `named`; a glob that matches no file there is refused."""
     expected: dict[str, tuple[Expectation, ...]] = {}
-    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name != FILE] if globs else []
+    beside = [file for file in _list(folder) if file.name != FILE and files.look(file) == ""] if globs else []
     for place, entry in globs:
-        hits = [file for file in files if fnmatchcase(file.name, entry["file"])]
+        hits = [file for file in beside if fnmatchcase(file.name, entry["file"])]
         if not hits:
             message = f"{place}.file: there is no {entry['file']} beside this file"
             raise RuleError(message)
-        for key in map(os.path.realpath, hits):
+        for key in map(files.identify, hits):
             if key not in named:
                 expected[key] = expected.get(key, ()) + _expectations(entry, place)
                 _refuse_repeats(expected[key], place)
@@ -131,14 +131,27 @@ def _refuse_repeats(expected: tuple[Expectation, ...], place: str) -> None:
 
 def find(paths: Sequence[str]) -> dict[int, tuple[Expectation, ...]]:
     """Return the expectations of each capture that has any, by its place in `paths`; each expect.toml is read once."""
-    read = cache(load)
+    read, look = cache(load), cache(files.look)
     found: dict[int, tuple[Expectation, ...]] = {}
     for index, capture in enumerate(paths):
         beside = Path(capture).parent / FILE
-        expected = read(beside).get(os.path.realpath(capture), ()) if beside.is_file() else ()
+        reason = look(beside)
+        if reason:
+            message = f"{beside}: {reason}"
+            raise RuleError(message)
+        expected = () if reason is None else read(beside).get(files.identify(capture), ())
         if expected:
             found[index] = expected
     return found
+
+
+def _list(folder: Path) -> list[Path]:
+    """Return what lies in `folder`, sorted. Raises `RuleError` when it cannot be listed."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        message = f"{folder / FILE}: its folder cannot be read: {error.strerror}"
+        raise RuleError(message) from None
 
 
 def apply(flows: pd.DataFrame, findings: pd.DataFrame, paths: Sequence[str], unasked: frozenset[str] = frozenset()) -> Excuses:

@@ -131,6 +131,8 @@ class Report:
     transactions: pd.DataFrame
     """A row a message, command or request; columns as `transaction_columns` says."""
     fail_on: FailOn = "warning"
+    passed_over: int = 0
+    """Files in the folders that were given that are no captures and are not named like one."""
     secrets: bool = False
     """Whether passwords and the like are in it, as they were asked for."""
     transaction_columns: Table = field(default_factory=lambda: Table("transactions", ()))

@@ -51,7 +51,7 @@ def locate(tshark: str | None = None) -> str:
     """
     if tshark is not None:
         path = str(Path(tshark).absolute()) if os.sep in tshark else shutil.which(tshark, path=_search_path())
-        if path is None or not Path(path).is_file() or not os.access(path, os.X_OK):
+        if path is None or not os.path.isfile(path) or not os.access(path, os.X_OK):  # noqa: PTH113 - Path.is_file may raise
             message = f"{tshark!r} is not a program that can be run as tshark"
             raise MachineError(message)
         return path

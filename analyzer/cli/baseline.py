@@ -10,8 +10,8 @@ from pathlib import Path
 
 import typer
 
-from analyzer.cli import options, output
-from analyzer.cli.check import complain_of, load_rules
+from analyzer.cli import options, output, statuses
+from analyzer.cli.check import complain_of, load_rules, tell_passed_over
 from analyzer.cli.config import Configured
 from analyzer.cli.progress import shown
 
@@ -46,3 +46,5 @@ def write(  # noqa: PLR0913 - a command line is its options
     output.refuse(destination, [capture.path for capture in found.captures])
     output.write(text, destination, exact=True)
     output.say(f"{destination}: {len(text) - 1} accepted")
+    tell_passed_over(found)
+    raise typer.Exit(statuses.of_reading(capture.status for capture in found.captures))

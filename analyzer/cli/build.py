@@ -15,6 +15,7 @@ import typer
 
 from analyzer.cli import output
 from analyzer.errors import InputError, UsageError
+from analyzer.files import open_regular
 from analyzer.report.escaping import printable
 
 
@@ -64,7 +65,7 @@ def _read(path: Path) -> str:
         if str(path) == "-":
             data = sys.stdin.buffer.read(MAX_TEXT + 1)
         else:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 data = file.read(MAX_TEXT + 1)
     except OSError as error:
         message = f"{shown}: {error.strerror or error}"

@@ -15,6 +15,7 @@ import typer
 from analyzer.cli import options, output, statuses
 from analyzer.cli.progress import shown
 from analyzer.errors import UsageError
+from analyzer.files import identify
 from analyzer.report.escaping import printable
 from analyzer.report.wording import SECRETS_SHOWN
 
@@ -98,7 +99,7 @@ def refuse_files(output_file: Path | None, files: Sequence[tuple[str, Path]], in
     output.refuse(output_file, inputs)
     for _, destination in files:
         output.refuse(destination, inputs, "--report")
-    names = [os.path.realpath(path) for path in (output_file, *(path for _, path in files)) if path is not None]
+    names = [identify(path) for path in (output_file, *(path for _, path in files)) if path is not None]
     if len(set(names)) < len(names):
         message = "two reports go to one file"
         raise UsageError(message)
@@ -113,7 +114,8 @@ def summarise(report: Report) -> None:
         return
     text = "".join(render(report, "markdown"))
     try:
-        with open(os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644), "a", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        with open(os.open(name, flags, 0o644), "a", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
             file.write(text)
     except OSError as error:
         output.complain(f"$GITHUB_STEP_SUMMARY {name}: {error.strerror or error}")
@@ -182,6 +184,14 @@ def complain_of(report: Report) -> None:
     for capture in report.captures:
         if capture.status in {"unreadable", "incomplete"}:
             output.complain(f"{capture.path}: {capture.reason or 'an opening lacks bytes that a check needs'}")
+
+
+def tell_passed_over(report: Report) -> None:
+    """Say on standard error how many files of folders were no captures, where no summary says so."""
+    from analyzer.report import tally
+
+    if report.passed_over:
+        output.say(tally.passed_over(report))
 
 
 def tell(report: Report, rules: RuleSet | None) -> None:

@@ -9,6 +9,7 @@ Must not know: what an option does.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 from typer.core import TyperCommand
 
+from analyzer import files
 from analyzer.cli import output
-from analyzer.errors import RuleError, UsageError
+from analyzer.errors import RuleError, UsageError, refuse_machine_fault
 from analyzer.report.escaping import printable
 
 if TYPE_CHECKING:
@@ -76,11 +78,15 @@ class Configured(TyperCommand):
 
 def find(start: Path | None = None) -> Config:
     """Return the nearest configuration, empty when there is none. Raises `UsageError` for one that is refused."""
-    here = (start or Path.cwd()).resolve()
+    try:
+        here = (start or Path.cwd()).resolve()
+    except OSError:
+        # The working folder is not there any more, and no configuration with it.
+        return Config()
     for folder in _folders(here):
         for name in (_OWN, _SHARED):
             path = folder / name
-            if not path.is_file() or (name == _SHARED and not _mentioned(path)):
+            if not _is_there(path) or (name == _SHARED and not _mentioned(path)):
                 continue
             settings = _read(path)
             if settings is not None:
@@ -90,17 +96,31 @@ def find(start: Path | None = None) -> Config:
 
 def _folders(here: Path) -> list[Path]:
     chain = [here, *here.parents]
-    roots = [number for number, folder in enumerate(chain) if (folder / ".git").exists()]
+    roots = [number for number, folder in enumerate(chain) if os.path.exists(folder / ".git")]  # noqa: PTH110 - Path.exists may raise
     return chain[: roots[0] + 1] if roots else [here]
 
 
+def _is_there(path: Path) -> bool:
+    """Return whether there is a file at `path`. Raises `UsageError` for what is none: settings that may be in it would not count."""
+    reason = files.look(path)
+    if reason:
+        message = f"{path}: {reason}"
+        raise UsageError(message)
+    return reason is not None
+
+
 def _mentioned(path: Path) -> bool:
-    """Tell whether a pyproject.toml may speak of us: the others are none of our business, readable or not."""
+    """Return whether a pyproject.toml may speak of us: the others are none of our business.
+
+    Raises `UsageError` when that cannot be told.
+    """
     try:
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             return b"pcaplint" in file.read(MAX_BYTES + 1)
-    except OSError:
-        return False
+    except OSError as error:
+        refuse_machine_fault(error)
+        message = f"{path}: {error.strerror}"
+        raise UsageError(message) from None
 
 
 def _shorten(path: Path, here: Path) -> Path:

@@ -6,13 +6,14 @@ Must not know: how expectations are held.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import typer
 
-from analyzer.cli import options, output
-from analyzer.cli.check import complain_of, load_rules
+from analyzer.cli import options, output, statuses
+from analyzer.cli.check import complain_of, load_rules, tell_passed_over
 from analyzer.cli.config import Configured
 from analyzer.cli.progress import shown
 from analyzer.errors import UsageError
@@ -40,7 +41,7 @@ def write(  # noqa: PLR0913 - a command line is its options
     tshark: options.Tshark = None,
 ) -> None:
     """Draft an expect.toml for the captures in PATHS, all of one folder; every reason in it is for you to fill in."""
-    if output_file is not None and str(output_file) != "-" and output_file.exists():
+    if output_file is not None and str(output_file) != "-" and os.path.lexists(output_file):
         message = f"--output {printable(str(output_file))}: is there already, with reasons somebody gave"
         raise UsageError(message)
     output.refuse(output_file, paths)
@@ -57,9 +58,11 @@ def write(  # noqa: PLR0913 - a command line is its options
             tshark=tshark,
             progress=progress,
         )
-    folders = {str(Path(capture.path).parent) for capture in found.captures}
+    folders = {str(Path(capture.path).parent) for capture in found.captures if capture.status != "unreadable"}
     if len(folders) > 1:
         message = f"the captures lie in {len(folders)} folders, and each needs an expect.toml of its own"
         raise UsageError(message)
     complain_of(found)
     output.write(expectations.draft(found), output_file, exact=True)
+    tell_passed_over(found)
+    raise typer.Exit(statuses.of_reading(capture.status for capture in found.captures))

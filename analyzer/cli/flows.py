@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from analyzer.cli import options, output, statuses
-from analyzer.cli.check import complain_of, text_layout, write
+from analyzer.cli.check import complain_of, tell_passed_over, text_layout, write
 from analyzer.cli.progress import shown
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def flows(  # noqa: PLR0913 - a command line is its options
         output.refuse(output_file, [capture.path for capture in report.captures])
         output.write(listing.render(report, layout), output_file)
         complain_of(report)
-        if not len(report.flows):
+        if len(report.flows):
+            tell_passed_over(report)
+        else:
             output.say(tally.sentence(report))
     else:
         write(report, format_name, layout, output_file, quiet=True)

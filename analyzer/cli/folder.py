@@ -8,6 +8,7 @@ Must not know: any format's syntax.
 from __future__ import annotations
 
 import io
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
@@ -83,7 +84,7 @@ def _make(folder: Path) -> None:
         reason = error.strerror if isinstance(error, OSError) else error
         message = f"--output {printable(str(folder))}: {reason}"
         raise UsageError(message) from None
-    if folder.is_symlink():
+    if os.path.islink(folder):  # noqa: PTH114 - Path.is_symlink may raise
         message = f"--output {printable(str(folder))}: is a link, and is left alone"
         raise UsageError(message)
 

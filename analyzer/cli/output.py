@@ -110,12 +110,12 @@ def refuse(
     try:
         found = os.lstat(destination)
     except FileNotFoundError:
-        if not destination.parent.is_dir():
+        if not os.path.isdir(destination.parent):  # noqa: PTH112 - Path.is_dir may raise
             message = f"{option} {shown}: there is no folder {printable(str(destination.parent))}"
             raise UsageError(message) from None
         return
     except (OSError, ValueError) as error:
-        message = f"{option} {shown}: {error}"
+        message = f"{option} {shown}: {error.strerror if isinstance(error, OSError) else error}"
         raise UsageError(message) from None
     if stat.S_ISLNK(found.st_mode) or not stat.S_ISREG(found.st_mode):
         kind = "a link" if stat.S_ISLNK(found.st_mode) else "not a regular file"
@@ -136,7 +136,7 @@ def _same(found: os.stat_result, path: str | Path) -> bool:
 def _replace(pieces: Iterable[str] | Iterable[bytes], destination: Path) -> None:
     """Write a file beside `destination`, make it durable and put it in place; on any failure nothing is left behind."""
     refuse(destination)
-    beside = destination.parent / f".{destination.name[:64]}.{secrets.token_hex(8)}.part"
+    beside = destination.parent / f".{destination.name[:32]}.{secrets.token_hex(8)}.part"
     try:
         mode = stat.S_IMODE(destination.stat().st_mode) if destination.exists() else None
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:  # noqa: PTH123 - a descriptor

@@ -41,3 +41,8 @@ def worst(statuses: Iterable[Status], *, allow_empty: bool = False) -> Exit:
     if allow_empty:
         ends = {Exit.CLEAN if end is Exit.NOTHING_CHECKED else end for end in ends}
     return min(ends, key=WORST_FIRST.index)
+
+
+def of_reading(statuses: Iterable[Status]) -> Exit:
+    """Return the exit status of a command that writes down what it finds: it fails only for captures that it could not read whole."""
+    return worst(["clean", *(status for status in statuses if status in {"unreadable", "incomplete"})])

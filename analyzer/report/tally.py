@@ -87,6 +87,7 @@ def summarise(report: Report) -> dict[str, Any]:
         statuses[capture.status] = statuses.get(capture.status, 0) + 1
     return {
         "captures": len(report.captures),
+        "passed_over": report.passed_over,
         "statuses": dict(sorted(statuses.items())),
         "packets": sum(capture.packets for capture in report.captures),
         "segments": sum(capture.segments for capture in report.captures),
@@ -117,7 +118,14 @@ def sentence(report: Report) -> str:
         number = sum(capture.status == status for capture in report.captures)
         if number:
             line += f" {_count(number, 'file')} {what}."
+    if report.passed_over:
+        line += f" {passed_over(report)}."
     unmet = sum(len(capture.expectations) for capture in report.captures)
     if unmet:
         line += f" {_count(unmet, 'expectation')} not met."
     return line
+
+
+def passed_over(report: Report) -> str:
+    """Return how many files of folders were no captures: `3 other files passed over`."""
+    return f"{_count(report.passed_over, 'other file')} passed over"

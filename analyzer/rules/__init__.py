@@ -107,13 +107,7 @@ def _files(home: Path, spoken: Mapping[str, Protocol]) -> list[Path]:
 
 def _layer(folder: Path) -> _Layer:
     """Read a user's folder: finding files, and at most one opening.toml that changes the machine."""
-    if not folder.is_dir():
-        message = f"{folder}: not a folder of rule files"
-        raise RuleError(message)
-    paths = sorted(path for path in folder.rglob("*.toml") if path.is_file())
-    if not paths:
-        message = f"{folder}: holds no rule file (*.toml)"
-        raise RuleError(message)
+    paths = source.list_files(folder)
     changes: dict[str, Any] = {}
     entries = {}
     for path in paths:
@@ -187,7 +181,7 @@ def _digest(home: Path, files: Sequence[Path], extra: Sequence[str | Path]) -> s
         home / "opening.toml",
         *sorted((home / "protocols").glob("*.toml")),
         *files,
-        *(path for folder in extra for path in sorted(Path(folder).rglob("*.toml"))),
+        *(path for folder in extra for path in source.list_files(Path(folder))),
     ]:
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:16]

@@ -8,13 +8,15 @@ Must not know: what a rule means.
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from analyzer.errors import RuleError
+from analyzer import files
+from analyzer.errors import RuleError, refuse_machine_fault
 
 MAX_BYTES: Final = 64_000
 MAX_DEPTH: Final = 16
@@ -33,9 +35,10 @@ def shipped() -> Path:
 def read(path: Path, *, limit: int = MAX_BYTES) -> dict[str, Any]:
     """Return the TOML document at `path`. Raises `RuleError` naming the file, and line and column where they are known."""
     try:
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             raw = file.read(limit + 1)
     except OSError as error:
+        refuse_machine_fault(error)
         message = f"{path}: {error.strerror or error}"
         raise RuleError(message) from None
     if len(raw) > limit:
@@ -63,6 +66,33 @@ def _bound(text: str) -> None:
         if _LONG_KEY.search(bare):
             message = f"a key of more than {MAX_KEY_PARTS} parts (line {number})"
             raise ValueError(message)
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Return the rule files (*.toml) in `folder` and the folders below it, sorted; what is named so and is no file is for `read` to refuse.
+
+    Raises `RuleError` when there is none, or a folder cannot be read.
+    """
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for names no folder can have
+        message = f"{folder}: not a folder of rule files"
+        raise RuleError(message)
+    found: list[Path] = []
+    try:
+        for inside, _, names in os.walk(folder, onerror=_refuse_folder):
+            found += [Path(inside, name) for name in names if name.endswith(".toml")]
+    except RecursionError:
+        message = f"{folder}: holds folders nested too deeply"
+        raise RuleError(message) from None
+    if not found:
+        message = f"{folder}: holds no rule file (*.toml)"
+        raise RuleError(message)
+    return sorted(found)
+
+
+def _refuse_folder(error: OSError) -> None:
+    refuse_machine_fault(error)
+    message = f"{error.filename}: {error.strerror}"
+    raise RuleError(message) from None
 
 
 def check(document: dict[str, Any], schema: str, path: Path) -> None:

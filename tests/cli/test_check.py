@@ -40,7 +40,7 @@ reason = "nobody is there"
         (["text/text.pcap"], 3),
         (["missing.pcap"], 3),
         (["cut/cut.pcap"], 4),
-        (["."], 4),
+        (["."], 3),  # text/text.pcap is named like a capture and is none
         (["wrong.pcap", "cut", "missing.pcap"], 3),
         (["--rules", "missing", "good.pcap"], 6),
         (["--tshark", "/nonexistent/tshark", "good.pcap"], 7),
