@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from analyzer.applications.tabulate import legible
 from analyzer.language import arrays
 from analyzer.rules.check import SPOKEN, spoken_scope
 from analyzer.rules.protocols import ANY, services
@@ -80,6 +81,7 @@ def _find(
     if not len(hits):
         return
     said = {name: _say(node, scope, view, hits) for name, node in check.say}
+    said |= {name: view.texts(fact, hits) for name, fact in check.texts}
     flows = view.flow[hits]
     begins = np.flatnonzero(np.concatenate(([True], flows[1:] != flows[:-1])))
     for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(flows)], strict=True):
@@ -189,6 +191,10 @@ class _View(ABC):
     def _look_up(self, name: str) -> Answer:
         """Return values and known of a fact."""
 
+    def texts(self, name: str, hits: Array) -> list[object]:  # noqa: ARG002 - for those that have texts
+        """Refuse: only exchanges have facts of kind text."""
+        raise KeyError(name)
+
     def frames(self, place: str) -> Array:
         """Return the frames of a place, -1 where it has none, looked up once."""
         if place not in self._places:
@@ -259,6 +265,16 @@ class _Exchanges(_View):
         self.dialogues = dialogues
         self.owner = np.repeat(dialogues.at if isinstance(dialogues, _Dialogues) else np.arange(len(counts)), counts)
 
+    def texts(self, name: str, hits: Array) -> list[object]:
+        """Return a fact of kind text at each of `hits`, which rise; ? where it is not known."""
+        begin, found = len(self.exchanges), list[object]()
+        found += [self.exchanges[row].facts.get(name) for row in hits[hits < begin].tolist()]
+        for block in self.subject.blocks:
+            end, cells = begin + int(block.count.sum()), block.exchange_facts.get(name)
+            found += _texts(cells, hits[(hits >= begin) & (hits < end)] - begin)
+            begin = end
+        return ["?" if text is None else legible(str(text)) for text in found]
+
     def _look_up(self, name: str) -> Answer:
         fact = self.subject.protocol.exchange.get(name)
         if fact is not None:
@@ -273,6 +289,15 @@ class _Exchanges(_View):
             return held
         parts = [(block.exchange_places.get(place), int(block.count.sum())) for block in self.subject.blocks]
         return _frames([one.places.get(place) for one in self.exchanges], parts)
+
+
+def _texts(cells: Cells | None, rows: Array) -> list[object]:
+    """Return the values that some rows of a block have; None where the block has none."""
+    if cells is None:
+        return [None] * len(rows)
+    distinct = cells.at
+    places = rows if distinct is None else distinct[rows]
+    return [cells.there[place] for place in places.tolist()]
 
 
 def _frames(found: Sequence[int | None], parts: Sequence[tuple[Array | None, int]]) -> Array:

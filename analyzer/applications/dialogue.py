@@ -10,7 +10,7 @@ Must not know: rules, reports.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from analyzer.tables import NO_TIME
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Fact = int | bool | str | None
 """A number (times in ns), a truth, or a word of an enumeration; None is unknown."""
+WORDS: Final = "words"
+"""The fact of an exchange that is text from the capture, see rules/protocols/any.toml: it is redacted as the cells of rows are."""
 Cell = int | float | bool | str | tuple[str, ...] | tuple[int, ...] | None
 """A value of the transactions table; None is absent."""
 

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from analyzer.applications import ftp_commands, ftp_replies, ftp_rows, ftp_secrets, ftp_summary, ftp_tls
-from analyzer.applications.dialogue import Dialogue, Exchange
+from analyzer.applications.dialogue import WORDS, Dialogue, Exchange
 from analyzer.applications.ftp_data import link
 from analyzer.applications.ftp_session import Asked, Session
 from analyzer.applications.redactor import prepare, redact_dialogue
@@ -33,7 +33,7 @@ __all__ = ["link", "read"]
 MOST: Final = 10_000
 """Commands of a dialogue that are kept."""
 _READY_SOON, _PROCEED, _CLOSING = 120, 234, 421
-_FIRST_MARK, _FIRST_FINAL = 100, 200
+_FIRST_MARK, _FIRST_FINAL, _FIRST_REFUSAL = 100, 200, 400
 _PATIENCE: Final = 1_000_000_000
 """Ns that a reply may still have been under way when the capture ended."""
 _REACH: Final = 16
@@ -360,6 +360,9 @@ class _Control:
     def _finish(self) -> Dialogue:
         for asked in self.pending:
             self._leave(asked)
+        for exchange, row in zip(self.dialogue.exchanges, self.dialogue.rows, strict=True):
+            if (code := exchange.facts.get("reply_code")) is not None and int(code) >= _FIRST_REFUSAL:
+                exchange.facts[WORDS] = f"{code} {row['reply']}".strip()
         session, facts = self.session, self.facts
         if "greeting_code" in facts and not self.setting.one_sided:
             facts.setdefault("early", False)

@@ -159,7 +159,8 @@ def _note_clear(session: Session, asked: Asked) -> None:
         session.dialogue.places["clear_after_refusal"] = asked.exchange.places["request"]
 
 
-def _answer_login(session: Session, _asked: Asked, code: int, reply: Reply) -> None:
+def _answer_login(session: Session, asked: Asked, code: int, reply: Reply) -> None:
+    asked.exchange.facts["refused_login"] = code >= _FIRST_REFUSAL and code not in _NOT_A_LOGIN
     if code < _FIRST_MORE:
         session.login = "accepted"
     elif code < _FIRST_REFUSAL:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from analyzer.applications import spellings
+from analyzer.applications.dialogue import WORDS
 from analyzer.applications.spellings import FOLD, GRAM
 
 if TYPE_CHECKING:
@@ -216,13 +217,15 @@ def prepare(setting: Setting) -> tuple[Setting, Redactor]:
 
 
 def redact_dialogue(dialogue: Dialogue, redactor: Redactor) -> None:
-    """Redact all text of a dialogue: its summary, and the cells of its rows but for their kind."""
+    """Redact all text of a dialogue: its summary, the cells of its rows but for their kind, and the words of its exchanges."""
     if not redactor.holds:
         return
     texts = [dialogue.summary]
     for row in dialogue.rows:
         for name, cell in row.items():
             texts += _texts(name, cell)
+    said = [one.facts for one in dialogue.exchanges if isinstance(one.facts.get(WORDS), str)]
+    texts += [str(facts[WORDS]) for facts in said]
     shown = iter(redactor.redact_all(texts))
     dialogue.summary = next(shown)
     for row in dialogue.rows:
@@ -231,6 +234,8 @@ def redact_dialogue(dialogue: Dialogue, redactor: Redactor) -> None:
                 row[name] = next(shown)
             elif isinstance(cell, tuple) and cell and isinstance(cell[0], str):
                 row[name] = tuple(next(shown) for _ in cell)
+    for facts in said:
+        facts[WORDS] = next(shown)
 
 
 def _texts(name: str, cell: Cell) -> tuple[str, ...]:

@@ -106,9 +106,13 @@ def _hello(session: Session, line: Line, command: Command) -> None:
     if reply is None or reply.code is None:
         state.greeted = state.greeted or None
         state.offered = state.offered if command.verb == "helo" else None
+        session.hello_refused = None
+    elif reply.refusing:
+        session.hello_refused = None if state.greeted is None else not state.greeted
     elif reply.positive:
         session.settle()
         state.close_mail()
+        session.hello_refused = False
         state.hear_offer(_offer(command, reply), reply.last)
         session.early_offered = session.early_offered or state.offers_early()
         session.offered_first = state.offered if session.offered_first is None else session.offered_first
@@ -147,12 +151,12 @@ def _mail(session: Session, line: Line, command: Command) -> None:
 def _recipient(session: Session, line: Line, command: Command) -> None:
     path, parameters = _path(line, command)
     reply = session.answer(line.first)
-    session.exchange(command, (line.first, line.last), reply, needed=smtp_commands.needs(command, parameters))
+    exchange = session.exchange(command, (line.first, line.last), reply, needed=smtp_commands.needs(command, parameters))
     state = session.state
     if session.message is None and (reply is None or reply.positive):
         session.begin_message(line, None)
     if session.message is not None:
-        session.message.add_recipient(path, reply)
+        session.message.add_recipient(path, reply, exchange)
         session.message.hear(reply, line.last)
         session.message.stop = line.stop
     if reply is not None and reply.refusing:
@@ -193,15 +197,17 @@ def _content(session: Session) -> None:
     if content.first is None or content.last is None:
         return
     replies = _final_replies(session, content.first)
-    reply = replies[-1] if replies else None
+    reply = _settling(replies)
     spots = (content.first, content.last)
     size = None if content.holed else content.size
     session.exchange(
         smtp_commands.Command("content", b""),
         spots,
         reply,
+        needed=[],
         content_size=size,
         end_strict=content.ended == "strict" if content.ended in {"strict", "lax"} else None,
+        **_delivery(replies),
     )
     message = session.message or session.begin_message_at(content.start, content.first)
     message.verb = message.verb or "DATA"
@@ -224,6 +230,18 @@ def _final_replies(session: Session, first: Spot) -> list[Reply]:
     return replies
 
 
+def _settling(replies: list[Reply]) -> Reply | None:
+    """Return the reply to a content: of several (LMTP) the last that refuses it, else the last."""
+    return next((reply for reply in reversed(replies) if reply.refusing), replies[-1] if replies else None)
+
+
+def _delivery(replies: list[Reply]) -> dict[str, bool | int]:
+    """Return the facts of what became of a content; none without a reply."""
+    if not replies:
+        return {}
+    return {"delivered": any(reply.positive for reply in replies), "delivery_refused": sum(reply.refusing for reply in replies)}
+
+
 def _deliver(session: Session, message: Message, replies: list[Reply], asked: Spot) -> None:
     for reply in replies:
         message.hear(reply, asked)
@@ -240,9 +258,15 @@ def _chunk(session: Session, line: Line, command: Command) -> None:
     last = (client.spot(client.at - 1) if moved else None) or line.last
     final = chunk.last and chunk.fault == "none"
     replies = _final_replies(session, line.first) if final else [reply] if (reply := session.answer(line.first)) else []
-    reply = replies[-1] if replies else None
+    reply = _settling(replies)
     session.exchange(
-        command, (line.first, last), reply, needed=smtp_commands.needs(command, []), chunk_fault=chunk.fault, chunk_last=chunk.last
+        command,
+        (line.first, last),
+        reply,
+        needed=smtp_commands.needs(command, []),
+        chunk_fault=chunk.fault,
+        chunk_last=chunk.last,
+        **_delivery(replies),
     )
     session.state.chunked = True
     # What follows a chunk of unknown size may be its octets.

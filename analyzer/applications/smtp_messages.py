@@ -14,13 +14,15 @@ from analyzer.applications.smtp_commands import decode
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
-    from analyzer.applications.dialogue import Cell
+    from analyzer.applications.dialogue import Cell, Exchange
     from analyzer.applications.smtp_login import Login
     from analyzer.applications.smtp_replies import Reply
     from analyzer.applications.streams import Spot
 
 MAX_RECIPIENTS: Final = 1_000
 MAX_REPLY: Final = 200
+MAX_REFUSALS: Final = 10
+"""Distinct refusals of a message that are kept."""
 _CODE: Final = re.compile(rb"[245]\.[0-9]{1,3}\.[0-9]{1,3} ")
 """An enhanced status code (RFC 2034)."""
 _QUEUE_IDS: Final = tuple(
@@ -76,9 +78,13 @@ class Message:
     response_bytes: int = 0
     complete: bool = False
     """Its content was sent whole, and answered."""
+    refusals: dict[bytes, Reply] = field(default_factory=dict)
+    """Replies that refused one of its commands, by their words."""
+    turned_away: list[Exchange] = field(default_factory=list)
+    """The exchanges in which a recipient was refused."""
 
-    def add_recipient(self, path: str | None, reply: Reply | None) -> None:
-        """Take note of a RCPT and its reply."""
+    def add_recipient(self, path: str | None, reply: Reply | None, exchange: Exchange | None) -> None:
+        """Take note of a RCPT and its reply; `exchange` is None when it is not kept."""
         code = reply.code if reply is not None else None
         self.named += 1
         if len(self.recipients) < MAX_RECIPIENTS:
@@ -88,6 +94,17 @@ class Message:
             self.accepted += 1
         elif reply is not None and reply.refusing:
             self.refused += 1
+            if exchange is not None:
+                self.turned_away.append(exchange)
+
+    def note_all_refused(self) -> None:
+        """Tell the exchanges in which a recipient was refused whether any other was accepted.
+
+        Where MAIL was refused that is no news, and where MAIL or a RCPT may not have been captured nobody can say that all were.
+        """
+        every = self.sender is not None and not self.holed and self.refused == self.named
+        for exchange in self.turned_away if not self.denied else ():
+            exchange.facts["all_refused"] = every
 
     def hear(self, reply: Reply | None, asked: Spot) -> None:
         """Take note of a reply to one of its commands; the last of them settles what became of it."""
@@ -95,8 +112,11 @@ class Message:
             return
         self.response_bytes += reply.stop - reply.start
         self.last = max(self.last or reply.last, reply.last)
-        if not self.denied:
-            self.settled, self.asked = reply, asked
+        if self.denied:
+            return
+        self.settled, self.asked = reply, asked
+        if reply.refusing and len(self.refusals) < MAX_REFUSALS:
+            self.refusals.setdefault(reply.words, reply)
 
     @property
     def queue_id(self) -> str | None:
@@ -114,6 +134,7 @@ class Message:
     def row(self, context: dict[str, Cell]) -> dict[str, Cell]:
         """Return its row; `context` is what it shares with the other messages of the dialogue."""
         reply, last = self.settled, self.last or self.first
+        turned_down = reply is not None and reply.refusing and self.size is None and not self.holed
         wait = reply.first.time - self.asked.time if reply is not None and self.asked is not None else None
         timed = wait is not None and reply is not None and NO_TIME not in {reply.first.time, self.asked.time if self.asked else NO_TIME}
         return {
@@ -128,7 +149,7 @@ class Message:
             "latency_ms": wait / 1e6 if timed and wait is not None and wait >= 0 else None,
             "request_bytes": max(self.stop - self.start, 0),
             "response_bytes": self.response_bytes,
-            "complete": self.complete,
+            "complete": self.complete or turned_down,
             **context,
             "mail_from": self.sender,
             "declared_size": self.declared,
@@ -137,6 +158,7 @@ class Message:
             "recipients_accepted": self.accepted,
             "recipients_refused": self.refused,
             "delivery_codes": tuple(self.delivery),
+            "refusals": tuple(decode(words, MAX_REPLY) for words, one in self.refusals.items() if one is not reply),
             "data_verb": self.verb or None,
             "chunks": self.chunks,
             "message_size": self.size,

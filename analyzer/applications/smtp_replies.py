@@ -53,6 +53,11 @@ class Reply:
         return self.lines[0] if self.lines else b""
 
     @property
+    def words(self) -> bytes:
+        """The code and all lines in one, cut at `MAX_TEXT` bytes."""
+        return b" ".join((b"%d" % self.code if self.code is not None else b"", *(line.strip() for line in self.lines)))[:MAX_TEXT].strip()
+
+    @property
     def positive(self) -> bool:
         """Whether it accepts (2yz)."""
         return self.code is not None and self.code // 100 == 2  # noqa: PLR2004 - the first digit of a success

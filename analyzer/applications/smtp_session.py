@@ -20,7 +20,7 @@ from analyzer.applications.smtp_replies import LineEnds, Replies, Reply, is_tls
 from analyzer.applications.smtp_state import Log, State, precedes
 
 if TYPE_CHECKING:
-    from analyzer.applications.dialogue import Cell, Fact, Setting
+    from analyzer.applications.dialogue import Cell, Exchange, Fact, Setting
     from analyzer.applications.redactor import Redactor
     from analyzer.applications.smtp_commands import Command
     from analyzer.applications.smtp_content import Content
@@ -66,6 +66,8 @@ class Session:
     greeting: Reply | None = None
     early: Spot | None = None
     hello: tuple[str, str] | None = None
+    hello_refused: bool | None = False
+    """EHLO, HELO or LHLO was refused, and none was accepted."""
     logins: int = 0
     login: Login | None = None
     """The last one, and how it went."""
@@ -232,12 +234,13 @@ class Session:
 
     def exchange(
         self, command: Command, spots: tuple[Spot, Spot], reply: Reply | None, *, needed: list[str] | None = None, **facts: Fact
-    ) -> None:
-        """Log a request, from the first to the last of `spots`, and its reply, before the state changes."""
+    ) -> Exchange | None:
+        """Log a request, from the first to the last of `spots`, and its reply, before the state changes; None when it is not kept."""
         replied = True if reply is not None else self._is_unanswered(command.verb, spots[1])
         more = self.state.facts(spots[0])
         more["unoffered"] = self.state.unoffered(needed or [])
-        self.log.add(command.verb, spots, reply, replied, {**more, **facts})
+        more["recipients_taken"] = self.message.accepted if self.message is not None and not self.message.holed else None
+        return self.log.add(command.verb, spots, reply, replied, {**more, **facts})
 
     def _is_unanswered(self, verb: str, last: Spot) -> bool | None:
         """Return False when the reply is missing, None when it may not have been captured, or was not waited for."""
@@ -266,6 +269,7 @@ class Session:
         message, self.message = self.message, None
         if message is None:
             return
+        message.note_all_refused()
         self.recipients += message.named
         self.refused += message.refused
         self.delivered += message.settled is not None and message.settled.positive and bool(message.verb)

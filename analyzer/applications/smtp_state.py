@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications.dialogue import Exchange, Fact
-from analyzer.applications.smtp_commands import KEYWORDS
+from analyzer.applications.dialogue import WORDS, Exchange, Fact
+from analyzer.applications.smtp_commands import KEYWORDS, decode
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ _EARLY_OFFERS: Final = (b"PIPE_CONNECT", b"PIPECONNECT", b"X_PIPE_CONNECT")
 """Exim."""
 PLAIN_WORDS: Final = frozenset({"content", "other"})
 """What is no command's name is not written in capitals."""
+MAX_WORDS: Final = 200
+"""Bytes of a refusal that are kept."""
 MAX_EXCHANGES: Final = 10_000
 """Exchanges of a dialogue that are kept."""
 EXPECTED: Final = {
@@ -159,12 +161,20 @@ class Log:
             return True if self.replied is False else None
         return precedes(first, self.reply.last)
 
-    def add(self, verb: str, spots: tuple[Spot, Spot], reply: Reply | None, replied: bool | None, facts: dict[str, Fact]) -> None:  # noqa: FBT001 - three-valued
-        """Add the exchange of a request, from the first to the last of `spots`, and its final reply."""
+    def add(
+        self,
+        verb: str,
+        spots: tuple[Spot, Spot],
+        reply: Reply | None,
+        replied: bool | None,  # noqa: FBT001 - three-valued
+        facts: dict[str, Fact],
+    ) -> Exchange | None:
+        """Add the exchange of a request, from the first to the last of `spots`, and its final reply; None when it is not kept."""
         first, last = spots
         command = verb if verb in PLAIN_WORDS else verb.upper()
         self.number += 1
         code = reply.code if reply is not None else None
+        added = None
         if self.number <= MAX_EXCHANGES:
             known: dict[str, Fact] = {
                 "number": self.number,
@@ -182,8 +192,12 @@ class Log:
             places = {"request": first.frame, "request_end": last.frame}
             if reply is not None:
                 places.update(reply=reply.first.frame, reply_end=reply.last.frame)
-            self.exchanges.append(Exchange(known, dict(places)))
+            if reply is not None and reply.refusing:
+                known[WORDS] = decode(reply.words, MAX_WORDS)
+            added = Exchange(known, dict(places))
+            self.exchanges.append(added)
         self.previous, self.reply, self.replied = command, reply, replied
+        return added
 
     def add_reply(self, reply: Reply, *, asked: bool | None) -> None:
         """Add a reply without a request; `asked` is None where that was not captured."""

@@ -78,6 +78,7 @@ def _own(session: Session) -> dict[str, Fact]:
     port = session.setting.server_port
     return {
         "hello": session.hello[0] if session.hello else "none" if session.setting.whole else None,
+        "hello_refused": session.hello_refused,
         "starttls_offered": None if session.offered_first is None else b"STARTTLS" in session.offered_first,
         "starttls_asked": asked,
         "starttls_code": reply.code if reply is not None else None,

@@ -52,12 +52,12 @@ def flows(found: Dialogues, flow_ids: Array, protocols: Mapping[str, Protocol]) 
         texts["service_server"][flow] = "-or-".join(heard.server)
     for flow, dialogue in found.dialogues.items():
         texts["service_after"][flow] = dialogue.after
-        texts["dialogue"][flow] = _short(_legible(dialogue.summary))
+        texts["dialogue"][flow] = _short(legible(dialogue.summary))
         numbers["tls_frame"][flow] = -1 if dialogue.tls_spot is None else dialogue.tls_spot.frame
         numbers["transactions"][flow] = len(dialogue.rows) + dialogue.dropped
         unsure[flow] = dialogue.dropped > 0
     for block in found.blocks:
-        texts["dialogue"][block.flow] = [_short(_legible(summary)) for summary in block.summary]
+        texts["dialogue"][block.flow] = [_short(legible(summary)) for summary in block.summary]
         numbers["transactions"][block.flow] = block.row_count
     for flow, control in found.linked.items():
         texts["control_flow_id"][flow] = flow_ids[control]
@@ -91,7 +91,7 @@ def _service(service: str, client: Sequence[str], server: Sequence[str]) -> str:
     return "-or-".join(dict.fromkeys(either))
 
 
-def _legible(text: str) -> str:
+def legible(text: str) -> str:
     r"""Return text with bytes that were no UTF-8 as `\xff`: text columns that Arrow holds take no others."""
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
@@ -195,6 +195,6 @@ def _put(made: Array, at: Array, cells: Sequence[Any] | Array, column: Column) -
         there, values = at[kept], [cells[place] for place in kept]
     if column.dtype == "object":
         for place, value in zip(there.tolist(), values, strict=True):
-            made[place] = tuple(_legible(item) if isinstance(item, str) else item for item in value)
+            made[place] = tuple(legible(item) if isinstance(item, str) else item for item in value)
     elif values:
-        made[there] = [_legible(text) for text in values] if column.dtype == "str" else values
+        made[there] = [legible(text) for text in values] if column.dtype == "str" else values

@@ -47,6 +47,8 @@ class Check:
     """Of a job check: which connections count."""
     protocol: str = ""
     """Of a check about what was said: the protocol it is about, or `any`."""
+    texts: tuple[tuple[str, str], ...] = ()
+    """Of a check about what was said: places in the message and the facts of kind text that fill them."""
 
 
 def scope_of(machine: Machine, scope: str) -> Scope:
@@ -65,7 +67,7 @@ def scope_of(machine: Machine, scope: str) -> Scope:
 def spoken_scope(scope: str, protocol: Protocol, services: tuple[str, ...]) -> Scope:
     """Return what the expressions of a check about what was said may name; an exchange knows its dialogue's facts too."""
     names = _kinds(protocol.dialogue) | (_kinds(protocol.exchange) if scope == "exchange" else {})
-    return Scope(names, {}, {**protocol.enums, "service": services})
+    return Scope({name: kind for name, kind in names.items() if kind != protocols.TEXT}, {}, {**protocol.enums, "service": services})
 
 
 def _kinds(facts: Mapping[str, vocabulary.Fact]) -> dict[str, str]:
@@ -98,6 +100,7 @@ def _build_spoken(entry: dict[str, Any], known: Mapping[str, Protocol], family: 
     about = entry.get("protocol", family if family in known else protocols.ANY)
     _refuse_strangers([about], known, f"{where}: check.protocol")
     scope = spoken_scope(entry["scope"], known[about], protocols.services(known))
+    texts = {name for name, fact in known[about].facts(entry["scope"]).items() if fact.kind == protocols.TEXT}
     places = {*known[about].dialogue_places, *(known[about].exchange_places if entry["scope"] == "exchange" else ())}
     _refuse_strangers(entry.get("cite", ()), places, f"{where}: check.cite")
     return Check(
@@ -105,11 +108,16 @@ def _build_spoken(entry: dict[str, Any], known: Mapping[str, Protocol], family: 
         see=frozenset(),
         rows=frozenset(),
         when=_condition(entry["when"], scope, f"{where}: check.when"),
-        say=tuple((name, _checked(text, scope, f"{where}: check.say.{name}", None)) for name, text in entry.get("say", {}).items()),
+        say=tuple(
+            (name, _checked(text, scope, f"{where}: check.say.{name}", None))
+            for name, text in entry.get("say", {}).items()
+            if text not in texts
+        ),
         cite=tuple(entry.get("cite", ())),
         over="",
         of=None,
         protocol=about,
+        texts=tuple((name, text) for name, text in entry.get("say", {}).items() if text in texts),
     )
 
 

@@ -104,7 +104,7 @@ def _messages(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str
     said = _said(machine)
     for id_, finding in sorted(findings.items()):
         for name in sorted(finding.places - SAYABLE):
-            if finding.check is not None and name not in {said for said, _ in finding.check.say}:
+            if finding.check is not None and name not in {said for said, _ in (*finding.check.say, *finding.check.texts)}:
                 yield f"{finding.path}: the message has a place for {name}, which the check does not fill"
             silent = [where for where, names in said.get(id_, ()) if name not in names]
             if silent:

@@ -28,6 +28,8 @@ PREDEFINED: Final = ("none", "unknown")
 """Words of the enumeration `service` that are no protocol: nothing was said; what was said fits nothing."""
 SIGN_BYTES: Final = 512
 """How many of a direction's first bytes a sign is held against."""
+TEXT: Final = "text"
+"""The kind of a fact of an exchange that a message may say and no condition may ask for: words from the capture."""
 _KINDS: Final = ("int", "flag", "time", "seq")
 SIDES: Final = ("client", "server")
 STRENGTHS: Final = ("sure", "likely", "unlikely", "never")
@@ -110,7 +112,7 @@ def _build(document: dict[str, Any], common: dict[str, Any], path: Path) -> Prot
     enums = {name: tuple(words) for part in (shared, document) for name, words in part.get("enums", {}).items()}
     facts = {
         section: {
-            name: _fact(entry, f"{path}: {section}.{name}", (*_KINDS, "service", *enums))
+            name: _fact(entry, f"{path}: {section}.{name}", (*_KINDS, *((TEXT,) if section == "exchange" else ()), "service", *enums))
             for part in (shared, document)
             for name, entry in part.get(section, {}).items()
         }

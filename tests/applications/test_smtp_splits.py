@@ -152,7 +152,7 @@ def check_declared(dialogue: Dialogue) -> None:
                 if value is not None and kind in enums:
                     assert value in enums[kind], (name, value)
                 elif value is not None:
-                    assert isinstance(value, bool if kind == "flag" else int), (name, value)
+                    assert isinstance(value, {"flag": bool, "text": str}.get(kind, int)), (name, value)
     assert set(dialogue.places) <= set(protocol.dialogue_places)
     assert all(set(one.places) <= set(protocol.exchange_places) for one in dialogue.exchanges)
 
