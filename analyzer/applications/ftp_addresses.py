@@ -1,4 +1,4 @@
-"""Where a data connection is to go: the addresses in PORT, EPRT and the replies 227 and 229.
+"""Where a data connection is to go: the addresses in PORT, EPRT, LPRT and the replies 227, 228 and 229.
 
 Promises: an address is written as `ipaddress` writes it, a port is 1 to 65535; what does not name both is None.
 Must not know: connections, rules.
@@ -11,9 +11,15 @@ from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
 
 _SIX: Final = re.compile(rb"(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})")
+_SIX_IN_TEXT: Final = re.compile(rb"(?<![\d,])(\d{1,3})" + rb"[ \t]*,[ \t]*(\d{1,3})" * 5 + rb"(?![\d,])")
+_MANY: Final = re.compile(rb"\d{1,3}(?:[ \t]*,[ \t]*\d{1,3}){8,40}")
+"""RFC 1639 3: the address family, the length of the address and its octets, the length of the port and its octets."""
+_FAMILIES: Final = {4: 4, 6: 16}
+"""The octets of an address of each family that is in use."""
 _PORT: Final = re.compile(rb"\s*" + _SIX.pattern + rb"\s*")
 _BARS: Final = re.compile(rb"([\x21-\x7e])\1\1(\d{1,5})\1")
 """RFC 2428 3: three delimiters, the port and a delimiter; the delimiter may be any printable character."""
+_BARS_WITH_ADDRESS: Final = re.compile(rb"([!-/:-@\[-`{-~])([12])\1([0-9A-Fa-f:.]{2,45})\1(\d{1,5})\1")
 _EPRT: Final = re.compile(rb"\s*([\x21-\x7e])([12])\1([0-9A-Fa-f:.]{2,45})\1(\d{1,5})\1\s*")
 _HIGHEST: Final = 0xFFFF
 _PRIVATE: Final = tuple(
@@ -53,14 +59,27 @@ def of_eprt(argument: bytes) -> Address | None:
 
 def of_pasv(text: bytes) -> Address | None:
     """Return what a reply 227 names: six numbers, wherever they stand, with or without brackets (RFC 1123 4.1.2.6)."""
-    found = _SIX.search(text)
-    return _six(found) if found else None
+    return next((address for found in _SIX_IN_TEXT.finditer(text) if (address := _six(found))), None)
+
+
+def of_lprt(argument: bytes) -> Address | None:
+    """Return what LPRT names: 4,4,132,235,1,2,2,24,131 (RFC 1639 2)."""
+    found = _MANY.fullmatch(argument.strip())
+    return _long(found[0]) if found else None
+
+
+def of_lpsv(text: bytes) -> Address | None:
+    """Return what a reply 228 names: numbers as in LPRT, wherever they stand (RFC 1639 3)."""
+    return next((address for found in _MANY.finditer(text) if (address := _long(found[0]))), None)
 
 
 def of_epsv(text: bytes) -> Address | None:
-    """Return what a reply 229 names: a port, as (|||6446|) (RFC 2428 3)."""
+    """Return what a reply 229 names: a port, as (|||6446|) (RFC 2428 3); or an address with it, as some servers write it."""
     found = _BARS.search(text)
-    port = int(found[2]) if found else 0
+    if found is None:
+        full = _BARS_WITH_ADDRESS.search(text)
+        return of_eprt(full[0]) if full else None
+    port = int(found[2])
     return Address("", port) if 0 < port <= _HIGHEST else None
 
 
@@ -80,6 +99,15 @@ def normal(ip: str) -> str:
     except ValueError:
         return ip
     return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def _long(text: bytes) -> Address | None:
+    numbers = [int(part) for part in text.split(b",")]
+    octets = _FAMILIES.get(numbers[0])
+    if octets is None or numbers[1] != octets or len(numbers) != octets + 5 or numbers[octets + 2] != 2 or max(numbers) > 255:  # noqa: PLR2004 - two octets of a port; an octet's largest value
+        return None
+    port = numbers[-2] * 256 + numbers[-1]
+    return Address(str(ip_address(bytes(numbers[2 : octets + 2]))), port) if port else None
 
 
 def _six(found: re.Match[bytes]) -> Address | None:

@@ -65,10 +65,11 @@ def table() -> Table:
     """Return what the shipped protocol file knows of commands and greetings."""
     data = source.read(source.shipped() / "protocols" / "ftp.toml")["data"]
     common = frozenset(data["common"])
-    commands = {
+    commands: dict[str, Known] = {
         name: Known(name, common | frozenset(entry["replies"]), frozenset(entry.get("marks", ())), entry.get("data", ""))
         for name, entry in data["commands"].items()
     }
+    commands |= {alias: commands[name] for alias, name in data["aliases"].items()}
     other = Known("other", frozenset(), frozenset(), "")
     return Table(commands, other, frozenset(data["greetings"]), frozenset(data["refusals"]), frozenset(data["guests"]))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _CODE: Final = re.compile(rb"([0-9]{3})(?![0-9])")
 _LOWEST, _HIGHEST = 100, 699
 """Replies are 1yz to 5yz (RFC 959 4.2.1), and 6yz when they are protected (RFC 2228 7)."""
+MAX_MORE: Final = 8_192
 PATIENCE: Final = 200
 """Lines that the right end of a reply may come behind what could be a wrong one."""
 
@@ -37,6 +38,13 @@ class Reply(NamedTuple):
     unended: bool = False
     whole: bool = True
     """Whether its last line has its end."""
+    more: bytes = b""
+    """The lines behind the first, without its code where they begin with it, cut at `MAX_MORE` bytes."""
+
+    @property
+    def body(self) -> bytes:
+        """All lines, the first of them behind its code."""
+        return self.text + b"\n" + self.more if self.more else self.text
 
     @property
     def order(self) -> int:
@@ -67,23 +75,42 @@ def read(server: Reader, before: int | None, patience: int = PATIENCE) -> Reply 
 def _several(server: Reader, first: Line, code: int, *, malformed: bool, before: int | None, patience: int) -> Reply:  # noqa: PLR0913
     """Read on to the line that ends the reply that `first` begins, or to where it must have ended."""
     begins = first.data[:3]
-    last, lines = first, 1
+    last, lines, more = first, 1, _More(begins)
     wrong: tuple[Line, int] | None = None
+    until = 0
     while (line := server.line()) is not None:
         if before is not None and line.first.frame > before and (wrong or _is_end(line.data)) and not _is_end(line.data, begins):
             server.at = line.start
             break
         last, lines = line, lines + 1
+        more.add(line.data)
         if _is_end(line.data, begins):
-            return _ended(first, line, code, lines, malformed=malformed)
+            return _ended(first, line, code, lines, malformed=malformed)._replace(more=more.data)
         if wrong is None and _is_end(line.data):
             wrong = (line, lines)
+            until = len(more.data)
         elif wrong is not None and lines - wrong[1] > patience:
             break
     if wrong is not None:
         server.at = wrong[0].stop
-        return _ended(first, wrong[0], code, wrong[1], malformed=malformed, end_odd=True)
-    return Reply(code, _said(first, last), first.first, last.last, first.start, last.stop, lines, malformed, unended=True, whole=False)
+        return _ended(first, wrong[0], code, wrong[1], malformed=malformed, end_odd=True)._replace(more=more.data[:until])
+    text = _said(first, last)
+    return Reply(code, text, first.first, last.last, first.start, last.stop, lines, malformed, unended=True, whole=False, more=more.data)
+
+
+class _More:
+    """The lines of a reply behind its first, as far as they are kept."""
+
+    __slots__ = ("_begins", "data")
+
+    def __init__(self, begins: bytes) -> None:
+        self._begins, self.data = begins, b""
+
+    def add(self, line: bytes) -> None:
+        """Take a line, without the code where it begins with it."""
+        if len(self.data) < MAX_MORE:
+            inside = line[4:] if line[:3] == self._begins and line[3:4] in {b" ", b"-"} else line
+            self.data = (self.data + inside + b"\n")[:MAX_MORE]
 
 
 def _ended(first: Line, last: Line, code: int, lines: int, *, malformed: bool, end_odd: bool = False) -> Reply:  # noqa: PLR0913 - a reply's parts

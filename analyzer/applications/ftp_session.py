@@ -11,15 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import ftp_addresses, ftp_commands
-from analyzer.applications.dialogue import Channel
+from analyzer.applications import ftp_addresses, ftp_commands, ftp_setup
 from analyzer.applications.ftp_secrets import text
 from analyzer.applications.redactor import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from analyzer.applications.dialogue import Cell, Dialogue, Exchange, Setting
+    from analyzer.applications.dialogue import Cell, Channel, Dialogue, Exchange, Setting
     from analyzer.applications.ftp_commands import Command
     from analyzer.applications.ftp_replies import Reply
     from analyzer.applications.streams import Spot
@@ -102,8 +101,8 @@ class Session:
 
     def announce(self, asked: Asked) -> None:
         """Take note of a reply 1yz: the data connection is about to be used."""
-        _bind(self, asked)
-        _use(self, asked)
+        ftp_setup.bind(self, asked)
+        ftp_setup.use(self, asked)
 
     def answer(self, asked: Asked, reply: Reply) -> None:
         """Take note of a final reply."""
@@ -112,11 +111,11 @@ class Session:
         if act:
             act(self, asked, code, reply)
         if asked.command.known.data:
-            _bind(self, asked)
+            ftp_setup.bind(self, asked)
             if asked.channel:
                 asked.channel.until = reply.last.frame
             if code < _FIRST_REFUSAL:
-                _use(self, asked)
+                ftp_setup.use(self, asked)
             if code in _TRANSFERRED:
                 self.files += asked.command.known.data != "list"
                 self.listings += asked.command.known.data == "list"
@@ -124,9 +123,9 @@ class Session:
     def miss(self, asked: Asked) -> None:
         """Take note that the reply to a command was not captured, if there was one."""
         if asked.command.known.data:
-            _bind(self, asked)
+            ftp_setup.bind(self, asked)
         elif asked.channel:
-            _set(self, asked.channel)
+            ftp_setup.set_up(self, asked.channel)
         elif asked.command.known.name in _ANSWERS:
             self.lose()
 
@@ -214,118 +213,6 @@ def _answer_pwd(session: Session, _asked: Asked, code: int, reply: Reply) -> Non
         session.cwd = path if path.startswith("/") else ""
 
 
-# Data connections
-
-
-def _ask_port(session: Session, asked: Asked) -> None:
-    name, facts = asked.command.known.name, asked.exchange.facts
-    address = (ftp_addresses.of_port if name == "PORT" else ftp_addresses.of_eprt)(asked.command.argument)
-    facts["address_malformed"] = address is None
-    facts["after_epsv_all"] = session.epsv_all
-    if address is None:
-        return
-    other = bool(session.client_ip) and address.ip != session.client_ip
-    facts["named_port"] = address.port
-    facts["other_host"] = other
-    facts["data_translated"] = False
-    facts["other_host_private"] = other and ftp_addresses.is_private(address.ip) and not ftp_addresses.is_private(session.client_ip)
-    _propose(session, asked, "server", address, asked.frame)
-
-
-def _answer_port(session: Session, asked: Asked, code: int, _reply: Reply) -> None:
-    if asked.channel and _FIRST_FINAL <= code < _FIRST_MORE:
-        _set(session, asked.channel)
-
-
-def _ask_pasv(session: Session, asked: Asked) -> None:
-    asked.exchange.facts["after_epsv_all"] = session.epsv_all
-
-
-def _answer_pasv(session: Session, asked: Asked, code: int, reply: Reply) -> None:
-    if code == 227:  # noqa: PLR2004 - Entering Passive Mode
-        address = ftp_addresses.of_pasv(reply.text)
-        if address and session.server_ip:
-            asked.exchange.facts["other_server"] = address.ip != session.server_ip
-        _enter(session, asked, address, reply)
-
-
-def _answer_epsv(session: Session, asked: Asked, code: int, reply: Reply) -> None:
-    if code == 229:  # noqa: PLR2004 - Entering Extended Passive Mode
-        _enter(session, asked, ftp_addresses.of_epsv(reply.text), reply)
-    elif _FIRST_FINAL <= code < _FIRST_MORE and asked.command.argument.strip().upper() == b"ALL":
-        session.epsv_all = True
-
-
-def _answer_long(session: Session, _asked: Asked, code: int, _reply: Reply) -> None:
-    # Addresses of LPRT and LPSV are not read: how the next transfer is set up is then unknown.
-    if code < _FIRST_MORE:
-        session.lose()
-        session.setup = None
-
-
-def _answer_mode(session: Session, asked: Asked, code: int, _reply: Reply) -> None:
-    if code < _FIRST_MORE:
-        session.kept = asked.command.argument.strip().upper() in {b"B", b"C"}
-
-
-def _enter(session: Session, asked: Asked, address: ftp_addresses.Address | None, reply: Reply) -> None:
-    asked.exchange.facts["reply_address_malformed"] = address is None and reply.whole
-    if address is None:
-        session.lose()
-        return
-    asked.exchange.facts["named_port"] = address.port
-    _propose(session, asked, "client", address, reply.last.frame)
-    if asked.channel:
-        _set(session, asked.channel)
-
-
-def _propose(session: Session, asked: Asked, opener: str, address: ftp_addresses.Address, frame: int) -> None:
-    mode = _MODES[asked.command.known.name]
-    channel = Channel("client" if opener == "client" else "server", address.ip, address.port, frame, mode)
-    asked.channel = channel
-    asked.exchange.facts["mode"] = mode
-    asked.exchange.places["setup"] = frame
-    _attach(session, asked, channel)
-
-
-def _set(session: Session, channel: Channel) -> None:
-    session.setup, session.set_up = channel, True
-    session.dialogue.channels.append(channel)
-    session.modes[channel.mode] = None
-
-
-def _bind(session: Session, asked: Asked) -> None:
-    """Say by which data connection a transfer goes, once it is clear that all commands before it were carried out."""
-    if asked.bound or not asked.command.known.data:
-        return
-    asked.bound = True
-    facts, channel = asked.exchange.facts, session.setup
-    facts["prot"] = session.prot
-    if channel is None and session.told and not session.set_up:
-        # RFC 959 3.2: the server then calls the port of the control connection. Nobody else announces it.
-        channel = Channel("server", "", session.client_port, asked.frame)
-        session.dialogue.channels.append(channel)
-    facts["mode"] = (channel.mode or "none") if channel else None
-    if channel is not None:
-        asked.channel = channel
-        asked.exchange.places["setup"] = channel.frame
-        _attach(session, asked, channel)
-
-
-def _attach(session: Session, asked: Asked, channel: Channel) -> None:
-    channel.exchanges.append(asked.exchange)
-    channel.rows.append(asked.row)
-    asked.row["mode"] = channel.mode
-    ip = channel.ip or (session.server_ip if channel.opener == "client" else session.client_ip)
-    asked.row["data_address"] = f"[{ip}]:{channel.port}" if ":" in ip else f"{ip}:{channel.port}"
-
-
-def _use(session: Session, asked: Asked) -> None:
-    """Forget the set-up that a transfer has used; one that was refused before it began leaves it for the next."""
-    if asked.channel is session.setup and not session.kept:
-        session.setup = None
-
-
 def _walk(base: str, target: str) -> str:
     """Return the path that `target` leads to from `base`; empty when that is unknown."""
     if not target.startswith("/") and not base:
@@ -340,16 +227,17 @@ def _walk(base: str, target: str) -> str:
     return joined if len(joined) <= _LONGEST_PATH else ""
 
 
-_MODES: Final = {"PORT": "port", "EPRT": "eprt", "PASV": "pasv", "CPSV": "pasv", "EPSV": "epsv"}
 _ASKS: Final[dict[str, Callable[[Session, Asked], None]]] = {
     "USER": _ask_user,
     "PASS": _ask_password,
     "ACCT": _ask_password,
     "AUTH": _ask_auth,
-    "PORT": _ask_port,
-    "EPRT": _ask_port,
-    "PASV": _ask_pasv,
-    "CPSV": _ask_pasv,
+    "PORT": ftp_setup.ask_active,
+    "EPRT": ftp_setup.ask_active,
+    "LPRT": ftp_setup.ask_active,
+    "PASV": ftp_setup.ask_passive,
+    "CPSV": ftp_setup.ask_passive,
+    "LPSV": ftp_setup.ask_passive,
 }
 _ANSWERS: Final[dict[str, Callable[[Session, Asked, int, Reply], None]]] = {
     "USER": _answer_login,
@@ -365,13 +253,13 @@ _ANSWERS: Final[dict[str, Callable[[Session, Asked, int, Reply], None]]] = {
     "XCUP": _answer_cwd,
     "PWD": _answer_pwd,
     "XPWD": _answer_pwd,
-    "PORT": _answer_port,
-    "EPRT": _answer_port,
-    "PASV": _answer_pasv,
-    "CPSV": _answer_pasv,
-    "EPSV": _answer_epsv,
-    "LPRT": _answer_long,
-    "LPSV": _answer_long,
-    "MODE": _answer_mode,
+    "PORT": ftp_setup.answer_active,
+    "EPRT": ftp_setup.answer_active,
+    "LPRT": ftp_setup.answer_active,
+    "PASV": ftp_setup.answer_passive,
+    "CPSV": ftp_setup.answer_passive,
+    "EPSV": ftp_setup.answer_passive,
+    "LPSV": ftp_setup.answer_passive,
+    "MODE": ftp_setup.answer_mode,
 }
 """What follows from a command, and from its final reply; a command that is not here changes nothing."""

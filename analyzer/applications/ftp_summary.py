@@ -35,7 +35,7 @@ def write(banner: bytes, session: Session, dialogue: Dialogue) -> str:
     elif session.login == "none" and not dialogue.tls:
         parts.append("no login")
     parts += [_count(session.files, "file"), _count(session.listings, "listing")]
-    ways = {"passive" if mode in {"pasv", "epsv"} else "active" for mode in session.modes}
+    ways = {"passive" if mode in {"pasv", "epsv", "lpsv"} else "active" for mode in session.modes}
     parts.append(" and ".join(sorted(ways)))
     parts.append({"auth-tls": "then TLS"}.get(dialogue.tls, ""))
     if session.auth == "refused":

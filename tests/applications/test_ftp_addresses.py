@@ -50,6 +50,8 @@ def test_eprt(argument: bytes, address: Address | None) -> None:
         (b"Entering Passive Mode (192,0,2,1,4,1).", Address("192.0.2.1", 1025)),
         (b"Entering Passive Mode. 192,0,2,1,4,1", Address("192.0.2.1", 1025)),
         (b"=192,0,2,1,4,1", Address("192.0.2.1", 1025)),
+        (b"Entering Passive Mode (192, 0, 2, 1, 4, 1)", Address("192.0.2.1", 1025)),
+        (b"300,0,2,1,4,1\n192,0,2,1,4,1", Address("192.0.2.1", 1025)),
         (b"Entering Passive Mode (192,0,2,1)", None),
         (b"Entering Passive Mode", None),
     ],
@@ -84,3 +86,22 @@ def test_addresses_are_written_one_way() -> None:
     assert ftp_addresses.normal("2001:DB8:0::1") == "2001:db8::1"
     assert ftp_addresses.normal("::ffff:192.0.2.1") == "192.0.2.1"
     assert ftp_addresses.normal("") == ""
+
+
+@pytest.mark.parametrize(
+    ("argument", "address"),
+    [
+        (b"4,4,132,235,1,2,2,24,131", Address("132.235.1.2", 6275)),
+        (b"6,16,32,1,13,184,0,0,0,0,0,0,0,0,0,0,0,1,2,24,131", Address("2001:db8::1", 6275)),
+        (b"4,4,132,235,1,2,2,0,0", None),
+        (b"4,16,132,235,1,2,2,24,131", None),
+        (b"4,4,132,235,1,2,1,131,0", None),
+        (b"4,4,132,235,1,256,2,24,131", None),
+        (b"16,4,132,235,1,2,2,24,131", None),
+        (b"4,4,132,235,1,2,2,24", None),
+        (b"", None),
+    ],
+)
+def test_long_addresses(argument: bytes, address: Address | None) -> None:
+    assert ftp_addresses.of_lprt(argument) == address
+    assert ftp_addresses.of_lpsv(b"Entering Long Passive Mode (" + argument + b")") == address

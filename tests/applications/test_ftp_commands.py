@@ -74,4 +74,9 @@ def test_replies_of_the_rfcs_are_known(command: str, replies: set[int]) -> None:
 
 def test_the_enumeration_and_the_table_hold_the_same_commands() -> None:
     words = rules.load().protocols["ftp"].enums["command"]
-    assert set(words) - {"none", "other"} == set(ftp_commands.table().commands)
+    assert set(words) - {"none", "other"} == {known.name for known in ftp_commands.table().commands.values()}
+
+
+def test_another_spelling_is_the_same_command() -> None:
+    command = ftp_commands.parse(b"P@SW")
+    assert (command.verb, command.known.name) == ("P@SW", "PASV")

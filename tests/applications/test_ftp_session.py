@@ -117,10 +117,60 @@ def test_a_transfer_without_any_set_up_goes_to_the_control_port() -> None:
     assert dialogue.rows[-1]["data_address"] == "192.0.2.10:40000"
 
 
-def test_long_addresses_are_not_taken_for_none() -> None:
-    dialogue = talk(LOGIN + "C: LPSV\nS: 228 (4,4,198,51,100,20,2,195,80)\n" + LIST)
-    assert facts(dialogue, "LIST")["mode"] is None
-    assert not dialogue.channels
+@pytest.mark.parametrize(
+    ("said", "address"),
+    [
+        # RFC 1639 3, with an IPv6 address too, and where no brackets stand.
+        ("C: LPSV\nS: 228 (4,4,198,51,100,20,2,195,80)\n", "198.51.100.20:50000"),
+        ("C: LPSV\nS: 228 Entering Long Passive Mode (6,16,32,1,13,184,0,0,0,0,0,0,0,0,0,0,0,32,2,195,80)\n", "[2001:db8::20]:50000"),
+        ("C: LPSV\nS: 228 4,4,198,51,100,20,2,195,80\n", "198.51.100.20:50000"),
+        ("C: LPSV\nS: 228-Long\nS: 228 (4,4,198,51,100,20,2,195,80)\n", "198.51.100.20:50000"),
+        # Each command is answered with the code of another.
+        ("C: PASV\nS: 229 Entering Extended Passive Mode (|||50000|)\n", "198.51.100.20:50000"),
+        ("C: EPSV\nS: 227 Entering Passive Mode (198,51,100,20,195,80)\n", "198.51.100.20:50000"),
+        ("C: LPSV\nS: 227 Entering Passive Mode (198,51,100,20,195,80)\n", "198.51.100.20:50000"),
+        ("C: EPSV 1\nS: 229 Entering Extended Passive Mode (|1|198.51.100.20|50000|)\n", "198.51.100.20:50000"),
+        ("C: P@SW\nS: 227 Entering Passive Mode (198,51,100,20,195,80)\n", "198.51.100.20:50000"),
+        # RFC 959 4.2: any reply may have several lines, with the address in any of them.
+        ("C: PASV\nS: 227-(198,51,100,20,195,80)\nS: 227 ready\n", "198.51.100.20:50000"),
+        ("C: PASV\nS: 227-listening\nS: 227-(198,51,100,20,195,80)\nS: 227 ready\n", "198.51.100.20:50000"),
+        ("C: PASV\nS: 227-listening\nS:  at 198,51,100,20,195,80\nS: 227 ready\n", "198.51.100.20:50000"),
+        ("C: PASV\nS: 227-listening\nS: 227 (198,51,100,20,195,80)\n", "198.51.100.20:50000"),
+        ("C: PASV\nS: 227-listening\nS: 227 198,51,100,20,195,80\n", "198.51.100.20:50000"),
+        ("C: PASV\nS: 227-\nS: 227 (198, 51, 100, 20, 195, 80)\n", "198.51.100.20:50000"),
+        ("C: EPSV\nS: 229-listening\nS: 229 (|||50000|)\n", "198.51.100.20:50000"),
+        ("C: EPSV\nS: 229-(|||50000|)\nS: ready\nS: 229 go\n", "198.51.100.20:50000"),
+        # What cannot be one is passed over.
+        ("C: PASV\nS: 227-limits 1,2,3,4,5,6,7 and 300,1,1,1,1,1\nS: 227 (198,51,100,20,195,80)\n", "198.51.100.20:50000"),
+    ],
+)
+def test_where_the_server_listens_is_read_from_any_reply_that_says_it(said: str, address: str) -> None:
+    dialogue = talk(LOGIN + said + LIST)
+    assert [row["data_address"] for row in dialogue.rows[-2:]] == [address, address]
+    (channel,) = dialogue.channels
+    assert (channel.opener, channel.port) == ("client", 50000)
+    assert len(channel.exchanges) == 2
+    assert "reply_address_malformed" not in {name for one in dialogue.exchanges for name, value in one.facts.items() if value is True}
+
+
+@pytest.mark.parametrize(
+    ("argument", "address"),
+    [
+        ("4,4,192,0,2,10,2,195,80", "192.0.2.10:50000"),
+        ("6,16,32,1,13,184,0,0,0,0,0,0,0,0,0,0,0,16,2,195,80", "[2001:db8::10]:50000"),
+    ],
+)
+def test_lprt_names_where_the_client_listens(argument: str, address: str) -> None:
+    dialogue = talk(LOGIN + f"C: LPRT {argument}\nS: 200 ok\n" + LIST)
+    assert [row["data_address"] for row in dialogue.rows[-2:]] == [address, address]
+    assert [(one.opener, one.mode) for one in dialogue.channels] == [("server", "lprt")]
+
+
+def test_a_set_up_that_cannot_be_read_is_not_taken_for_none() -> None:
+    for said in ("C: LPSV\nS: 228 (5,4,198,51,100,20,2,195,80)\n", "C: PASV\nS: 200 ok\n", "C: LPRT 4,4,1,2\nS: 200 ok\n"):
+        dialogue = talk(LOGIN + said + LIST)
+        assert facts(dialogue, "LIST")["mode"] is None
+        assert not dialogue.channels
 
 
 @pytest.mark.parametrize(
