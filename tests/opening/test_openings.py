@@ -7,34 +7,10 @@ whatever else is reported is a fault.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from analyzer import flows, notation, opening, rules
-from analyzer.rules.machine import emitted
-
-if TYPE_CHECKING:
-    from analyzer.rules import RuleSet
-
-
-class Case(NamedTuple):
-    """An exchange, its verdict, and exactly the findings it must have."""
-
-    script: str
-    verdict: str
-    findings: str = ""
-
-
-class Found(NamedTuple):
-    """What was found of a case's connections, in order."""
-
-    verdicts: list[str]
-    outcomes: list[str]
-    views: list[str]
-    findings: set[str]
-    facts: list[dict[str, bool]]
-
+from tests.opening.scripts import Case, Found, judge, loaded
 
 SYN = "> S 100:100(0) win 64240\n"
 SYNACK = "< S. 300:300(0) ack 101 win 1000\n"
@@ -261,30 +237,9 @@ CASES = VERDICTS | SUBTLE | FORGOTTEN
 
 
 @cache
-def _rules() -> RuleSet:
-    """Return the rules; of the findings only those of the machine, since checks move nothing and have their own examples."""
-    return rules.load(select=sorted(emitted(rules.load().machine)))
-
-
-@cache
 def _judged() -> dict[str, Found]:
-    """Judge every case, each as a capture of its own, in one call."""
-    captures = [notation.capture(notation.parse(case.script, where=name), path=name) for name, case in CASES.items()]
-    connections, loaded = flows.group(captures), _rules()
-    judged = opening.judge(connections, loaded)
-    owner = connections.flows["capture"].tolist()
-    found = {name: Found([], [], [], set(), []) for name in CASES}
-    names = list(CASES)
-    for flow, capture in enumerate(owner):
-        one = found[names[capture]]
-        verdict = loaded.verdicts[judged.verdict[flow]]
-        one.verdicts.append(verdict.name)
-        one.outcomes.append(verdict.outcome)
-        one.views.append(loaded.machine.views[judged.view[flow]].name)
-        one.facts.append({name: bool(values[flow]) for name, values in judged.facts.items()})
-    for flow, id_ in zip(judged.findings["flow"], judged.findings["id"], strict=True):
-        found[names[owner[flow]]].findings.add(id_)
-    return found
+    """Judge every case, in one call."""
+    return judge(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -298,7 +253,7 @@ def test_all_fifteen_verdicts_are_reached() -> None:
         *("undecidable", "mid-stream", "one-sided", "unsolicited", "stray", "refused", "unreachable", "unanswered"),
         *("split-handshake", "simultaneous-open", "fast-open", "complete", "aborted", "half-open", "invalid"),
     }
-    assert {verdict.name for verdict in _rules().verdicts} == {case.verdict for case in VERDICTS.values()}
+    assert {verdict.name for verdict in loaded().verdicts} == {case.verdict for case in VERDICTS.values()}
 
 
 OUTCOMES = {
@@ -311,7 +266,7 @@ OUTCOMES = {
 
 def test_outcome_of_every_verdict() -> None:
     counts = {"opened": "pass", "not-opened": "warning", "broken": "error", "not-judged": "nothing"}
-    for verdict in _rules().verdicts:
+    for verdict in loaded().verdicts:
         assert verdict.name in OUTCOMES[verdict.outcome]
         assert verdict.counts_as == counts[verdict.outcome]
 

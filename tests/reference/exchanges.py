@@ -180,6 +180,25 @@ def troubles(client_isn: int, server_isn: int) -> list[Exchange]:
         [syn, s.send(SYN | ACK, 0, c, 0), c.send(RST, 0)],
         [syn, synack, s.send(PSH | ACK, 1, c, 1, 20), ack3],
         [syn, replace(syn, by_client=False, icmp=(3, 1))],
+        *strays(client_isn, server_isn),
+    ]
+
+
+def strays(client_isn: int, server_isn: int) -> list[Exchange]:
+    """Return exchanges with segments of an earlier connection, and resets that one end cannot or must not obey."""
+    c, s = Side(FROM_CLIENT, client_isn), Side(FROM_SERVER, server_isn)
+    syn, synack, ack3 = c.send(SYN, 0), s.send(SYN | ACK, 0, c, 1), c.send(ACK, 1, s, 1)
+    refusal = replace(s.send(RST | ACK, 0, c, 1), seq=0)
+    return [
+        [syn, s.send(PSH | ACK, 900_000, c, -5000, 20), c.send(RST, -5000), synack, ack3],
+        [syn, s.send(PSH | ACK, 900_000, c, -5000, 20), synack, c.send(RST, -5000), ack3],
+        [syn, synack, s.send(PSH | ACK, -900_000, c, -5000, 20), c.send(RST, -5000), ack3],
+        [syn, c.send(PSH | ACK, -5000, s, 700, 20), s.send(RST, 700), synack, ack3],
+        [syn, c.send(RST, 77_777), synack, ack3],
+        [syn, c.send(RST, 1), synack, ack3],
+        [syn, synack, replace(syn, delay=SECOND), refusal],
+        [syn, synack, refusal, ack3],
+        [syn, ack3, c.send(PSH | ACK, 1, s, 1, 20), s.send(RST, 1)],
     ]
 
 
