@@ -1,7 +1,7 @@
 """Segments ─► streams: where each direction's payload bytes lie, in order of sequence numbers.
 
 A direction (group = flow * 2, + 1 for the server) is laid out from the byte after its ISN; where the ISN is not known, from its first
-payload. A byte counts once, as it was captured first. RSTs carry no stream.
+payload. A byte counts once, as it was captured first. RSTs carry no stream, and neither does what is left of an earlier connection.
 
 Promises: whole arrays for directions whose segments follow each other; only those with repeats or in disorder are sorted one by one, and
 only when somebody reads them. No payload byte is looked at but for comparing copies of one that overlap.
@@ -17,7 +17,7 @@ import numpy as np
 
 from analyzer.applications.repeats import untangle
 from analyzer.applications.streams import Pieces, Reader
-from analyzer.flows import keys
+from analyzer.flows import keys, strays
 from analyzer.tables import ACK, FIN, RST, SYN
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ def assemble(segments: pd.DataFrame, client_isn: Array, server_isn: Array) -> St
         name: segments[name].to_numpy() for name in ("flow", "by_client", "seq", "ack", "flags", "header_captured", "payload_length")
     }
     told = columns["header_captured"] >= _FLAGS_READABLE
+    told[strays.find(strays.Numbers(*(columns[name] for name in strays.Numbers._fields)), isn)] = False
     group = columns["flow"].astype(np.int64) * 2 + ~columns["by_client"]
     loaded = np.flatnonzero(told & (columns["payload_length"] > 0) & (columns["flags"] & RST == 0))
     rows = keys.positions(keys.sort(group[loaded], loaded))

@@ -1,6 +1,6 @@
 """What became of each direction's segments: sent again, out of order, missing; duplicate acknowledgments, zero windows, keep-alives.
 
-Definitions, over the segments a side sent, in capture order, copies of frames and resets left out:
+Definitions, over the segments a side sent, in capture order, copies of frames, resets and segments of an earlier connection left out:
 
 * keep-alive: at most one byte, no SYN or FIN, beginning one before the next number (RFC 9293 3.8.4);
 * a segment that begins behind the next number is out of order when it fills a hole that a later segment revealed less than
@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from analyzer import tables
-from analyzer.flows import keys
+from analyzer.flows import keys, strays
 from analyzer.flows.incarnations import first_of
 
 if TYPE_CHECKING:
@@ -95,11 +95,18 @@ def _count(sent: _Sent, marked: Bools, count: int) -> Ints:
 
 
 def _directions(segments: pd.DataFrame, count: int) -> _Sent:
-    """Sort what can be accounted for by direction; SYNs whose number the connection did not go on from are left out."""
+    """Sort what can be accounted for by direction.
+
+    SYNs whose number the connection did not go on from, and segments of an earlier connection, are left out.
+    """
     columns = {
-        name: segments[name].to_numpy() for name in ("flow", "by_client", "flags", "header_captured", "seq", "payload_length", "time")
+        name: segments[name].to_numpy()
+        for name in ("flow", "by_client", "flags", "seq", "ack", "header_captured", "payload_length", "time")
     }
-    told = np.flatnonzero((columns["header_captured"] >= _WINDOW_READABLE) & (columns["flags"] & tables.RST == 0))
+    counts = (columns["header_captured"] >= _WINDOW_READABLE) & (columns["flags"] & tables.RST == 0)
+    numbers = strays.Numbers(*(columns[name] for name in strays.Numbers._fields))
+    counts[strays.find(numbers, strays.isns(numbers, 2 * count))] = False
+    told = np.flatnonzero(counts)
     group = columns["flow"].astype(np.int64)[told] * 2 + ~columns["by_client"][told]
     packed = keys.sort(group, told)
     row = keys.positions(packed)
