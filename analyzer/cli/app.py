@@ -147,6 +147,8 @@ def _confess(error: Exception) -> int:
     if _debug:
         say("\n".join(_trace(error)))
     if isinstance(error, OSError) and error.filename is None and error.strerror:
+        # The interpreter's last flush would fail as well and, from Python 3.14 on, change the status.
+        _leave()
         complain(f"cannot write: {error.strerror}")
         return MachineError.status
     complain(f"internal error: {_words(error)}; please report it (--debug shows the traceback)")
