@@ -114,9 +114,27 @@ def _dissect(job: _Job) -> Capture:
 
     if job.tshark is None:
         return refuse(job.shown, "only tshark reads this kind of file, and it was not found")
-    capture = dissect.read(dissect.Request(job.path, job.shown, job.tshark, job.seconds, job.progress))
+    capture = _dissect_frames(job, job.tshark) or dissect.read(dissect.Request(job.path, job.shown, job.tshark, job.seconds, job.progress))
     cut = containers.examine(job.path) if capture.complete else ""
     return replace(capture, complete=False, reason=cut) if cut else capture
+
+
+def _dissect_frames(job: _Job, tshark: Tshark) -> Capture | None:
+    """Return the capture as tshark reads the frames that we find in it; None where tshark finds them itself as well.
+
+    See the quirks `fine-clocks-wrong` and `fine-clocks-refused`.
+    """
+    from analyzer.capture.clocks import has_fine_clock
+
+    if not has_fine_clock(job.path):
+        return None
+    from analyzer.capture import native
+    from analyzer.capture.frames import ForeignError
+
+    try:
+        return native.read(native.Request(job.path, job.shown, tshark, job.seconds, progress=job.progress, undecoded=True))
+    except ForeignError:
+        return None
 
 
 def _decode(job: _Job, *, compare: bool) -> Capture:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from analyzer.capture.buffers import gather
+from analyzer.capture.clocks import BINARY, is_fine
 from analyzer.capture.frames import ForeignError
 from analyzer.errors import PcaplintError
 
@@ -38,9 +39,6 @@ _OPTION_BYTES: Final = 4
 _RESOLUTION, _FCS_LENGTH, _TIME_OFFSET = 9, 13, 14
 _OPTION_LENGTHS: Final = {_RESOLUTION: 1, _FCS_LENGTH: 1, _TIME_OFFSET: 8}
 _SECOND: Final = 10**9
-_FINEST_DECIMAL: Final = 9
-_FINEST_BINARY: Final = 30
-_BINARY: Final = 0x80
 
 
 class DamageError(PcaplintError):
@@ -175,29 +173,30 @@ def read_options(store: Store, at: int, stop: int, order: str) -> dict[int, byte
 def read_times(ticks: Array, described: Description) -> Ints:
     """Return uint64 ticks as int64 nanoseconds since the epoch.
 
-    Raises `ForeignError` for a resolution or an offset out of the ordinary.
+    Parts of a nanosecond are dropped. Raises `ForeignError` for times before 1970 or that 64 bits do not hold.
     """
-    power = described.resolution & ~_BINARY
-    if described.resolution & _BINARY:
-        ordinary, a_second = power <= _FINEST_BINARY, 1 << power
-    else:
-        ordinary, a_second = power <= _FINEST_DECIMAL, 10**power
-    if not ordinary or not len(ticks):
-        return _refuse_times(ticks)
+    if not len(ticks):
+        return np.zeros(0, dtype=np.int64)
+    power = described.resolution & ~BINARY
+    a_second = (2 if described.resolution & BINARY else 10) ** power
+    if is_fine(described.resolution):
+        return _read_fine_times(ticks, a_second, described.offset)
     unit = np.uint64(a_second)
     seconds = ticks // unit
     part = ticks - seconds * unit
     nanoseconds: Ints = (part * np.uint64(_SECOND) // unit).astype(np.int64)
     least, most = int(seconds.min()) + described.offset, int(seconds.max()) + described.offset
     if least < 0 or most >= (1 << 63) // _SECOND:
-        return _refuse_times(ticks)
+        message = "a pcapng file with times out of the ordinary"
+        raise ForeignError(message)
     nanoseconds += (seconds.astype(np.int64) + described.offset) * _SECOND
     return nanoseconds
 
 
-def _refuse_times(ticks: Array) -> Ints:
-    """Return no times for no ticks."""
-    if len(ticks):
+def _read_fine_times(ticks: Array, a_second: int, offset: int) -> Ints:
+    """Return the times of a clock of `a_second` ticks, more than 64 bits of nanoseconds may count: one at a time."""
+    times = [(tick * _SECOND) // a_second + offset * _SECOND for tick in ticks.tolist()]
+    if min(times) < 0 or max(times) >= 1 << 63:
         message = "a pcapng file with times out of the ordinary"
         raise ForeignError(message)
-    return np.zeros(0, dtype=np.int64)
+    return np.array(times, dtype=np.int64)

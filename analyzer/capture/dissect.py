@@ -40,6 +40,8 @@ _ROOT_WARNING: Final = "Running as user"
 _SHOWN_LETTERS: Final = 300
 _USAGE_STATUS: Final = 1
 """tshark's exit status when it does not accept its arguments."""
+_FILE: Final = "the file "
+"""What the statements of tshark about the file itself begin with, once its path is left out of them."""
 _DAMAGE: Final = ("cut short", "damaged or corrupt")
 
 
@@ -343,6 +345,9 @@ def explain(ending: Ending) -> str:
         return "reading was stopped"
     if ending.status < 0:
         return f"tshark was ended by signal {_name_signal(-ending.status)}"
+    if ending.status and ending.error.startswith(_FILE):
+        # The status of the same damage differs by version: quirk `damage-status-14`.
+        return f"tshark ended early: {ending.error}"
     if ending.status:
         return f"tshark ended with status {ending.status}" + (f": {ending.error}" if ending.error else "")
     return "tshark's output ended within a row" if ending.unfinished else ""

@@ -29,6 +29,7 @@ FIELDS: Final = (
     Field("frame.cap_len"),
     Field("frame.protocols"),
     Field("frame.interface_id", "interfaces are not told apart"),
+    Field("frame.encap_type", "custom blocks of pcapng files are not told from frames of data"),
     Field("eth.src", "link addresses are not shown"),
     Field("eth.dst", "link addresses are not shown"),
     Field("sll.src.eth", "link addresses of cooked captures are not shown"),

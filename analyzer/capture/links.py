@@ -34,6 +34,8 @@ _MOST_LABELS: Final = 8
 _NULL, _ETHERNET, _PPP, _HDLC, _LOOP, _SLL, _SLL2 = 0, 1, 9, 50, 108, 113, 276
 _RAW: Final = (12, 14, 101)
 _RAW_FOUR, _RAW_SIX = 228, 229
+UNREAD: Final = 0xFFFF
+"""A link type that is none: its frames are left to tshark."""
 LINKS: Final = frozenset({_NULL, _ETHERNET, _PPP, _HDLC, _LOOP, _SLL, _SLL2, *_RAW, _RAW_FOUR, _RAW_SIX})
 """The link types (LINKTYPE_ numbers) read here."""
 

@@ -61,6 +61,8 @@ class Request:
     """How many processes may read parts of the file, this one included."""
     progress: Callable[[int], None] | None = None
     """Called with the number of frames so far."""
+    undecoded: bool = False
+    """Whether tshark, which must be there, is to read all frames as they are found here: it would misread the file's records."""
 
 
 @dataclass(slots=True)
@@ -89,6 +91,7 @@ def read(request: Request) -> Capture:
     begun, reading = time.monotonic(), Reading()
     apart = pieces.measure(request.path.stat().st_size) if request.compare and request.tshark is not None else 0
     whole = pieces.Stretch(request.path, apart=apart, packed=is_compressed(request.path), outline=reading.outline)
+    whole.undecoded = request.undecoded
     with Handover() as handover:
         try:
             with contextlib.closing(parts.read(whole, reading.own.known, request.processes, begun + request.seconds)) as found:
@@ -108,7 +111,7 @@ def read(request: Request) -> Capture:
 def _take_in(reading: Reading, piece: pieces.Piece, handover: Handover, request: Request) -> None:
     """Keep what some frames hold and hand over what is not understood."""
     if request.tshark is not None:
-        if not reading.counts.frames and piece.count >= _MANY_FRAMES and 2 * len(piece.asked) > piece.count:
+        if not request.undecoded and not reading.counts.frames and piece.count >= _MANY_FRAMES and 2 * len(piece.asked) > piece.count:
             message = "a capture of frames most of which only tshark reads"
             raise ForeignError(message)
         handover.add(piece.lent, reading.outline.interfaces, piece.lent_numbers)
@@ -156,7 +159,7 @@ def _conclude(reading: Reading, rest: Capture | None, request: Request, seconds:
         complete=not reason,
         reason=reason,
         readable=bool(reading.counts.frames or reading.outline.interfaces or not reading.outline.damage),
-        engines={name: count for name, count in engines.items() if count or name == "native"},
+        engines={name: count for name, count in engines.items() if count or (name == "native" and not request.undecoded)},
         notes=tuple(notes),
         start_time=reading.clock.first,
         end_time=reading.clock.latest,

@@ -8,7 +8,7 @@ Must not know: processes, tshark, tables of more than a piece.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -78,6 +78,8 @@ class Stretch:
     """How far the runs of frames that both engines read are from each other, in bytes; 0 for none."""
     packed: bool = False
     """Whether the file is compressed."""
+    undecoded: bool = False
+    """Whether all frames are left to tshark."""
     outline: Outline = field(default_factory=Outline)
 
 
@@ -120,7 +122,10 @@ def _refuse_link(outline: Outline) -> None:
 
 def _take(frames: Frames, stretch: Stretch, known: Dictionaries) -> Piece:
     """Return what `frames` hold, `texts` and `interfaces` left out."""
-    decoded = headers.decode(frames, stretch.outline.interfaces, known)
+    interfaces = stretch.outline.interfaces
+    if stretch.undecoded:
+        interfaces = [replace(interface, link=links.UNREAD) for interface in interfaces]
+    decoded = headers.decode(frames, interfaces, known)
     number = frames.first + np.arange(len(frames))
     clock = Clock(absent=int((frames.time == tables.NO_TIME).sum()))
     clock.follow(frames.time, number)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analyzer import tables
-from analyzer.capture import encapsulations, layers
+from analyzer.capture import encapsulations, layers, quirks
 from analyzer.capture.checksums import pseudo_sums
 from analyzer.capture.clock import Clock
 from analyzer.capture.grid import first_rows
@@ -151,14 +151,14 @@ class Gathering:
         gap = np.flatnonzero(number != expected)
         count = int(gap[0]) if len(gap) else len(grid)
         if count:
-            codes, distinct = _name_layers(grid, index)
+            codes, distinct = quirks.name_layers(grid, index)
             view = View(grid, index, np.arange(count), [layers.read(text) for text in distinct], codes[:count])
             self._take(view, number[:count], distinct)
         return not len(gap)
 
     def _take(self, view: View, number: Ints, protocols: list[bytes]) -> None:
         """Split a batch into segments, quotes and the rest, and count."""
-        time = self.clock.read(view.cells("frame.time_epoch"), number)
+        time = self.clock.read(quirks.clear_custom_blocks(view.cells("frame.time_epoch"), view, protocols), number)
         ports = view.cells("tcp.srcport").filled & view.cells("tcp.dstport").filled
         carries = (view.fact(lambda entry: entry.tcp) == 1) & ports
         doubtful = _doubt_tunnels(view)
@@ -220,6 +220,7 @@ class Gathering:
             "option_start": start,
             "option_length": length,
         }
+        quirks.drop_cut_headers(found)
         found["checksum_state"] = self._judge_checksums(view, found)
         found["header_captured"] = _measure_headers(found)
         _restore_payloads(view, found, version, ordinal)
@@ -335,21 +336,6 @@ class Gathering:
         segments = _assemble(self._segments, tables.SEGMENTS, dtypes)
         quotes = _assemble(self._quotes, tables.QUOTES, dtypes)
         return segments, quotes, bytes(self._options)
-
-
-def _name_layers(grid: Grid, index: dict[str, int]) -> tuple[Ints, list[bytes]]:
-    """Return a code per row and the lists of protocols the codes stand for, IP headers that tshark left out of them put back."""
-    codes, distinct = grid.column(index["frame.protocols"]).factorize()
-    suspect = [code for code, text in enumerate(distinct) if layers.may_lack_networks(text)]
-    if not suspect or "ip.version" not in index:
-        return codes, distinct
-    rows = np.flatnonzero(np.isin(codes, suspect))
-    local, versions = grid.column(index["ip.version"]).take(rows).factorize()
-    known = {text: code for code, text in enumerate(distinct)}
-    pairs, which = np.unique(codes[rows] * len(versions) + local, return_inverse=True)
-    texts = [layers.restore_networks(distinct[pair // len(versions)], versions[pair % len(versions)]) for pair in pairs.tolist()]
-    codes[rows] = np.array([known.setdefault(text, len(known)) for text in texts], dtype=np.int64)[which]
-    return codes, list(known)
 
 
 def _doubt_tunnels(view: View) -> Bools:

@@ -217,8 +217,8 @@ for name in ("get_child_watcher", "set_child_watcher", "SafeChildWatcher", "Fast
              "MultiLoopChildWatcher", "PidfdChildWatcher", "AbstractChildWatcher", "get_event_loop_policy", "set_event_loop_policy",
              "DefaultEventLoopPolicy"):
     for module in (asyncio, asyncio.events, asyncio.unix_events):
-        if hasattr(module, name):
-            delattr(module, name)
+        # What is deprecated is made on demand, with a warning, and stands in no namespace.
+        vars(module).pop(name, None)
 from analyzer import capture
 found = capture.read(sys.argv[1])
 assert found.complete, found.reason
@@ -231,6 +231,7 @@ def test_nothing_that_python_314_removed_is_used(sample: Path) -> None:
     assert (done.stdout, done.stderr) == (f"{FRAMES}\n", "")
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="Python 3.14 has no child watchers, and pyshark 0.6 as it is does not start there")
 def test_after_pyshark_has_set_a_child_watcher_of_its_own(sample: Path) -> None:
     script = (
         "import sys, pyshark; from analyzer import capture;"
@@ -329,7 +330,7 @@ def test_a_reason_does_not_hold_the_absolute_path(sample: Path, tmp_path: Path) 
     cut = tmp_path / "cut.pcap"
     cut.write_bytes(sample.read_bytes()[:-3])
     found = capture.read(cut)
-    assert found.reason == "tshark ended with status 2: the file appears to have been cut short in the middle of a packet."
+    assert found.reason == "tshark ended early: the file appears to have been cut short in the middle of a packet."
     assert found.packets == FRAMES - 1
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,13 @@ def dissect(name: str) -> list[dict[str, Any]]:
     return [frame["_source"]["layers"] for frame in json.loads(printed)]
 
 
+def nanoseconds(shown: str) -> int:
+    """Return a time as tshark shows it in JSON: seconds since 1970 or, from version 4.6 on, ISO 8601."""
+    whole, fraction = shown.removesuffix("Z").split(".")
+    seconds = int(datetime.fromisoformat(whole + "+00:00").timestamp()) if "T" in whole else int(whole)
+    return seconds * 10**9 + int(fraction)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_every_column_is_what_tshark_shows_in_full(name: str) -> None:
     capture = load(name)
@@ -78,8 +86,7 @@ def test_every_column_is_what_tshark_shows_in_full(name: str) -> None:
         network = layers["ipv6" if ":" in row["src"] else "ip"]
         network = network[-1] if isinstance(network, list) else network
         prefix = "ipv6" if ":" in row["src"] else "ip"
-        seconds, fraction = layers["frame"]["frame.time_epoch"].split(".")
-        assert row["time"] == int(seconds) * 10**9 + int(fraction)
+        assert row["time"] == nanoseconds(layers["frame"]["frame.time_epoch"])
         assert (row["src"], row["dst"]) == (network[f"{prefix}.src"], network[f"{prefix}.dst"])
         assert row["ttl"] == int(network["ip.ttl" if prefix == "ip" else "ipv6.hlim"])
         assert row["ip_id"] == (int(network["ip.id"], 16) if prefix == "ip" else -1)
