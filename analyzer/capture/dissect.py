@@ -26,10 +26,10 @@ from analyzer.errors import MachineError
 from analyzer.model import Capture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
-    from analyzer.capture.segments import Gathering
+    from analyzer.capture.segments import Counts, Gathering
 
 __all__ = ["ColumnCapture", "Tshark", "probe", "read"]
 
@@ -223,17 +223,24 @@ class Request:
     """Called with the number of frames so far."""
     spool: Spool = field(default_factory=Spool)
     """Takes the payloads."""
+    uncounted: Sequence[int] = ()
+    """Numbers of frames that are in no count and no note."""
 
 
 def read(request: Request) -> Capture:
-    """Return a capture as tshark sees it.
+    """Return a capture as tshark sees it; see `read_counted`."""
+    return read_counted(request)[0]
+
+
+def read_counted(request: Request) -> tuple[Capture, Counts]:
+    """Return a capture as tshark sees it, and what was counted.
 
     Raises `MachineError` when tshark cannot be started or refuses its arguments, `OSError` when the file is gone.
     """
     cancelled = threading.Event()
     if not _loop_runs():
         return _read(request, cancelled)
-    outcome: list[Capture] = []
+    outcome: list[tuple[Capture, Counts]] = []
     failure: list[BaseException] = []
 
     def work() -> None:
@@ -254,7 +261,7 @@ def read(request: Request) -> Capture:
     return outcome[0]
 
 
-def _read(request: Request, cancelled: threading.Event) -> Capture:
+def _read(request: Request, cancelled: threading.Event) -> tuple[Capture, Counts]:
     """Run tshark over one file in this thread."""
     begun, tshark = time.monotonic(), request.tshark
     with isolation.private_home() as home:
@@ -276,7 +283,7 @@ def _read(request: Request, cancelled: threading.Event) -> Capture:
         "seconds": time.monotonic() - begun,
         "missing": tshark.missing,
     }
-    return replace(_conclude(ending, gathering, request.shown, stats), payloads=Payloads(request.path, request.spool))
+    return _conclude(ending, gathering, request, stats)
 
 
 def _leave_alone(home: str, tshark: Tshark) -> None:
@@ -291,10 +298,12 @@ def _gather(capture: ColumnCapture, request: Request) -> Gathering:
     """Return what the batches of `capture` hold; sees to it that tshark is waited for."""
     batches = capture.start()
     # While tshark starts there is time for the slow imports.
+    import numpy as np
+
     from analyzer.capture.grid import rule
     from analyzer.capture.segments import Gathering
 
-    gathering = Gathering(request.tshark.fields, request.spool)
+    gathering = Gathering(request.tshark.fields, request.spool, np.array(request.uncounted, dtype=np.int64))
     # A generator left by an exception would be finished by the garbage collector, at any time.
     with contextlib.closing(batches):
         for batch in batches:
@@ -310,29 +319,51 @@ def _gather(capture: ColumnCapture, request: Request) -> Gathering:
     return gathering
 
 
-def _conclude(ending: Ending, gathering: Gathering, shown: str, stats: dict[str, Any]) -> Capture:
-    """Return the capture made of what was gathered and of how tshark ended."""
+def _conclude(ending: Ending, gathering: Gathering, request: Request, stats: dict[str, Any]) -> tuple[Capture, Counts]:
+    """Return the capture made of what was gathered and of how tshark ended, and what was counted."""
     from analyzer import tables
     from analyzer.capture.notes import describe
 
     segments, quotes, option_bytes = gathering.finish()
     reason = explain(ending)
     counts, clock = gathering.counts, gathering.clock
-    return Capture(
-        path=shown,
-        segments=tables.check(segments, tables.SEGMENTS),
-        quotes=tables.check(quotes, tables.QUOTES),
+    capture = Capture(
+        path=request.shown,
+        segments=segments,
+        quotes=quotes,
         option_bytes=option_bytes,
         packets=counts.frames,
         complete=not reason,
         reason=reason,
         readable=bool(counts.frames or not reason or not ending.refused),
         engines={"pyshark": counts.frames},
-        notes=describe(counts, clock, stats["missing"]),
         start_time=clock.first,
         end_time=clock.latest,
+        payloads=Payloads(request.path, request.spool),
         stats=stats,
     )
+    if gathering.strays:
+        capture = _recover(capture, gathering, request)
+    tables.check(capture.segments, tables.SEGMENTS)
+    tables.check(capture.quotes, tables.QUOTES)
+    return replace(capture, notes=describe(counts, clock, stats["missing"], found=has_rows(capture))), counts
+
+
+def has_rows(capture: Capture) -> bool:
+    """Whether a capture holds a segment or a quote of one."""
+    return bool(len(capture.segments) or len(capture.quotes))
+
+
+def _recover(capture: Capture, gathering: Gathering, request: Request) -> Capture:
+    """Return `capture` with the segments that tshark does not reach and the native engine does; the other strays are counted."""
+    from analyzer.capture import recovery
+
+    found, rest = recovery.recover(request.path, gathering.strays, request.spool)
+    gathering.counts.endings.add(rest)
+    if not found.frames:
+        return capture
+    segments, quotes, option_bytes = recovery.merge(found, capture)
+    return replace(capture, segments=segments, quotes=quotes, option_bytes=option_bytes)
 
 
 def explain(ending: Ending) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from analyzer.capture.frames import Frames, Interface
     from analyzer.capture.payloads import Spool
+    from analyzer.capture.segments import Counts
     from analyzer.capture.tshark import Tshark
     from analyzer.model import Capture
 
@@ -37,6 +38,19 @@ _SNAP_BYTES: Final = 262144
 _NANOSECONDS: Final = 9
 """The if_tsresol of all interfaces."""
 _SLICE: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How tshark is to read what is handed over."""
+
+    shown: str
+    """The capture's path as reports call it."""
+    tshark: Tshark
+    seconds: float
+    """How long it may take."""
+    spool: Spool
+    """Takes the payloads."""
 
 
 @dataclass(slots=True)
@@ -104,10 +118,10 @@ class Handover:
             found += bytes(-captured % 4) + struct.pack("<I", size)
         return bytes(found)
 
-    def read(self, shown: str, tshark: Tshark, seconds: float, spool: Spool) -> Capture:
-        """Return what tshark makes of the frames, `frame`, `time` and `interface` of its rows as they were in the whole capture.
+    def read(self, reader: Reader, compared: Sequence[Ints]) -> tuple[Capture, Counts]:
+        """Return what tshark makes of the frames, and its counts; `frame`, `time` and `interface` are those of the whole capture.
 
-        Payloads are put into `spool`.
+        Those of the frames numbered `compared`, in parts, are in no count.
         """
         from analyzer.capture import dissect
 
@@ -115,14 +129,18 @@ class Handover:
             message = "nothing was handed over"
             raise ValueError(message)
         self._file.close()
-        found = dissect.read(dissect.Request(Path(self._folder.name) / "rest.pcapng", shown, tshark, seconds, spool=spool))
         numbers, interfaces, times = (np.concatenate(parts) for parts in (self.frames, self.interfaces, self.times))
+        uncounted = 1 + np.flatnonzero(np.isin(numbers, np.concatenate([np.zeros(0, dtype=np.int64), *compared])))
+        path = Path(self._folder.name) / "rest.pcapng"
+        found, counts = dissect.read_counted(
+            dissect.Request(path, reader.shown, reader.tshark, reader.seconds, spool=reader.spool, uncounted=tuple(uncounted.tolist()))
+        )
         for table in (found.segments, found.quotes):
             place = table["frame"].to_numpy().astype(np.int64) - 1
             table["frame"], table["time"] = numbers[place].astype(np.uint32), times[place]
             if "interface" in table:
                 table["interface"] = interfaces[place].astype(np.int32)
-        return found
+        return found, counts
 
 
 def _describe(link: int, fcs: int) -> bytes:

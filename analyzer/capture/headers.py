@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from analyzer import tables
-from analyzer.capture import encapsulations, links, networks, quotes, sums
+from analyzer.capture import encapsulations, endings, links, networks, quotes, sums
 from analyzer.capture.buffers import gather
+from analyzer.capture.endings import Endings
 from analyzer.capture.names import encode_addresses, encode_pairs
 from analyzer.capture.networks import Packets, Spans
 
@@ -49,6 +50,7 @@ _PROTOCOLS: Final = 258
 """All protocol numbers, and the two negative ones."""
 _PORTS: Final = 1 << 16
 _UDP_BYTES: Final = 8
+_PROTOCOL4_AT, _NEXT6_AT = 9, 6
 _PEEKREMOTE: Final = 0x00FFABCD
 _TRANSPORT_STREAM: Final = 0x47
 _STREAM_BYTES: Final = 188
@@ -66,6 +68,8 @@ class Decoded:
     options: bytes
     asked: Ints
     """Which of the frames are left to tshark, rising."""
+    endings: Endings
+    """What the others that hold no segment ended in."""
 
 
 @dataclass(slots=True)
@@ -105,7 +109,40 @@ def decode(frames: Frames, interfaces: Sequence[Interface], known: Dictionaries)
     columns["checksum_state"] = _verify(frames, network, rows, columns, sums_)
     options = _collect_options(frames.data, network.at[rows] + _HEADER_BYTES, columns)
     quoted = _read_quotes(frames, network, carried, known, asked)
-    return Decoded(columns, quoted, options, np.flatnonzero(asked))
+    held = asked.copy()
+    held[rows] = True
+    for part in quoted:
+        held[part["frame"] - np.uint32(frames.first)] = True
+    return Decoded(columns, quoted, options, np.flatnonzero(asked), _find_endings(frames, network, carried, np.flatnonzero(~held)))
+
+
+def _find_endings(frames: Frames, network: Network, carried: Carried, rows: Ints) -> Endings:
+    """Return what the frames `rows`, which hold no segment, ended in."""
+    found = Endings()
+    if not len(rows):
+        return found
+    empty = frames.interface[rows] < 0
+    found.count([(endings.NO_PACKET, int(empty.sum()))], hidden=True)
+    rows = rows[~empty]
+    protocol = network.protocol[rows]
+    linked = protocol == networks.NONE
+    found.count(endings.tally(carried.ended[rows[linked]], _show_link))
+    datagrams = rows[protocol == networks.UDP]
+    ports = gather(frames.data, np.minimum(network.at[datagrams], len(frames.data) - 4), 4).view(">u2").reshape(-1, 2).astype(np.int64)
+    there = network.at[datagrams] + _PORTS_BYTES <= frames.start[datagrams] + frames.captured[datagrams]
+    found.count(endings.tally(np.where(there, endings.services(ports[:, 0], ports[:, 1]), -1), endings.show_port))
+    for number, name in ((networks.ICMP, "icmp"), (networks.ICMP6, "icmpv6")):
+        found.count([(name, int((protocol == number).sum()))])
+    others = rows[~linked & ~np.isin(protocol, (networks.UDP, networks.ICMP, networks.ICMP6))]
+    # What the first header states, as tshark shows it: behind options there may be another protocol.
+    stated = frames.data[carried.at[others] + np.where(carried.kind[others] == links.SIX, _NEXT6_AT, _PROTOCOL4_AT)]
+    found.count(endings.tally(stated, endings.show_protocol))
+    return found
+
+
+def _show_link(ended: int) -> str:
+    """Return the name of what a frame without an IP packet holds."""
+    return endings.PPP if ended == links.ENDED_PPP else endings.show_type(ended)
 
 
 def _read_networks(frames: Frames, interfaces: Sequence[Interface], carried: Carried) -> Network:
@@ -236,10 +273,19 @@ def _encode_links(carried: Carried, interfaces: Sequence[Interface], frames: Fra
     return {
         "src_mac": src.astype(np.int32),
         "dst_mac": dst.astype(np.int32),
-        "vlan": known.vlan.encode_array(carried.vlan[rows]).astype(np.int32),
+        "vlan": _encode_vlans(carried, rows, known.vlan),
         "tunnel": known.tunnel.encode_array(carried.session[rows]).astype(np.int32),
         "interface": number[frames.interface[rows]],
     }
+
+
+def _encode_vlans(carried: Carried, rows: Ints, names: Names) -> Array:
+    """Return the codes of the stacks of VLAN ids of `rows`."""
+    codes = names.encode_array(carried.vlan[rows]).astype(np.int32)
+    if carried.deep:
+        for place in np.flatnonzero(np.isin(rows, list(carried.deep))).tolist():
+            codes[place] = names.encode([carried.deep[int(rows[place])]])[0]
+    return codes
 
 
 def _verify(frames: Frames, network: Network, rows: Ints, columns: dict[str, Array], addresses: Ints) -> Array:
@@ -295,7 +341,7 @@ def _read_quotes(frames: Frames, network: Network, carried: Carried, known: Dict
                 "dst": dst.astype(np.int32),
                 "src_port": found.src_port,
                 "dst_port": found.dst_port,
-                "vlan": known.vlan.encode_array(carried.vlan[rows]).astype(np.int32),
+                "vlan": _encode_vlans(carried, rows, known.vlan),
                 "seq": found.seq,
             }
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from analyzer.capture import pseudowires
 from analyzer.capture.buffers import gather
 
 if TYPE_CHECKING:
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
 
 NOTHING, FOUR, SIX, ASK = 0, 4, 6, 1
 """What a frame holds: nothing of interest, IPv4, IPv6, or what only tshark can tell."""
+ENDED_PPP: Final = -2
+"""Stands for PPP where an Ethernet type is told."""
 TAG_BITS: Final = 13
 """Each VLAN id, plus 1, takes so many bits of a number that stands for a stack of them, the outermost highest."""
-_MOST_TAGS: Final = 4
+_NUMBERED_TAGS: Final = 4
+"""So many tags fit a 64-bit number; what stands for deeper stacks is kept as Python's integers."""
+_MOST_TAGS: Final = 128
 _MOST_LABELS: Final = 8
 
 _NULL, _ETHERNET, _PPP, _HDLC, _LOOP, _SLL, _SLL2 = 0, 1, 9, 50, 108, 113, 276
@@ -83,8 +88,12 @@ class Carried:
     dst_mac: Ints
     vlan: Ints
     """The stack of VLAN ids as a number, 0 for none; see `TAG_BITS`."""
+    deep: dict[int, int]
+    """Row ─► the same of those that have more tags than fit."""
     session: Ints
     """The PPPoE session, -1 for none."""
+    ended: Array
+    """int32: of a frame that holds nothing of interest the Ethernet type, up to 1500 where an LLC header follows, or ENDED_PPP."""
 
 
 def read(frames: Frames, interfaces: Sequence[Interface]) -> Carried:
@@ -97,7 +106,9 @@ def read(frames: Frames, interfaces: Sequence[Interface]) -> Carried:
         src_mac=absent.copy(),
         dst_mac=absent.copy(),
         vlan=np.zeros(count, dtype=np.int64),
+        deep={},
         session=absent,
+        ended=np.full(count, -1, dtype=np.int32),
     )
     link = np.array([*(interface.link for interface in interfaces), -1], dtype=np.int64)[frames.interface]
     for one in np.unique(link).tolist():
@@ -114,7 +125,7 @@ def read(frames: Frames, interfaces: Sequence[Interface]) -> Carried:
 def _read_link(link: int, frames: Frames, found: Carried, rows: Ints) -> None:
     """Read the frames `rows`, all of link type `link`."""
     if link == _ETHERNET:
-        _read_ethernet(frames, found, rows)
+        _read_ethernet(frames, found, rows, frames.start[rows])
     elif link in {_SLL, _SLL2}:
         _read_cooked(link, frames, found, rows)
     elif link in {_NULL, _LOOP}:
@@ -137,16 +148,16 @@ def _number(frames: Frames, found: Carried, rows: Ints, width: int) -> Ints:
     return np.where(there, number, -1)
 
 
-def _read_ethernet(frames: Frames, found: Carried, rows: Ints) -> None:
-    """Read Ethernet headers and what follows them."""
-    words = gather(frames.data, frames.start[rows], 16).view(">u8").reshape(len(rows), 2)
+def _read_ethernet(frames: Frames, found: Carried, rows: Ints, at: Ints) -> None:
+    """Read the Ethernet headers at `at` and what follows them."""
+    words = gather(frames.data, at, 16).view(">u8").reshape(len(rows), 2)
     found.dst_mac[rows] = words[:, 0] >> 16
     found.src_mac[rows] = (words[:, 0] & 0xFFFF) << 32 | words[:, 1] >> 32
     kind = (words[:, 1] >> 16 & 0xFFFF).astype(np.int64)
-    short = frames.captured[rows] < 14  # noqa: PLR2004 - an Ethernet header
+    short = frames.start[rows] + frames.captured[rows] - at < 14  # noqa: PLR2004 - an Ethernet header
     if short.any():
         kind[short] = -1
-    found.at[rows] += 14
+    found.at[rows] = at + 14
     _read_type(frames, found, rows, kind)
 
 
@@ -189,7 +200,9 @@ def _read_type(frames: Frames, found: Carried, rows: Ints, kind: Ints) -> None:
         _read_labels(frames, found, rows[kind == _TYPE_MPLS])
         _read_sessions(frames, found, rows[kind == _TYPE_PPPOE])
         _read_lengths(frames, found, rows[(kind >= 0) & (kind <= _MOST_LENGTH)])
-        found.kind[rows[np.isin(kind, _NOTHING_TYPES)]] = NOTHING
+        nothing = np.isin(kind, _NOTHING_TYPES)
+        found.kind[rows[nothing]] = NOTHING
+        found.ended[rows[nothing]] = kind[nothing]
         found.kind[rows[kind == _TYPE_SIX]] = SIX
         rows = rows[kind == _TYPE_FOUR]
     found.kind[rows] = FOUR
@@ -204,7 +217,7 @@ def _read_tags(frames: Frames, found: Carried, rows: Ints, kind: Ints) -> Ints:
     for _ in range(_MOST_TAGS):
         word = _number(frames, found, rows[tagged], 4)
         of = rows[tagged]
-        found.vlan[of] = found.vlan[of] << TAG_BITS | (word >> 16 & 0xFFF) + 1
+        _stack(found, of, (word >> 16 & 0xFFF) + 1)
         found.at[of] += 4
         kind[tagged] = np.where(word < 0, -1, word & 0xFFFF)
         tagged = tagged[np.isin(kind[tagged], _TAG_TYPES)]
@@ -212,6 +225,17 @@ def _read_tags(frames: Frames, found: Carried, rows: Ints, kind: Ints) -> Ints:
             return kind
     kind[tagged] = -1
     return kind
+
+
+def _stack(found: Carried, rows: Ints, tag: Ints) -> None:
+    """Add VLAN tags to the stacks of `rows`."""
+    full = found.vlan[rows] >> TAG_BITS * (_NUMBERED_TAGS - 1) > 0
+    if not full.any():
+        found.vlan[rows] = found.vlan[rows] << TAG_BITS | tag
+        return
+    found.vlan[rows[~full]] = found.vlan[rows[~full]] << TAG_BITS | tag[~full]
+    for row, one in zip(rows[full].tolist(), tag[full].tolist(), strict=True):
+        found.deep[row] = found.deep.get(row, int(found.vlan[row])) << TAG_BITS | one
 
 
 def _read_labels(frames: Frames, found: Carried, rows: Ints) -> None:
@@ -224,8 +248,21 @@ def _read_labels(frames: Frames, found: Carried, rows: Ints) -> None:
         plain = word >> 12 >= 16  # noqa: PLR2004 - the first label that is not reserved
         bottom = rows[plain & (word >> 8 & 1 == 1)]
         rows = rows[plain & (word >> 8 & 1 == 0)]
+        wired = _read_pseudowires(frames, found, bottom)
+        bottom = bottom[~wired]
         version = _number(frames, found, bottom, 1) >> 4
         found.kind[bottom] = np.where(np.isin(version, (FOUR, SIX)), version, ASK)
+
+
+def _read_pseudowires(frames: Frames, found: Carried, rows: Ints) -> Bools:
+    """Return which of the packets behind labels are Ethernet frames that carry IP, and read those."""
+    ends = frames.start[rows] + frames.captured[rows], frames.start[rows] + frames.length[rows]
+    at = pseudowires.find(frames.data, found.at[rows], *ends)
+    wired: Bools = at >= 0
+    # What is in such a frame is IP behind VLAN tags at most: there are no labels to be read again.
+    if wired.any():
+        _read_ethernet(frames, found, rows[wired], at[wired])
+    return wired
 
 
 def _read_sessions(frames: Frames, found: Carried, rows: Ints) -> None:
@@ -256,6 +293,7 @@ def _read_ppp(frames: Frames, found: Carried, rows: Ints) -> None:
     found.kind[rows[protocol == _PPP_SIX]] = SIX
     control = (protocol >= _PPP_CONTROL) & (found.session[rows] >= 0)
     found.kind[rows[control]] = NOTHING
+    found.ended[rows[control]] = ENDED_PPP
 
 
 def _read_lengths(frames: Frames, found: Carried, rows: Ints) -> None:
@@ -265,3 +303,4 @@ def _read_lengths(frames: Frames, found: Carried, rows: Ints) -> None:
     header = _number(frames, found, rows, 8)
     nothing = (header >> 40 == _SPANNING_TREE) | np.isin(header.astype(np.uint64), np.array(_CISCO, dtype=np.uint64))
     found.kind[rows[nothing]] = NOTHING
+    found.ended[rows[nothing]] = 0

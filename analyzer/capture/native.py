@@ -21,7 +21,7 @@ from analyzer.capture.buffers import is_compressed
 from analyzer.capture.clock import Clock
 from analyzer.capture.crew import OverdueError
 from analyzer.capture.frames import ForeignError
-from analyzer.capture.handover import Handover
+from analyzer.capture.handover import Handover, Reader
 from analyzer.capture.notes import describe
 from analyzer.capture.payloads import Payloads, Spool
 from analyzer.capture.segments import Counts
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 _MANY_FRAMES: Final = 1000
 """From so many frames on it is worth asking whether to copy most of a capture for tshark or to let it read the file."""
-_OWN_NOTES: Final = frozenset({"captured-short", "no-timestamp", "timestamp-unfit", "timestamps-backwards"})
-"""Notes of which tshark, seeing a part of the frames, cannot know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,9 @@ def read(request: Request) -> Capture:
             reading.overdue = True
         rest = None
         if len(handover) and request.tshark is not None:
-            rest = handover.read(request.shown, request.tshark, max(request.seconds - (time.monotonic() - begun), 1.0), reading.spool)
+            left = max(request.seconds - (time.monotonic() - begun), 1.0)
+            rest, counts = handover.read(Reader(request.shown, request.tshark, left, reading.spool), reading.compared)
+            reading.counts.add(counts)
     return _conclude(reading, rest, request, time.monotonic() - begun)
 
 
@@ -128,9 +128,7 @@ def _take_in(reading: Reading, piece: pieces.Piece, handover: Handover, request:
     reading.clock.go_on(piece.clock)
     reading.counts.frames += piece.count
     reading.counts.short += piece.short
-    if piece.strangers:
-        # What tshark's list of protocols says of a custom block.
-        reading.counts.strangers["data"] = reading.counts.strangers.get("data", 0) + piece.strangers
+    reading.counts.endings.add(piece.endings)
     if request.progress is not None:
         request.progress(reading.counts.frames)
 
@@ -138,15 +136,15 @@ def _take_in(reading: Reading, piece: pieces.Piece, handover: Handover, request:
 def _conclude(reading: Reading, rest: Capture | None, request: Request, seconds: float) -> Capture:
     """Return the capture made of both engines' rows."""
     asked, compared = (np.concatenate([np.zeros(0, dtype=np.int64), *parts]) for parts in (reading.asked, reading.compared))
-    notes = list(describe(reading.counts, reading.clock, ()))
+    differing = _compare(reading.own, rest, compared) if rest is not None else []
+    segments, quotes, options = merging.merge(reading.own, rest, asked)
+    missing = rest.stats["missing"] if rest is not None else ()
+    notes = list(describe(reading.counts, reading.clock, missing, found=bool(len(segments) or len(quotes))))
     notes += [
         Note("process-lost", f"a process that read a part of the file ended early ({how}); this one read it instead")
         for how in reading.outline.lost
     ]
-    if rest is not None:
-        notes += [note for note in rest.notes if note.id not in _OWN_NOTES]
-        notes += _compare(reading.own, rest, compared)
-    segments, quotes, options = merging.merge(reading.own, rest, asked)
+    notes += differing
     reason = _explain(reading, rest, asked, request)
     engines = {"native": reading.counts.frames - len(asked), "pyshark": len(asked) + len(compared) if rest is not None else 0}
     tshark = rest.stats if rest is not None else {}

@@ -6,8 +6,9 @@ Must not know: how anything was counted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from analyzer.capture.endings import sentence
 from analyzer.capture.fields import FIELDS, REPLACEABLE
 from analyzer.model import Note
 
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
     from analyzer.capture.segments import Counts
 
 
-_LINKED: Final = {"ethertype", "llc", "arp"}
-"""A frame with one of these names what it carries: when that is not IP, it is nothing to us."""
+def describe(counts: Counts, clock: Clock, missing: Sequence[str], *, found: bool) -> tuple[Note, ...]:
+    """Return the notes on a capture.
 
-
-def describe(counts: Counts, clock: Clock, missing: Sequence[str]) -> tuple[Note, ...]:
-    """Return the notes on a capture; `missing` are the fields this tshark does not know."""
-    return (*_describe_frames(counts), *_describe_times(clock), *_describe_losses(missing))
+    `missing` are the fields this tshark does not know, `found` says whether there is a segment or a quote of one.
+    """
+    return (*_describe_frames(counts), *_describe_endings(counts, found=found), *_describe_times(clock), *_describe_losses(missing))
 
 
 def _frames(number: int) -> str:
@@ -42,11 +42,16 @@ def _describe_frames(counts: Counts) -> Iterator[Note]:
     if counts.unquoted:
         yield Note("quote-short", f"{_frames(counts.unquoted)} of ICMP errors that quote too little of a TCP header")
     if counts.malformed:
-        yield Note("malformed", f"{_frames(counts.malformed)} that tshark calls malformed")
-    strangers = {name: times for name, times in counts.strangers.items() if not _LINKED & set(name.split(":"))}
-    if strangers:
-        shown = ", ".join(f"{name[:40]} {times}" for name, times in sorted(strangers.items(), key=lambda item: (-item[1], item[0]))[:3])
-        yield Note("undecoded", f"{_frames(sum(strangers.values()))} not read as far as IP: {shown}")
+        yield Note("malformed", f"{_frames(counts.malformed)} that tshark calls malformed, and in which it found no segment")
+
+
+def _describe_endings(counts: Counts, *, found: bool) -> Iterator[Note]:
+    """Give the note on what was not decoded, or, of a capture without TCP, on what its frames hold instead."""
+    known, hidden = counts.endings.known, counts.endings.hidden
+    if not found and (known or hidden):
+        yield Note("no-tcp", f"no TCP found in {_frames(counts.frames)}: {sentence({**known, **hidden})}")
+    elif hidden:
+        yield Note("undecoded", f"{_frames(sum(hidden.values()))} not read as far as IP: {sentence(hidden)}")
 
 
 def _describe_times(clock: Clock) -> Iterator[Note]:

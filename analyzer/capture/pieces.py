@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from analyzer.capture.endings import Endings
+
     Array = npt.NDArray[Any]
     Ints = npt.NDArray[np.int64]
 
@@ -43,8 +45,8 @@ class Piece:
     count: int
     short: int
     """Frames captured short."""
-    strangers: int
-    """Records that count as frames and hold no packet."""
+    endings: Endings
+    """What the frames without a segment ended in, those left to tshark excepted."""
     clock: Clock
     segments: dict[str, Array]
     """As in `headers.Decoded`."""
@@ -137,12 +139,12 @@ def _take(frames: Frames, stretch: Stretch, known: Dictionaries) -> Piece:
     return Piece(
         count=len(frames),
         short=int((frames.captured < frames.length).sum()),
-        strangers=int((frames.interface < 0).sum()),
+        endings=decoded.endings,
         clock=clock,
         segments=decoded.segments,
         quotes=decoded.quotes,
         options=decoded.options,
-        payloads=_place_payloads(frames, decoded.segments, packed=stretch.packed),
+        payloads=place_payloads(frames, decoded.segments, packed=stretch.packed),
         texts={},
         interfaces=[],
         asked=number[decoded.asked],
@@ -152,7 +154,7 @@ def _take(frames: Frames, stretch: Stretch, known: Dictionaries) -> Piece:
     )
 
 
-def _place_payloads(frames: Frames, segments: dict[str, Array], *, packed: bool) -> bytes:
+def place_payloads(frames: Frames, segments: dict[str, Array], *, packed: bool) -> bytes:
     """Count `payload_start` from where the file begins; of a compressed one within the payloads, which are returned."""
     start = segments["payload_start"]
     held = start >= 0

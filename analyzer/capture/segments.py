@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from analyzer import tables
-from analyzer.capture import encapsulations, layers, quirks
+from analyzer.capture import encapsulations, layers, quirks, remainder
 from analyzer.capture.checksums import pseudo_sums
 from analyzer.capture.clock import Clock
+from analyzer.capture.endings import Endings
 from analyzer.capture.grid import first_rows
 from analyzer.capture.payloads import Spool
 
@@ -80,13 +81,21 @@ class Counts:
 
     frames: int = 0
     malformed: int = 0
+    """Frames that tshark calls malformed and that gave no segment where one might be."""
     short: int = 0
     unread: int = 0
     """Frames IP says carry TCP, of which no TCP header was decoded, fragments that were put together left out."""
     unquoted: int = 0
     """ICMP errors that quote too little of a TCP header."""
-    strangers: dict[str, int] = field(default_factory=dict)
-    """Frames in which no network protocol was recognised, by their protocols."""
+    endings: Endings = field(default_factory=Endings)
+    """What frames without a segment or a quote of one ended in."""
+
+    def add(self, other: Counts) -> None:
+        """Add all of `other` but the number of frames and of those captured short."""
+        self.malformed += other.malformed
+        self.unread += other.unread
+        self.unquoted += other.unquoted
+        self.endings.add(other.endings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +145,11 @@ class Gathering:
     """The fields, in the order of the columns."""
     spool: Spool = field(default_factory=Spool)
     """Takes the payloads."""
+    uncounted: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Numbers of frames that are read for comparison only."""
     counts: Counts = field(default_factory=Counts)
+    strays: list[tuple[str, Ints]] = field(default_factory=list)
+    """Frames that the native engine may know better: what tshark's view of them ends in, and their numbers."""
     clock: Clock = field(default_factory=Clock)
     _dictionaries: dict[str, Dictionary] = field(default_factory=lambda: {name: Dictionary() for name in sorted(set(_TEXTS.values()))})
     _segments: list[dict[str, np.ndarray]] = field(default_factory=list)
@@ -169,14 +182,16 @@ class Gathering:
             self._segments.append(self._read_segments(segments, number[carries & ~quoted], time[carries & ~quoted]))
         if (carries & quoted).any():
             self._read_quotes(view.only(carries & quoted), number[carries & quoted], time[carries & quoted])
-        self._count(view, carries, doubtful, protocols)
+        counted = ~np.isin(number, self.uncounted)
+        self.counts.frames += len(number)
+        self._count(view.only(counted), number[counted], carries[counted], doubtful[counted])
 
-    def _count(self, view: View, carries: Bools, doubtful: Bools, protocols: list[bytes]) -> None:
+    def _count(self, view: View, number: Ints, carries: Bools, doubtful: Bools) -> None:
         """Keep count of what the tables do not show."""
         counts = self.counts
-        counts.frames += len(view.rows)
-        # What was read as a tunnel and is none is not malformed.
-        counts.malformed += int((view.cells("_ws.malformed").filled & ~doubtful).sum())
+        # Of frames that hold no TCP, and of what was read as a tunnel and is none, it does not matter.
+        suspect = view.fact(lambda entry: remainder.find_end(entry.names).suspect) == 1
+        counts.malformed += int((view.cells("_ws.malformed").filled & suspect & ~carries & ~doubtful).sum())
         counts.short += int((view.cells("frame.cap_len").numbers() < view.cells("frame.len").numbers()).sum())
         last = np.full(len(view.rows), -1, dtype=np.int64)
         stated = (view.cells("ip.proto", last).numbers() == _TCP) | (view.cells("ipv6.nxt", last).numbers() == _TCP)
@@ -185,10 +200,9 @@ class Gathering:
         # In a tunnel the fragments may be of what carries the tunnel, and state no TCP.
         whole = carries & (view.fact(lambda entry: entry.alone) == 1)
         counts.unread += int((stated & ~carries & ~doubtful).sum() - np.maximum(fragments[whole] - 1, 0).sum())
-        for place, times in enumerate(np.bincount(view.codes, minlength=len(protocols)).tolist()):
-            if not view.kinds[place].outer and times:
-                name = protocols[place].decode("ascii", "replace") or "nothing"
-                counts.strangers[name] = counts.strangers.get(name, 0) + times
+        found, strays = remainder.examine(view.only(~carries), number[~carries], doubtful[~carries])
+        counts.endings.add(found)
+        self.strays += [*strays, *remainder.find_guessed(view.only(carries), number[carries])]
 
     def _read_segments(self, view: View, number: Ints, time: Ints) -> dict[str, np.ndarray]:
         """Return the columns of the segments table for one batch."""

@@ -180,8 +180,11 @@ def warn_of(report: Report) -> None:
 
 
 def complain_of(report: Report) -> None:
-    """Say on standard error which captures could not be read, or not to their end."""
+    """Say on standard error which captures could not be read, or not to their end, and what is in those without TCP."""
     for capture in report.captures:
+        for note in capture.notes if capture.status == "nothing-checked" else ():
+            if note.id == "no-tcp":
+                output.say(printable(f"pcaplint: {capture.path}: nothing to check: {note.text}"))
         if capture.status in {"unreadable", "incomplete"}:
             output.complain(f"{capture.path}: {capture.reason or 'an opening lacks bytes that a check needs'}")
 

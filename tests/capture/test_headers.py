@@ -197,7 +197,7 @@ FOR_TSHARK = {
     "reserved label": ethernet(LABELLED + PLAIN, 0x8847),
     "unknown type": ethernet(PLAIN, 0x88B5),
     "LLC": ethernet(b"\xaa\xaa\x03\0\0\0\x08\0" + PLAIN, 8 + len(PLAIN)),
-    "five tags": ethernet(PLAIN, *(0x8100, 1) * 5, 0x0800),
+    "more tags than a frame has": ethernet(PLAIN, *(0x8100, 1) * 129, 0x0800),
     "no whole link header": ethernet(PLAIN, 0x0800)[:13],
     "GTP over TCP": ethernet(ipv4(tcp(b"\x30\xff" + PLAIN, ports=(40000, 2123))), 0x0800),
     "extended ICMP error": ethernet(ipv4(struct.pack("!BBHBBH", 11, 0, 0, 0, 5, 0) + PLAIN, 1), 0x0800),
@@ -236,7 +236,13 @@ NOTHING = {
 
 def test_what_holds_no_segment_is_counted(tmp_path: Path) -> None:
     capture = read(tmp_path, list(NOTHING.values()))
-    assert (capture.packets, len(capture.segments), capture.reason, capture.notes) == (len(NOTHING), 0, "", ())
+    assert (capture.packets, len(capture.segments), capture.reason) == (len(NOTHING), 0, "")
+    assert [(note.id, note.text) for note in capture.notes] == [
+        (
+            "no-tcp",
+            "no TCP found in 11 frames: 2 arp, 2 icmp, 2 llc, 2 udp port 53 (dns), 1 icmpv6, 1 ip protocol 89 (ospf), 1 ppp",
+        )
+    ]
 
 
 def test_errors_quote_segments(tmp_path: Path) -> None:

@@ -389,7 +389,9 @@ def test_a_capture_without_packets_is_readable(tmp_path: Path) -> None:
 def test_a_link_type_nobody_knows_gives_frames_and_a_note(tmp_path: Path) -> None:
     capture = load(tmp_path, [b"x" * 60] * 3, link=147)
     assert (capture.packets, len(capture.segments)) == (3, 0)
-    assert [note.id for note in capture.notes] == ["undecoded"]
+    assert [(note.id, note.text) for note in capture.notes] == [
+        ("no-tcp", "no TCP found in 3 frames: 3 of link type 147 (USER0) not decoded")
+    ]
 
 
 def test_many_batches_are_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
