@@ -12,10 +12,9 @@ Must not know: files, rules, verdicts.
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import ftp_commands, ftp_replies, ftp_rows, ftp_secrets, ftp_summary, ftp_tls
+from analyzer.applications import ftp_commands, ftp_pending, ftp_replies, ftp_rows, ftp_secrets, ftp_summary, ftp_tls
 from analyzer.applications.dialogue import WORDS, Dialogue, Exchange
 from analyzer.applications.ftp_data import link
 from analyzer.applications.ftp_session import Asked, Session
@@ -36,8 +35,6 @@ _READY_SOON, _PROCEED, _CLOSING = 120, 234, 421
 _FIRST_MARK, _FIRST_FINAL, _FIRST_REFUSAL = 100, 200, 400
 _PATIENCE: Final = 1_000_000_000
 """Ns that a reply may still have been under way when the capture ended."""
-_REACH: Final = 16
-"""Commands behind the oldest one that a reply may belong to."""
 
 
 def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
@@ -224,6 +221,11 @@ class _Control:
         if not self.greeted:
             self._greet(reply, reply.code)
             return
+        if self.encrypted and self.agreed is not None and not self.pending:
+            # The client's next bytes are TLS: nothing was asked.
+            self.facts["auth_reply_injection"] = True
+            self.places.setdefault("auth_reply_injection", reply.first.frame)
+            return
         if reply.code == _CLOSING:
             self.closing = True
             self.facts["service_closing"], self.places["service_closing"] = True, reply.first.frame
@@ -263,8 +265,7 @@ class _Control:
             self.pending[0].unsure = True
 
     def _mark(self, reply: Reply, code: int) -> None:
-        found = next((asked for asked in islice(self.pending, _REACH) if not asked.marked and code in asked.command.known.marks), None)
-        asked = found or (self.pending[0] if self.pending else self._unasked(reply))
+        asked = ftp_pending.announced(self.pending, code) or self._unasked(reply)
         facts = asked.exchange.facts
         if not asked.marked:
             facts["preliminary_code"] = asked.row["preliminary_code"] = code
@@ -274,9 +275,9 @@ class _Control:
             self.session.announce(asked)
 
     def _answer(self, reply: Reply, code: int) -> None:
-        asked = self._match(code) or self._unasked(reply)
+        asked = ftp_pending.take(self.pending, code) or self._unasked(reply)
         facts, places, row = asked.exchange.facts, asked.exchange.places, asked.row
-        latency = _between(asked.done, reply.first) if facts["request_seen"] else None
+        latency = _between(asked.done, reply.first) if asked.sent else None
         facts.update(
             replied=True,
             reply_code=code,
@@ -311,26 +312,12 @@ class _Control:
     def _is_known(self, asked: Asked) -> bool:
         return asked.command.known is not self.table.other
 
-    def _match(self, code: int) -> Asked | None:
-        """Take the command that a final reply answers out of those that wait."""
-        pending = self.pending
-        if not pending:
-            return None
-        first = pending[0]
-        if first.marked and code not in first.command.known.replies:
-            for place in range(1, min(len(pending), _REACH)):
-                if code in pending[place].command.known.replies:
-                    found = pending[place]
-                    del pending[place]
-                    return found
-        return pending.popleft()
-
     def _unasked(self, reply: Reply) -> Asked:
         """Return an exchange for a reply to nothing that was captured."""
         self.number += 1
-        exchange = Exchange({"number": self.number, "request_seen": False, "command": "none"})
+        exchange = Exchange({"number": self.number, "request_seen": False if self.complete else None, "command": "none"})
         row = ftp_rows.of_reply(reply, self.number, self.session)
-        asked = Asked(ftp_commands.Command("", self.table.other, b""), exchange, row, 0, reply.first)
+        asked = Asked(ftp_commands.Command("", self.table.other, b""), exchange, row, 0, reply.first, sent=False)
         self._keep(asked)
         return asked
 
@@ -368,7 +355,15 @@ class _Control:
             facts.setdefault("early", False)
         if self.complete:
             facts["early_excused"] = False
-            for name in ("tls_missing", "clear_after_refusal", "service_closing", "auth_injection", "tls_cleared", "stray_line"):
+            for name in (
+                "tls_missing",
+                "clear_after_refusal",
+                "service_closing",
+                "auth_injection",
+                "auth_reply_injection",
+                "tls_cleared",
+                "stray_line",
+            ):
                 facts.setdefault(name, False)
         encrypted = bool(self.dialogue.tls) and not facts.get("tls_cleared")
         facts["login"] = None if encrypted and session.login == "none" else session.login

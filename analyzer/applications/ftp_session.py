@@ -48,6 +48,8 @@ class Asked:
     """Whether a reply to it may have been missed."""
     channel: Channel | None = None
     bound: bool = False
+    sent: bool = True
+    """Whether the command was captured."""
 
 
 class Session:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import smtp_commands, smtp_content, smtp_login, smtp_summary
+from analyzer.applications import smtp_commands, smtp_content, smtp_login, smtp_summary, smtp_tls
 from analyzer.applications.redactor import prepare, redact_dialogue
 from analyzer.applications.smtp_replies import Reply, is_tls, rest
 from analyzer.applications.smtp_session import Session
-from analyzer.applications.smtp_state import parse_offer, precedes
+from analyzer.applications.smtp_state import parse_offer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -334,44 +334,6 @@ def _prompt(session: Session, login: smtp_login.Login, reply: Reply | None) -> t
     return (None,) if smtp_login.is_answer(line.data) and (line.data == b"*" or not smtp_commands.is_certain(line.data)) else None
 
 
-def _start_tls(session: Session, line: Line, command: Command) -> None:
-    """STARTTLS (RFC 3207): behind 220 the client's next byte is TLS; what it sent before the 220 was there to be read after it."""
-    session.starttls = session.starttls or line.first
-    reply = session.answer(line.first)
-    session.starttls_reply = reply
-    injected = _pass_injected(session, line, reply) if reply is None or reply.code == GREETING else 0
-    head = session.client.peek(3)
-    begins = is_tls(head)
-    session.exchange(
-        command, (line.first, line.last), reply, needed=["starttls"], injected=injected if reply is None or reply.code == GREETING else None
-    )
-    if begins or session.server_begins_tls():
-        session.begin_tls(agreed=reply is None or reply.code == GREETING)
-    elif reply is not None and reply.code == GREETING:
-        session.tls_missing = True if len(head) == 3 else None  # noqa: PLR2004 - enough to tell
-        session.tls_missing_at = session.client.spot() if session.tls_missing else None
-    elif reply is not None and reply.refusing:
-        session.tls_refused = True
-
-
-def _pass_injected(session: Session, line: Line, reply: Reply | None) -> int:
-    """Move over what the client sent behind STARTTLS before it had the reply, up to TLS; return how many bytes that was."""
-    client, start = session.client, session.client.at
-    if reply is None and start < session.clear_until:
-        return 0
-    while (spot := client.spot()) is not None and not client.gap and not is_tls(client.peek(3)):
-        early = precedes(spot, reply.last) if reply is not None else spot.frame == line.last.frame
-        if not early:
-            break
-        session.injected = session.injected or spot
-        client.line()
-    if reply is None and not is_tls(client.peek(3)):
-        # Neither a reply nor TLS: these were commands.
-        session.clear_until = client.at
-        client.at, session.injected = start, None
-    return client.at - start
-
-
 _HANDLERS: Final[dict[str, Callable[[Session, Line, Command], None]]] = {
     "helo": _hello,
     "ehlo": _hello,
@@ -382,5 +344,5 @@ _HANDLERS: Final[dict[str, Callable[[Session, Line, Command], None]]] = {
     "bdat": _chunk,
     "rset": _reset,
     "auth": _login,
-    "starttls": _start_tls,
+    "starttls": smtp_tls.start,
 }

@@ -186,8 +186,10 @@ class Session:
         previous: Reply | None = None
         while (reply := self.replies.take() if self.tls is None else None) is not None:
             self._note_closing(reply)
+            # A refusal before the server closes is a farewell: it is tired of waiting.
+            parting = reply.refusing and self.replies.peek() is None
             if reply.code != CLOSING:
-                self.log.add_reply(reply, asked=asked)
+                self.log.add_reply(reply, asked=None if parting else asked)
             if previous is not None and previous.code == 354 and self.setting.one_sided:  # noqa: PLR2004 - the server took the content
                 message = self.begin_message_at(reply.start, reply.first)
                 message.hear(reply, reply.first)

@@ -1,0 +1,40 @@
+"""Which of the commands that wait a reply of an FTP server answers.
+
+Replies answer commands in order, but for one to a command sent during a transfer (STAT, ABOR, NOOP): the transfer waits on.
+
+Promises: at most `REACH` commands are looked at; what is returned by `take` waits no more.
+Must not know: bytes, what a reply means.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections import deque
+
+    from analyzer.applications.ftp_session import Asked
+
+REACH: Final = 16
+"""Commands behind the oldest one that a reply may belong to."""
+
+
+def announced(pending: deque[Asked], code: int) -> Asked | None:
+    """Return the command that a reply 1yz belongs to: the first that may have it, else the oldest; None when none waits."""
+    found = next((asked for asked in islice(pending, REACH) if not asked.marked and code in asked.command.known.marks), None)
+    return found or (pending[0] if pending else None)
+
+
+def take(pending: deque[Asked], code: int) -> Asked | None:
+    """Take the command that a final reply answers out of those that wait; None when none does."""
+    if not pending:
+        return None
+    first = pending[0]
+    if first.marked and code not in first.command.known.replies:
+        for place in range(1, min(len(pending), REACH)):
+            if code in pending[place].command.known.replies:
+                found = pending[place]
+                del pending[place]
+                return found
+    return pending.popleft()
