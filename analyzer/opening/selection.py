@@ -29,6 +29,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 NEAR: Final = 4
 """Other segments kept per direction after each boundary: enough for a third segment that comes late or in the wrong order."""
 
+SEQ_END: Final = 8
 FLAGS_END: Final = 14
 WINDOW_END: Final = 16
 """Header bytes that reach to the end of the field (RFC 9293 section 3.1)."""
@@ -52,7 +53,7 @@ class Steps:
     """The steps of all connections, sorted by connection; every array has a value a step, but `first`."""
 
     columns: dict[str, Array]
-    """flow, by_client, kind, flags, seq, ack, length, window, ttl, time, capture, frame, last_frame, repeats, header_cut,
+    """flow, by_client, kind, flags, seq, ack, length, window, ttl, time, capture, frame, last_frame, repeats, header_cut, has_seq,
     stale, icmp_version, icmp_type, icmp_code, the options mss, window_scale, tfo (-1 where absent), and options: 64 bits
     that tell the option bytes of SYN-, RST- and FIN-bearing segments apart."""
     first: Array
@@ -116,6 +117,7 @@ def _segments(connections: Connections) -> tuple[dict[str, Array], Array, pd.Dat
     columns["window"] = np.where(captured >= WINDOW_END, picked["window"], -1).astype(np.int64)
     columns["kind"] = np.where(captured >= FLAGS_END, SEGMENT, UNREADABLE).astype(np.int8)
     columns["header_cut"] = captured < picked["header_length"]
+    columns["has_seq"] = captured >= SEQ_END
     columns["last_frame"], columns["repeats"] = columns["frame"], np.ones(len(chosen), np.int64)
     for name in ("icmp_version", "icmp_type", "icmp_code"):
         columns[name] = np.full(len(chosen), -1, np.int16)
@@ -215,7 +217,7 @@ def _with_quotes(columns: dict[str, Array], connections: Connections) -> dict[st
     for name in ("flow", "seq", "time", "capture", "frame"):
         added[name] = quotes[name].to_numpy()
     added["by_client"] = ~quotes["by_client"].to_numpy()
-    added["kind"] = np.full(size, ICMP, np.int8)
+    added["kind"], added["has_seq"] = np.full(size, ICMP, np.int8), np.ones(size, bool)
     added["length"], added["last_frame"], added["repeats"] = np.zeros(size, np.int64), added["frame"], np.ones(size, np.int64)
     for name in ("version", "type", "code"):
         added[f"icmp_{name}"] = quotes[name].to_numpy().astype(np.int16)

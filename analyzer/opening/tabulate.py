@@ -14,7 +14,7 @@ import pandas as pd
 from analyzer.flows import accounting, blocks, identity
 from analyzer.model import FINDINGS, FLOWS, SEVERITIES, STEPS
 from analyzer.opening import peers
-from analyzer.opening.selection import ICMP
+from analyzer.opening.selection import ICMP, UNREADABLE
 from analyzer.rules.machine import STATES
 from analyzer.tables import ACCOUNTS, ACK, FLAG_LETTERS, NO_TIME, SYN, check
 
@@ -137,7 +137,8 @@ def steps(judged: Judged, ids: Array) -> pd.DataFrame:
     is_icmp = columns["kind"] == ICMP
     own = np.where(is_icmp, other, own)
     has_ack = (columns["flags"] & ACK != 0) & ~is_icmp
-    seq, ack = columns["seq"].astype(np.int64), np.where(has_ack, columns["ack"].astype(np.int64), -1)
+    seq = np.where(columns["has_seq"], columns["seq"].astype(np.int64), -1)
+    ack = np.where(has_ack, columns["ack"].astype(np.int64), -1)
     rows = ["", *(row.id for row in judged.rows)]
     table = {
         "flow_id": _text(ids[flow]),
@@ -150,7 +151,7 @@ def steps(judged: Judged, ids: Array) -> pd.DataFrame:
         "flags": _flags(columns),
         "seq": seq,
         "ack": ack,
-        "seq_relative": np.where(own < 0, -1, (seq - own) % 2**32),
+        "seq_relative": np.where((own < 0) | (seq < 0), -1, (seq - own) % 2**32),
         "ack_relative": np.where((other < 0) | ~has_ack, -1, (ack - other) % 2**32),
         "length": columns["length"],
         "row": _words(judged.log.row[chosen].astype(np.int64) + 1, rows),
@@ -176,6 +177,7 @@ def _flags(columns: dict[str, Array]) -> pd.Series:
     text = np.array([_letters(int(value)) for value in values], dtype=object)[place]
     for step in np.flatnonzero(columns["kind"] == ICMP).tolist():
         text[step] = f"icmp {columns['icmp_type'][step]}/{columns['icmp_code'][step]}"
+    text[columns["kind"] == UNREADABLE] = ""
     return _text(text)
 
 

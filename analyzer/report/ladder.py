@@ -101,7 +101,7 @@ def _fill_relative(steps: Sequence[Record]) -> None:
         if origin is None:
             continue
         for step in steps:
-            if step["by"] == side and step["seq_relative"] < 0:
+            if step["by"] == side and step["seq"] >= 0 and step["seq_relative"] < 0:
                 step["seq_relative"] = (step["seq"] - origin) % (1 << 32)
             if step["by"] == peer and step["ack"] >= 0 and step["ack_relative"] < 0:
                 step["ack_relative"] = (step["ack"] - origin) % (1 << 32)
@@ -175,6 +175,8 @@ def _arrow(label: str, by: str, width: int) -> str:
 
 
 def _absolute(step: Record) -> str:
+    if step["seq"] < 0:
+        return "seq not captured"
     return f"seq {step['seq']}" + (f"  ack {step['ack']}" if step["ack"] >= 0 else "")
 
 

@@ -111,8 +111,10 @@ def frames(places: Sequence[tuple[int, int]]) -> str:
 
 
 def flags(letters: str) -> str:
-    """Return flag letters as the names Wireshark uses: `SYN,ACK`; `no flags` when there are none."""
-    return ",".join(_FLAG_NAMES.get(letter, letter) for letter in letters) or "no flags"
+    """Return flag letters as the names Wireshark uses: `SYN,ACK`; `no flags` for `none`, `header cut` where none were captured."""
+    if letters == "none":
+        return "no flags"
+    return ",".join(_FLAG_NAMES.get(letter, letter) for letter in letters) or "header cut"
 
 
 def history_letter(letters: str, by: str, length: int) -> str:

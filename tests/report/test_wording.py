@@ -69,6 +69,7 @@ def test_relative_numbers_before_the_isn_are_negative() -> None:
 
 def test_flags_and_endpoints() -> None:
     assert wording.flags("SAEW") == "SYN,ACK,ECE,CWR"
-    assert wording.flags("") == "no flags"
+    assert wording.flags("none") == "no flags"
+    assert wording.flags("") == "header cut"
     assert wording.endpoint("2001:db8::1", 25) == "[2001:db8::1]:25"
     assert wording.endpoint("192.0.2.1", 25) == "192.0.2.1:25"
