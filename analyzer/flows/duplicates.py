@@ -1,10 +1,15 @@
 """Frames that are copies of another frame: a mirror port's second sight of it, or its sight beyond a router.
 
 What decides. A copy has the same tuple, direction, IP identification, sequence and acknowledgment numbers, flags,
-length, window, checksum and option bytes (so the same TSval) as the frame before it, a TTL equal or lower by 1, and
-comes within 10 ms of the first of its kind. A sender that retransmits takes a new IP identification (RFC 6864 4.3),
-so equal ones prove a copy. An identification of 0, none (IPv6), or one that a program puts on every packet it makes,
-proves nothing (RFC 6864 4.1). Then 1 ms is allowed, and a copy taken on the same wire (same TTL and MACs) must also
+length and window as the frame before it, and comes within 10 ms of the first of its kind. A sender that retransmits
+takes a new IP identification (RFC 6864 4.3), so equal ones prove a copy, and routers in between may have changed what
+routers change: the TTL by some hops, MACs, the values of options (a clamped MSS, options replaced by NOPs) and with them
+the checksum. What remains of the checksum without the options must be equal, or the payload is another one; only a
+segment with SYN and no payload need not have it.
+
+An identification of 0, none (IPv6), or one that a program puts on every packet it makes, proves nothing (RFC 6864 4.1).
+Then checksum and option bytes (so TSval) must be equal, the TTL equal or lower by 1, 1 ms is allowed, and a copy taken on
+the same wire (same TTL and MACs) must also
 
 * follow its original without a segment of the peer in between: a retransmission faster than a timer is an answer to
   something the peer sent;
@@ -24,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer import tables
+from analyzer.capture.options import MSS, NOP
 from analyzer.flows import keys
 
 if TYPE_CHECKING:
@@ -35,7 +41,12 @@ PROVEN_NS: Final = 10_000_000
 UNPROVEN_NS: Final = 1_000_000
 """How far it may trail when it proves nothing: identification 0 or absent."""
 
-_SAME: Final = ("seq", "ack", "flags", "payload_length", "ip_id", "checksum", "window", "urgent", "header_length", "option_length")
+MAX_HOPS: Final = 8
+"""How many routers a proven copy may have crossed before or after its original."""
+
+_SAME: Final = ("seq", "ack", "flags", "payload_length", "ip_id", "window", "urgent", "header_length", "option_length")
+_MSS_LENGTH: Final = 4
+_MODULUS: Final = np.uint64(0xFFFF)
 _FULL_HEADER: Final = 20
 _CHUNK: Final = 1 << 16
 _SAMPLE: Final = 1 << 12
@@ -57,13 +68,22 @@ class _Runs(NamedTuple):
     starts: Bools
 
 
+class _Digest(NamedTuple):
+    """What the option bytes of some rows amount to."""
+
+    mixed: npt.NDArray[np.uint64]
+    """64 bits that tell them apart."""
+    remainder: npt.NDArray[np.uint64]
+    """Their sum and the checksum, modulo 65535: what the checksum would be without options (RFC 1624)."""
+
+
 def find(joined: Joined, tuples: Tuples) -> Copies:
     """Find the frames that are copies of an earlier frame of their tuple."""
     candidates = _candidates(joined, tuples)
     if len(candidates):
-        telling = _telling(joined, tuples, candidates)
-        copy, original = _within_limit(joined, _runs(joined, tuples, candidates), telling)
-        copy, original = _drop_unproven(joined, tuples, telling, copy, original)
+        proves = telling(joined, tuples, candidates)
+        copy, original = _within_limit(joined, _runs(joined, tuples, candidates, proves), proves)
+        copy, original = _drop_unproven(joined, tuples, proves, copy, original)
         order = np.argsort(copy)
         copy, original = copy[order], original[order]
         return Copies(copy, _routed(joined.segments, copy, original))
@@ -93,8 +113,10 @@ def _mix(joined: Joined, tuples: Tuples, index: Ints | slice) -> npt.NDArray[np.
     place = tuples.code[index].astype(np.uint64) << np.uint64(1) | tuples.forward[index]
     mixed += place * _ODD[1]
     mixed ^= mixed >> np.uint64(32)
-    rest = (columns["ip_id"][index] & 0xFFFF).astype(np.uint64) << np.uint64(48)
-    rest |= (columns["checksum"][index] & 0xFFFF).astype(np.uint64) << np.uint64(32)
+    ids = columns["ip_id"][index]
+    rest = (ids & 0xFFFF).astype(np.uint64) << np.uint64(48)
+    # Where the identification may prove a copy, a router may have changed the checksum.
+    rest |= np.where(ids > 0, 0, columns["checksum"][index] & 0xFFFF).astype(np.uint64) << np.uint64(32)
     rest |= columns["flags"][index].astype(np.uint64) << np.uint64(16)
     rest ^= columns["payload_length"][index].astype(np.uint64)
     mixed += rest * _ODD[2]
@@ -103,8 +125,8 @@ def _mix(joined: Joined, tuples: Tuples, index: Ints | slice) -> npt.NDArray[np.
     return mixed
 
 
-def _telling(joined: Joined, tuples: Tuples, candidates: Ints) -> Bools:
-    """Return, per row of the capture, whether its IP identification tells frames apart."""
+def telling(joined: Joined, tuples: Tuples, candidates: Ints) -> Bools:
+    """Return, per row of the captures that hold one of `candidates`, whether its IP identification tells frames apart."""
     ids = joined.segments["ip_id"]
     captures = joined.segments["capture"]
     constant = np.zeros(int(captures.max(initial=0)) + 1, np.int64)
@@ -112,8 +134,8 @@ def _telling(joined: Joined, tuples: Tuples, candidates: Ints) -> Bools:
     for capture in np.unique(captures[candidates]).tolist():
         rows = np.arange(bounds[capture], min(bounds[capture + 1], bounds[capture] + _SAMPLE))
         constant[capture] = _constant(ids[rows], _mix(joined, tuples, rows))
-    telling: Bools = (ids > 0) & (ids != constant[captures])
-    return telling
+    proves: Bools = (ids > 0) & (ids != constant[captures])
+    return proves
 
 
 def _constant(ids: Array, frames: Array) -> int:
@@ -124,19 +146,30 @@ def _constant(ids: Array, frames: Array) -> int:
     return middle if share > 1 and 2 * share > len(ids) else 0
 
 
-def _runs(joined: Joined, tuples: Tuples, rows: Ints) -> _Runs:
+def _runs(joined: Joined, tuples: Tuples, rows: Ints, telling_: Bools) -> _Runs:
     """Bring equal frames together. Equality is tested field by field; the mixed numbers only bring them side by side."""
     columns = joined.segments
-    mixed = _mix(joined, tuples, rows) + _mix_options(joined, rows)
-    rows = rows[np.argsort(mixed, kind="stable")]
+    proves = telling_[rows]
+    digest = _option_digest(joined, rows)
+    mixed = _mix(joined, tuples, rows) + np.where(proves, 0, digest.mixed)
+    order = np.argsort(mixed, kind="stable")
+    rows, proves, remainder = rows[order], proves[order], digest.remainder[order]
     before, after = rows[:-1], rows[1:]
     equal = (tuples.code[before] == tuples.code[after]) & (tuples.forward[before] == tuples.forward[after])
     for name in _SAME:
         equal &= columns[name][before] == columns[name][after]
     step = columns["ttl"][before] - columns["ttl"][after]
-    equal &= (step == 0) | (step == 1)
+    proven = proves[:-1] & proves[1:]
+    equal &= np.where(proven, np.abs(step) <= MAX_HOPS, (step == 0) | (step == 1))
+    bare_syn = (columns["flags"][before] & tables.SYN != 0) & (columns["payload_length"][before] <= 0)
+    unchanged = columns["checksum"][before] == columns["checksum"][after]
+    equal &= unchanged | (proven & (bare_syn | (remainder[:-1] == remainder[1:])))
     where = np.flatnonzero(equal)
     equal[where] = _same_options(joined, before[where], after[where])
+    where = where[~equal[where] & proven[where]]
+    equal[where] = [
+        _is_rewritten(_options(joined, one), _options(joined, other)) for one, other in zip(before[where], after[where], strict=True)
+    ]
     return _Runs(rows, np.concatenate(([True], ~equal)))
 
 
@@ -154,14 +187,17 @@ def _option_matrix(joined: Joined, rows: Ints) -> npt.NDArray[np.uint8]:
     return held
 
 
-def _mix_options(joined: Joined, rows: Ints) -> npt.NDArray[np.uint64]:
-    mixed = np.zeros(len(rows), np.uint64)
+def _option_digest(joined: Joined, rows: Ints) -> _Digest:
+    found = _Digest(np.zeros(len(rows), np.uint64), np.zeros(len(rows), np.uint64))
     for start in range(0, len(rows), _CHUNK):
-        words = _option_matrix(joined, rows[start : start + _CHUNK]).view(np.uint64)
+        matrix = _option_matrix(joined, rows[start : start + _CHUNK])
+        words = matrix.view(np.uint64)
         for number in range(words.shape[1]):
-            part = (mixed[start : start + _CHUNK] ^ words[:, number]) * _ODD[number % len(_ODD)]
-            mixed[start : start + _CHUNK] = part ^ (part >> np.uint64(30))
-    return mixed
+            part = (found.mixed[start : start + _CHUNK] ^ words[:, number]) * _ODD[number % len(_ODD)]
+            found.mixed[start : start + _CHUNK] = part ^ (part >> np.uint64(30))
+        found.remainder[start : start + _CHUNK] = matrix.view(">u2").sum(axis=1, dtype=np.uint64)
+    found.remainder[:] = (found.remainder + (joined.segments["checksum"][rows] & 0xFFFF).astype(np.uint64)) % _MODULUS
+    return found
 
 
 def _same_options(joined: Joined, before: Ints, after: Ints) -> Bools:
@@ -172,10 +208,30 @@ def _same_options(joined: Joined, before: Ints, after: Ints) -> Bools:
     return same
 
 
-def _within_limit(joined: Joined, runs: _Runs, telling: Bools) -> tuple[Ints, Ints]:
+def _options(joined: Joined, row: int) -> bytes:
+    start = int(joined.segments["option_start"][row])
+    return bytes(joined.option_bytes[start : start + int(joined.segments["option_length"][row])])
+
+
+def _is_rewritten(one: bytes, other: bytes) -> bool:
+    """Whether options of equal length differ as routers make them differ: in the MSS's value, or by NOPs in an option's place."""
+    at = 0
+    while at < len(one):
+        kept, erased = (other, one) if one[at] == NOP else (one, other)
+        size = 1 if kept[at] <= NOP else int.from_bytes(kept[at + 1 : at + 2], "big")
+        size = size if size > 1 or kept[at] <= NOP else len(one)
+        before, after = kept[at : at + size], erased[at : at + size]
+        clamped = size == _MSS_LENGTH and before[:2] == after[:2] == bytes((MSS, _MSS_LENGTH))
+        if before != after and not clamped and after != bytes((NOP,)) * size:
+            return False
+        at += size
+    return True
+
+
+def _within_limit(joined: Joined, runs: _Runs, proves: Bools) -> tuple[Ints, Ints]:
     """Return (copy, original) positions: each run's rows no further from its first than the limit, and so on from the next."""
     times = joined.segments["time"][runs.positions]
-    limits = np.where(telling[runs.positions], PROVEN_NS, UNPROVEN_NS)
+    limits = np.where(proves[runs.positions], PROVEN_NS, UNPROVEN_NS)
     firsts = np.flatnonzero(runs.starts)
     run = np.cumsum(runs.starts) - 1
     original = firsts[run]
@@ -199,15 +255,15 @@ def _anchors(start: int, times: list[int], limit: int) -> list[int]:
 
 def _routed(columns: dict[str, Array], copy: Ints, original: Ints) -> Bools:
     different: Bools = columns["ttl"][copy] != columns["ttl"][original]
-    for name in ("src_mac", "dst_mac"):
+    for name in ("src_mac", "dst_mac", "vlan", "tunnel", "checksum"):
         different |= columns[name][copy] != columns[name][original]
     return different
 
 
-def _drop_unproven(joined: Joined, tuples: Tuples, telling: Bools, copy: Ints, original: Ints) -> tuple[Ints, Ints]:
+def _drop_unproven(joined: Joined, tuples: Tuples, proves: Bools, copy: Ints, original: Ints) -> tuple[Ints, Ints]:
     """Leave out what may be a host's own repetition, as the module's docstring says."""
     columns = joined.segments
-    certain = telling[copy] | _routed(columns, copy, original)
+    certain = proves[copy] | _routed(columns, copy, original)
     if certain.all():
         return copy, original
     kept = certain.copy()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analyzer.flows import duplicates, incarnations, keys, timewait
+from analyzer.flows import duplicates, incarnations, keys, routed, timewait
 from analyzer.flows.incarnations import Rows
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Grouping:
 
 def gather(joined: Joined) -> Grouping:
     """Sort the kept segments into flows."""
-    tuples = keys.number(joined)
+    tuples = routed.join(joined, keys.number(joined))
     copies = duplicates.find(joined, tuples)
     kept = np.ones(len(tuples.code), bool)
     kept[copies.positions] = False

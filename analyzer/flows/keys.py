@@ -62,6 +62,33 @@ def number(joined: Joined) -> Tuples:
     return _merge(found, one_sided) if len(one_sided) else found
 
 
+def families(joined: Joined, tuples: Tuples) -> Ints:
+    """Return a number per tuple that is the same for all between the same ends of one capture, whatever carries them."""
+    columns = {name: joined.segments[name][tuples.first] for name in ("src", "dst", "src_port", "dst_port", "capture")}
+    source, target = ends(columns)
+    bound = joined.size("src") << PORT_BITS
+    low, high = np.minimum(source, target), np.maximum(source, target)
+    bare, _ = pack([(low, bound), (high, bound), (columns["capture"], int(columns["capture"].max(initial=0)) + 1)])
+    return enumerate_groups(bare)[0]
+
+
+def merge(tuples: Tuples, pairs: Ints) -> Tuples:
+    """Return `tuples` with those of each pair made one, shape (n, 2), and what pairs share one too."""
+    replacement = np.arange(len(tuples.first))
+    low, high = pairs.min(axis=1), pairs.max(axis=1)
+    while True:
+        target = np.minimum(replacement[low], replacement[high])
+        moved = replacement.copy()
+        np.minimum.at(moved, low, target)
+        np.minimum.at(moved, high, target)
+        moved = moved[moved]
+        if np.array_equal(moved, replacement):
+            break
+        replacement = moved
+    code, first = enumerate_groups(replacement[tuples.code])
+    return Tuples(code, tuples.forward, first, tuples.joined[tuples.code[first]])
+
+
 def ends(columns: dict[str, Array]) -> tuple[Ints, Ints]:
     """Return (address code << 16 | port) of the sender and of the receiver of each row."""
     return (

@@ -82,8 +82,8 @@ class Tuple:
     """The incarnations of one tuple, found event by event."""
 
     __slots__ = (
-        "_accepted", "_by_fins", "_ends", "_finished_at", "_fins", "_isns", "_old_isns", "_old_synacks", "_opening", "_other", "_pending",
-        "_refused_at", "_sides", "_spans", "_synacks", "_synchronized_from", "cuts",
+        "_accepted", "_by_fins", "_ends", "_finished_at", "_fins", "_inferred", "_isns", "_old_isns", "_old_synacks", "_opening", "_other",
+        "_pending", "_refused_at", "_sides", "_spans", "_synacks", "_synchronized_from", "cuts",
     )  # fmt: skip
 
     def __init__(self, *, opening: Opening | None, one_sided: bool, self_connected: bool) -> None:
@@ -104,6 +104,8 @@ class Tuple:
         # Only SYNs with data leave room between ISN + 1 and the end; a stack never has more of them open than this.
         self._spans: deque[tuple[int, Event]] = deque(maxlen=_SPANS)
         self._synacks: tuple[set[int], set[int]] = (set(), set())
+        # ISNs that a SYN+ACK alone tells so far: the SYN may come later in the file.
+        self._inferred: set[tuple[int, int]] = set()
         self._pending: dict[tuple[int, int], Event] = {}
         self._fins: set[int] = set()
         self._accepted = False
@@ -129,7 +131,9 @@ class Tuple:
 
     def _syn(self, event: Event) -> None:
         key = (event.side, event.seq)
-        if self._came_late(event):
+        late = self._came_late(event)
+        self._inferred.discard(key)
+        if late:
             self._candidate(event)
         elif event.seq in self._isns[event.side]:
             if self._finished_at != NEVER and not self._retried(event):
@@ -156,7 +160,12 @@ class Tuple:
         return True
 
     def _came_late(self, event: Event) -> bool:
-        """Whether this SYN opened the very connection whose later segments the file shows first."""
+        """Whether this SYN opened the very connection whose later segments the file shows first.
+
+        Of a SYN whose SYN+ACK came before, the number tells; then the file goes on without a pause, and its sender not from here.
+        """
+        if (event.side, event.seq) in self._inferred and event.goes_on == NEVER and event.idle <= _REORDERED_NS:
+            return True
         first = self._opening
         if first is None or self.cuts or abs(event.time - first.time) > _REORDERED_NS:
             return False
@@ -253,6 +262,7 @@ class Tuple:
     def _infer(self, event: Event) -> None:
         peer = self._other[event.side]
         self._isns[peer].add((event.ack - 1) & _MASK)
+        self._inferred.add((peer, (event.ack - 1) & _MASK))
         self._ends[peer].add(event.ack)
         self._synacks[event.side].add(event.seq)
         self._accepted = True

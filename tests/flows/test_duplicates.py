@@ -31,8 +31,44 @@ CASES = {
     "another payload shows in the checksum": ('> P. 101:105(4) ack 301 "AAAA" id 7\n> P. 101:105(4) ack 301 "AAAB" id 7', [], []),
     "TTL lower by 1": (f"{DATA} id 7 ttl 64\n{DATA} id 7 ttl 63", [2], [2]),
     "TTL lower by 1, twice": (f"{DATA} id 7 ttl 64\n{DATA} id 7 ttl 63\n{DATA} id 7 ttl 62", [2, 3], [2, 3]),
-    "TTL lower by 2": (f"{DATA} id 7 ttl 64\n{DATA} id 7 ttl 62", [], []),
-    "TTL higher": (f"{DATA} id 7 ttl 63\n{DATA} id 7 ttl 64", [], []),
+    "TTL lower by 8": (f"{DATA} id 7 ttl 64\n{DATA} id 7 ttl 56", [2], [2]),
+    "TTL lower by 9": (f"{DATA} id 7 ttl 64\n{DATA} id 7 ttl 55", [], []),
+    "captured beyond the router first": (f"{DATA} id 7 ttl 63\n{DATA} id 7 ttl 64", [2], [2]),
+    "identification 0, TTL lower by 2": (f"{DATA} id 0 ttl 64\n+0.0005 {DATA} id 0 ttl 62", [], []),
+    "MSS clamped": ("> S 100:100(0) id 7 <mss 1460,sackOK>\n> S 100:100(0) id 7 ttl 63 <mss 1360,sackOK>", [2], [2]),
+    "MSS clamped, identification 0": ("> S 100:100(0) id 0 <mss 1460>\n> S 100:100(0) id 0 ttl 63 <mss 1360>", [], []),
+    "MSS clamped on the SYN+ACK, same TTL": ("< S. 300:300(0) ack 101 id 7 <mss 1460>\n< S. 300:300(0) ack 101 id 7 <mss 1360>", [2], [2]),
+    "options replaced by NOPs": (
+        (
+            "> S 100:100(0) id 7 <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7>\n"
+            "> S 100:100(0) id 7 ttl 63 <mss 1460,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,wscale 7>"
+        ),
+        [2],
+        [2],
+    ),
+    "SACK permitted replaced by NOPs, and the MSS clamped": (
+        "> S 100:100(0) id 7 <mss 1460,sackOK,nop,nop>\n> S 100:100(0) id 7 ttl 63 <mss 536,nop,nop,nop,nop>",
+        [2],
+        [2],
+    ),
+    "SACK blocks of data replaced by NOPs": (
+        (
+            '> P. 101:105(4) ack 301 "AAAA" id 7 <nop,nop,sack 401-501>\n'
+            '> P. 101:105(4) ack 301 "AAAA" id 7 <nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop>'
+        ),
+        [2],
+        [2],
+    ),
+    "options replaced by NOPs, and another payload": (
+        (
+            '> P. 101:105(4) ack 301 "AAAA" id 7 <nop,nop,sack 401-501>\n'
+            '> P. 101:105(4) ack 301 "AAAB" id 7 <nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop>'
+        ),
+        [],
+        [],
+    ),
+    "another window scale": ("> S 100:100(0) id 7 <nop,wscale 7>\n> S 100:100(0) id 7 ttl 63 <nop,wscale 8>", [], []),
+    "SYN sent again with the next identification": ("> S 100:100(0) id 7 <mss 1460>\n> S 100:100(0) id 8 <mss 1360>", [], []),
     "other MACs": (f"{DATA} id 7\n{DATA} id 7 mac 02:00:00:00:00:07>02:00:00:00:00:08", [2], [2]),
     "identification 0, 1 ms later": (f"{DATA} id 0\n+0.001 {DATA} id 0", [2], []),
     "identification 0, more than 1 ms later": (f"{DATA} id 0\n+0.001000001 {DATA} id 0", [], []),

@@ -153,6 +153,32 @@ CASES = {
         [1],
         [""],
     ),
+    "SYN captured last, and its SYN+ACK first": (
+        """
+< S. 300:300(0) ack 101
+> . 101:101(0) ack 301
+> F. 101:101(0) ack 301
+< F. 301:301(0) ack 102
+> . 102:102(0) ack 302
+> S 100:100(0)
+""",
+        [1],
+        [""],
+    ),
+    "the number of a SYN that was not captured is used again": (
+        """
+< S. 300:300(0) ack 101
+> . 101:101(0) ack 301
+> F. 101:101(0) ack 301
+< F. 301:301(0) ack 102
+> . 102:102(0) ack 302
+> S 100:100(0)
+< S. 900:900(0) ack 101
+> . 101:101(0) ack 901
+""",
+        [1, 6],
+        ["", "early"],
+    ),
     "refusal before its SYN in the file": ("< R. 0:0(0) ack 101\n> S 100:100(0)", [1], [""]),
     "the end of an older connection first": ("> F. 5:5(0) ack 9\n< F. 9:9(0) ack 6\n> . 6:6(0) ack 10" + AGAIN, [1, 4], ["", "closed"]),
     "an older connection's data first": ("> P. 5:9(4) ack 9\n< . 9:9(0) ack 9" + AGAIN, [1, 3], ["", "active"]),
