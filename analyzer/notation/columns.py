@@ -7,7 +7,7 @@ Must not know: text, files, tshark.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer import tables
@@ -27,7 +27,12 @@ Row = dict[str, Any]
 """A row of a table, by column name."""
 ZEROS: Final = 1 << 62
 """Address of the payloads that are not spelled out."""
-_CHECKSUM_STATES: Final = {"good": tables.CHECKSUM_GOOD, "bad": tables.CHECKSUM_BAD, "partial": tables.CHECKSUM_PARTIAL}
+_CHECKSUM_STATES: Final = {
+    "good": tables.CHECKSUM_GOOD,
+    "bad": tables.CHECKSUM_BAD,
+    "partial": tables.CHECKSUM_PARTIAL,
+    "zero": tables.CHECKSUM_BAD,
+}
 _FIXED: Final = struct.Struct("!HHIIBBHHH")
 _ENDS: Final = {"src_port": 2, "dst_port": 4, "seq": 8, "ack": 12, "offset": 8, "flags": 14, "window": 16, "checksum": 18, "urgent": 20}
 """How many decoded bytes show each field of the fixed header; whoever has decoded `seq` has looked at the data offset first."""
@@ -118,13 +123,20 @@ def _segment_row(segment: Segment, pair: Connection, frame: int) -> tuple[Row, b
         "fragment": segment.fragment is not None,
         "header_length": stated,
         "header_captured": extent,
-        "checksum_state": _CHECKSUM_STATES[segment.checksum] if stated >= _FIXED.size and captured == total else tables.CHECKSUM_UNVERIFIED,
+        "checksum_state": _checksum_state(segment, pair) if stated >= _FIXED.size and captured == total else tables.CHECKSUM_UNVERIFIED,
         "payload_length": payload,
         "payload_captured": captured - stated if payload >= 0 and extent == stated else 0,
         "option_length": len(options),
     }
     spoken = (header + segment.payload)[max(stated, 0) :][: row["payload_captured"]] if segment.payload else b""
     return row, options, spoken
+
+
+def _checksum_state(segment: Segment, pair: Connection) -> int:
+    """Return what verifying the checksum of a segment captured whole gives; a sum that is 0 by right is right."""
+    if segment.checksum == "zero" and tcp_header(replace(segment, checksum="good"), pair)[_CHECKSUM - 2 : _CHECKSUM] == bytes(2):
+        return tables.CHECKSUM_GOOD
+    return _CHECKSUM_STATES[segment.checksum]
 
 
 def _decoded(captured: int, total: int, stated: int) -> int:

@@ -63,9 +63,9 @@ One line a segment, in the order of the capture:
 > is sent by the client, < by the server. Flags are letters of FSRP.UEWN (. is ACK, N is AE), `none`, or 0x and up to three digits.
 FIRST:END(LENGTH) are the sequence numbers; `ack` is needed with the ACK flag. In any order may follow: win N, <options>, "text" (with
 \\r \\n \\t \\\\ \\" \\xHH), urg N, ttl N, id N, ecn N, vlan IDS, mac SOURCE>TARGET, iface N (a pcapng interface), offset N (the data offset
-field), cut N (bytes captured of the TCP header and payload), frag N, bad-checksum, partial-checksum. Options: mss N, wscale N, sackOK,
-sack A-B ..., TS val N ecr N, nop, eol, tfo [HEX], md5 HEX, opt KIND [HEX], opt-bytes HEX. An ICMP error may have: from ADDRESS, ttl N,
-vlan IDS, iface N, cut N. Lengths and checksums are computed.
+field), cut N (bytes captured of the TCP header and payload), frag N, bad-checksum, partial-checksum,
+zero-checksum. Options: mss N, wscale N, sackOK, sack A-B ..., TS val N ecr N, nop, eol, tfo [HEX], md5 HEX, opt KIND [HEX],
+opt-bytes HEX. An ICMP error may have: from ADDRESS, ttl N, vlan IDS, iface N, cut N. Lengths and checksums are computed.
 """
 """How a script is written, for its authors."""
 
@@ -96,6 +96,7 @@ _SEGMENT_WORDS: Final[dict[str, tuple[str, Callable[[Line], Any]]]] = {
     "frag": ("fragment", lambda line: integer(line, "fragment")),
     "bad-checksum": ("checksum", lambda _line: "bad"),
     "partial-checksum": ("checksum", lambda _line: "partial"),
+    "zero-checksum": ("checksum", lambda _line: "zero"),
 }
 
 

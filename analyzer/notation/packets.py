@@ -122,7 +122,7 @@ def tcp_header(segment: Segment, pair: Connection) -> bytes:
     # A payload of zeros adds nothing to the sum, so it need not exist to be summed.
     good = 0xFFFF - _sum(pseudo + head + bytes(2) + tail + segment.payload)
     bad = next(wrong for wrong in (good ^ 0x0100, good ^ 0x0200) if wrong != partial)
-    checksum = {"good": good, "bad": bad, "partial": partial}[segment.checksum]
+    checksum = {"good": good, "bad": bad, "partial": partial, "zero": 0}[segment.checksum]
     return head + struct.pack("!H", checksum) + tail
 
 

@@ -123,10 +123,16 @@ def _segment(row: Row, by: Side, ends: Connection, place: Row, option_bytes: byt
         vlan=None if _tags(row) == source.vlan else _tags(row),
         macs=None if macs == (source.mac, target.mac) else macs,
         interface=None if row["interface"] < 0 else row["interface"],
-        checksum=_WORDS.get(row["checksum_state"], "good"),
+        checksum=_checksum(row),
         **place,
         **_extent(row, option_bytes),
     )
+
+
+def _checksum(row: Row) -> ChecksumWord:
+    """Return the word for a checksum; one that was not verified counts as right."""
+    word = _WORDS.get(row["checksum_state"], "good")
+    return "zero" if word == "bad" and row["checksum"] == 0 else word
 
 
 def _extent(row: Row, option_bytes: bytes) -> Row:

@@ -15,7 +15,7 @@ from analyzer.errors import RuleError
 from analyzer.tables import AE
 
 Side = Literal["client", "server"]
-ChecksumWord = Literal["good", "bad", "partial"]
+ChecksumWord = Literal["good", "bad", "partial", "zero"]
 
 EPOCH: Final = 1_700_000_000 * 10**9
 """When a script starts unless it says otherwise: 2023-11-14T22:13:20Z, in ns."""

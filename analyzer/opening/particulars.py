@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from analyzer.opening import context
 from analyzer.opening.selection import NEAR, SEGMENT, take
 from analyzer.rules.vocabulary import AGGREGATE
 from analyzer.tables import ACK, AE, CHECKSUM_GOOD, CHECKSUM_PARTIAL, CWR, ECE, FIN, FLAG_LETTERS, PSH, RST, SYN, URG
@@ -392,6 +393,7 @@ _PARTIAL: Final[Mapping[str, Callable[[Particulars, Array], Answer]]] = {
     "destination": Particulars.destination,
     "nth": Particulars.nth,
     "tsecr_answers": Particulars.tsecr_answers,
+    **context.FACTS,
 }
 """How facts are made that are made for some steps alone."""
 

@@ -86,6 +86,15 @@ STEP: Final[dict[str, Fact]] = {
     "offset": Fact("int", "sequence number counted from its side's ISN"),
     "peer_mss": Fact("int", "maximum segment size the other side offered", "bytes"),
     "tsecr_answers": Fact("flag", "TSecr is the TSval of a SYN or SYN+ACK of the other side"),
+    "tsecr_sent": Fact("flag", "TSecr is the TSval of some segment of the other side, whatever its flags"),
+    "over_mss": Fact("flag", "carries more payload than the other side's MSS; false where that was not captured"),
+    "taken_whole": Fact(
+        "flag", "takes sequence numbers, of which the other side acknowledged all and no other segment of its side takes any"
+    ),
+    "zero_sums_taken": Fact("flag", "its side sent payload with checksum field 0 that was larger than the MSS, or is `taken_whole`"),
+    "ttl_settled": Fact("int", "segments of its side with neither SYN, RST nor FIN that have its TTL; 0 where the SYN's TTL comes back"),
+    "mac_settled": Fact("int", "segments of its side with neither SYN, RST nor FIN from its MAC; 0 where the SYN's MAC comes back"),
+    "farther": Fact("flag", "it has crossed more routers than its side's first SYN or SYN+ACK, as `hops` counts"),
     "ttl_change": Fact("int", "how far its TTL is from that of its side's first SYN or SYN+ACK"),
     "hops": Fact("int", "routers it has crossed, by its TTL and the 64, 128 or 255 it began with, whichever lies next above"),
     "hops_change": Fact("int", "how far that is from what its side's first SYN or SYN+ACK tells"),
@@ -96,7 +105,7 @@ STEP: Final[dict[str, Fact]] = {
 """Facts of one segment, beside those of `machine.SEGMENT`. Whatever depends on options that were not captured is unknown."""
 
 OPTION_FACTS: Final = frozenset(
-    {"mss", "window_scale", "tfo", "has_tfo", "ts_val", "ts_ecr", "sack_blocks", "after_end", "nop_run", "tsecr_answers"}
+    {"mss", "window_scale", "tfo", "has_tfo", "ts_val", "ts_ecr", "sack_blocks", "after_end", "nop_run", "tsecr_answers", "tsecr_sent"}
     | {name for name in STEP if name.startswith(("has_", "option_"))}
 )
 """Facts of one segment that need its options whole."""
