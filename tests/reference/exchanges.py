@@ -199,6 +199,19 @@ def strays(client_isn: int, server_isn: int) -> list[Exchange]:
         [syn, synack, replace(syn, delay=SECOND), refusal],
         [syn, synack, refusal, ack3],
         [syn, ack3, c.send(PSH | ACK, 1, s, 1, 20), s.send(RST, 1)],
+        [syn, synack, ack3, s.send(PSH | ACK, 1, c, 1, 20), s.send(RST, 2**31 - 5), s.send(PSH | ACK, 21, c, 1, 20)],
+        *untaken(c, s),
+    ]
+
+
+def untaken(c: Side, s: Side) -> list[Exchange]:
+    """Return exchanges in which the server does not take the third segment."""
+    syn, synack, ack3, data = c.send(SYN, 0), s.send(SYN | ACK, 0, c, 1), c.send(ACK, 1, s, 1), c.send(PSH | ACK, 1, s, 1, 20)
+    late, again = replace(synack, delay=SECOND), replace(data, delay=SECOND)
+    return [
+        [syn, synack, ack3, data, late, data, replace(late, delay=4 * SECOND), s.send(RST, 1)],
+        [syn, synack, ack3, late, ack3, late, ack3, c.send(FIN | ACK, 1, s, 1)],
+        [syn, synack, ack3, data, again, again, replace(again, delay=4 * SECOND)],
     ]
 
 
