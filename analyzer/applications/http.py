@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from analyzer.applications import http_heads, http_sync, http_turns
 from analyzer.applications.http_plain import Plain
-from analyzer.applications.http_report import Report, elapsed
+from analyzer.applications.http_report import Report, add_texts, elapsed
 from analyzer.applications.http_switch import follow, may_have_switched
 from analyzer.applications.http_turns import Turn
 from analyzer.applications.redactor import prepare, redact_dialogue
@@ -48,6 +48,7 @@ def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
         pass
     found = talk.report.finish()
     redact_dialogue(found, redactor)
+    add_texts(found)
     return found
 
 

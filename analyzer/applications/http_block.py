@@ -120,7 +120,7 @@ _OF_EXCHANGE: Final[dict[str, Fact]] = {
         (
             "lost", "unasked", "pipelined", "after_close", "after_unsafe", "continued", "host_differs", "host_invalid", "form_secret",
             "target_secret", "key_field", "expects_continue", "content_withheld", "credentials", "asks_upgrade", "unframed",
-            "tunnel_opened", "pushed_reply", "upgrade_unasked", "upgrade_other",
+            "tunnel_opened", "pushed_reply", "upgrade_unasked", "upgrade_other", "challenge_taken",
         ),
         False,
     ),
@@ -185,6 +185,7 @@ def _facts(columns: dict[str, tuple[Any, ...]], heads: _Heads) -> dict[str, Cell
         "hosts": Cells([one.hosts for one in heads.asked], heads.asked_at),
         "asks_close": Cells([one.closes for one in heads.asked], heads.asked_at),
         "reply_code": Cells([one.code for one in heads.status], heads.status_at),
+        "words": Cells([one.row["reply"] if one.code >= http_report.MIN_REFUSAL else None for one in heads.status], heads.status_at),
         "reply_version": Cells([one.version for one in heads.status], heads.status_at),
         "reply_fields": Cells([one.fields for one in heads.answered], heads.answered_at),
         "reply_framing": Cells(columns["framing"]),

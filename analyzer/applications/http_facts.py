@@ -56,6 +56,7 @@ _NO_REPLY: Final[Facts] = dict.fromkeys(
     (
         "status_line", "reply_version", "reply_framing", "reply_length", "reply_body", "reply_fields", "set_cookies", "unframed",
         "upgraded_to", "upgrade_unasked", "upgrade_other", "accept_wrong", "tunnel_opened", "pushed_reply", "reply_excess",
+        "challenge_taken",
     )
 )  # fmt: skip
 _SCHEMES: Final = frozenset({"basic", "bearer", "digest", "ntlm", "negotiate"})
@@ -100,7 +101,7 @@ def of_turn(turn: Turn, client: Reader, server: Reader) -> tuple[Facts, Places]:
         _add_request(facts, places, request)
         if request.head.faults:
             _add_faults(facts, places, request.head.faults, client)
-    facts["reply_code"] = facts["latency"] = None
+    facts["reply_code"] = facts["words"] = facts["latency"] = None
     if reply is None:
         facts |= _NO_REPLY
     else:
@@ -165,6 +166,7 @@ def _add_reply(facts: Facts, places: Places, turn: Turn, reply: Reply, server: R
     facts["tunnel_opened"] = body.framing == "tunnel"
     facts["pushed_reply"] = turn.unasked is True and pushed(turn, server)
     facts["reply_excess"] = 0
+    facts["challenge_taken"] = False
     if line.code == 101:  # noqa: PLR2004
         _add_upgrade(facts, turn)
     else:

@@ -19,7 +19,7 @@ from analyzer.applications.redactor import Redactor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from analyzer.applications.dialogue import Cell, Setting
+    from analyzer.applications.dialogue import Cell, Fact, Setting
     from analyzer.applications.http_turns import Turn
     from analyzer.applications.streams import Reader
 
@@ -30,6 +30,10 @@ MOST: Final = 10_000
 TOLD: Final = 3
 """Turns that the summary tells of."""
 _TARGET_SHOWN: Final = 60
+MIN_REFUSAL: Final = 400
+"""The lowest code of a reply that refuses (RFC 9110 15.5)."""
+_CHALLENGES: Final[dict[Fact, str]] = {401: "auth", 407: "proxy_auth"}
+"""Codes that ask for credentials, and the fact about those of a request."""
 
 
 class Report:
@@ -58,6 +62,8 @@ class Report:
             self.dialogue.dropped += 1
             return
         facts, places = http_facts.of_turn(turn, *self._readers)
+        if self.dialogue.exchanges:
+            _answer_challenge(self.dialogue.exchanges[-1].facts, facts)
         row = self._writer.row(turn)
         self.dialogue.exchanges.append(Exchange(facts, places))
         self.dialogue.rows.append(row)
@@ -127,6 +133,20 @@ class Report:
     def _asked(self) -> Iterator[tuple[dict[str, Cell], Exchange]]:
         pairs = zip(self.dialogue.rows, self.dialogue.exchanges, strict=True)
         return (pair for pair in pairs if pair[1].facts["request_seen"])
+
+
+def add_texts(dialogue: Dialogue) -> None:
+    """Fill in the facts that are text, from rows that were redacted."""
+    for exchange, row in zip(dialogue.exchanges, dialogue.rows, strict=True):
+        code = exchange.facts["reply_code"]
+        exchange.facts["words"] = str(row["reply"]) if code is not None and int(code) >= MIN_REFUSAL else None
+
+
+def _answer_challenge(before: dict[str, Fact], facts: dict[str, Fact]) -> None:
+    """Say of the exchange before whether its challenge (RFC 9110 11.3, 11.7) was taken up by the request of this one."""
+    credentials = _CHALLENGES.get(before["reply_code"])
+    if credentials is not None and facts[credentials] not in {None, "none"}:
+        before["challenge_taken"] = True
 
 
 def of_requests(count: int, told: list[str]) -> str:
