@@ -220,6 +220,7 @@ TRANSACTIONS: Final = Table(
         Column("request_bytes", "int64", "bytes of the request, body included, -1 when not known", "bytes"),
         Column("response_bytes", "int64", "bytes of the answer, body included, -1 when not known", "bytes"),
         Column("complete", "bool", "request and final reply were captured whole"),
+        Column("inside", "object", "where the tunnels lead that it was sent through, from the outermost; empty outside of any"),
     ),
 )
 """What all transactions have; the columns of each protocol, declared in rules/protocols, follow."""

@@ -143,7 +143,7 @@ class Block:
 
 def is_plain(dialogue: Dialogue) -> bool:
     """Return whether a block can say all of a dialogue."""
-    return bool(dialogue.facts) and not (dialogue.tls or dialogue.after or dialogue.channels or dialogue.dropped)
+    return bool(dialogue.facts) and not (dialogue.tls or dialogue.after or dialogue.inner or dialogue.channels or dialogue.dropped)
 
 
 def _names(dicts: Sequence[Mapping[str, Any]]) -> dict[str, None]:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analyzer.applications.tabulate import legible
+from analyzer.applications.tunnels import unfold
 from analyzer.language import arrays
 from analyzer.rules.check import SPOKEN, spoken_scope
 from analyzer.rules.protocols import ANY, services
@@ -127,10 +128,13 @@ class _Subject:
     ) -> None:
         """Take the dialogues of `protocol`: those read one by one, then those of blocks."""
         self.protocol, self.words = protocol, words
-        own = [(flow, one) for flow, one in dialogues.items() if protocol.id in {ANY, one.service}]
-        self.dialogues = [one for _, one in own]
+        own = [one for one in unfold(dialogues) if protocol.id in {ANY, one.dialogue.service}]
+        self.dialogues = [one.dialogue for one in own]
         self.blocks = [one for one in blocks if protocol.id in {ANY, one.service}]
-        self.flow = np.concatenate([np.array([flow for flow, _ in own], np.int64), *(one.flow for one in self.blocks)])
+        self.flow = np.concatenate([np.array([one.flow for one in own], np.int64), *(one.flow for one in self.blocks)])
+        self.outer = np.ones(len(self.flow), bool)
+        """Whether each is a connection's own dialogue, not one inside of it."""
+        self.outer[: len(own)] = [not one.inside for one in own]
         self.ground = ground
 
     def view(self, scope: str, made: dict[str, _View]) -> _View:
@@ -138,13 +142,13 @@ class _Subject:
 
         They are not kept here: they know their subject, and what knows each other does not go when it is done with.
         """
+        everyone = self.protocol.id == ANY
         if "dialogue" not in made:
-            everyone = self.protocol.id == ANY
             flow = np.arange(len(self.ground.opened_at)) if everyone else self.flow
-            at = self.flow if everyone else np.arange(len(self.flow))
-            made["dialogue"] = _Dialogues(self, flow, at)
+            of = self.flow if everyone else np.arange(len(self.flow))
+            made["dialogue"] = _Dialogues(self, flow, of, self.outer if everyone else np.ones(len(self.flow), bool))
         if scope not in made:
-            made[scope] = _Exchanges(self, made["dialogue"])
+            made[scope] = _Exchanges(self, made["dialogue"], of=self.flow if everyone else np.arange(len(self.flow)))
         return made[scope]
 
     def answer(self, cells: Sequence[object], parts: Sequence[tuple[Cells | None, int]], fact: Fact) -> Answer:
@@ -221,10 +225,10 @@ class _View(ABC):
 class _Dialogues(_View):
     """A row a connection."""
 
-    def __init__(self, subject: _Subject, flow: Array, at: Array) -> None:
-        """Take the connections `flow`; the dialogues that were read stand at the rows `at`."""
+    def __init__(self, subject: _Subject, flow: Array, of: Array, chosen: Array) -> None:
+        """Take the connections `flow`; `of` says at which row each dialogue that was read stands, if it is `chosen`."""
         super().__init__(subject, flow)
-        self.at = at
+        self.at, self.chosen = of[chosen], chosen
 
     def _look_up(self, name: str) -> Answer:
         ground = self.subject.ground.facts.get(name)
@@ -238,7 +242,7 @@ class _Dialogues(_View):
             subject.protocol.dialogue[name],
         )
         values, known = np.zeros(self.size, read.dtype), np.zeros(self.size, bool)
-        values[self.at], known[self.at] = read, there
+        values[self.at], known[self.at] = read[self.chosen], True if there is None else there[self.chosen]
         return values, known
 
     def _locate(self, place: str) -> Array:
@@ -248,22 +252,22 @@ class _Dialogues(_View):
             return held
         found = np.full(self.size, -1, np.int64)
         parts = [(block.places.get(place), len(block.flow)) for block in self.subject.blocks]
-        found[self.at] = _frames([one.places.get(place) for one in self.subject.dialogues], parts)
+        found[self.at] = _frames([one.places.get(place) for one in self.subject.dialogues], parts)[self.chosen]
         return found
 
 
 class _Exchanges(_View):
     """A row a request or command and its answer."""
 
-    def __init__(self, subject: _Subject, dialogues: _View) -> None:
-        """Take the exchanges of all dialogues."""
+    def __init__(self, subject: _Subject, dialogues: _View, *, of: Array) -> None:
+        """Take the exchanges of all dialogues; `of` is the row of `dialogues` that each one's stand for."""
         counts = np.concatenate(
             [np.array([len(one.exchanges) for one in subject.dialogues], np.int64), *(block.count for block in subject.blocks)]
         )
         super().__init__(subject, np.repeat(subject.flow, counts))
         self.exchanges = list(chain.from_iterable(one.exchanges for one in subject.dialogues))
         self.dialogues = dialogues
-        self.owner = np.repeat(dialogues.at if isinstance(dialogues, _Dialogues) else np.arange(len(counts)), counts)
+        self.owner = np.repeat(of, counts)
 
     def texts(self, name: str, hits: Array) -> list[object]:
         """Return a fact of kind text at each of `hits`, which rise; ? where it is not known."""

@@ -105,6 +105,10 @@ class Dialogue:
     """Where the first byte of TLS was captured."""
     after: str = ""
     """The protocol spoken after an upgrade or inside a tunnel, if any."""
+    inner: Dialogue | None = None
+    """What was said there, if it can be read; its exchanges and rows are its own."""
+    leads_to: str = ""
+    """Where the tunnel leads, or what was upgraded to."""
     channels: list[Channel] = field(default_factory=list)
     """Connections it announces, in order; the reader's module has a function `link` that finds them among all connections."""
     dropped: int = 0

@@ -136,7 +136,10 @@ class Report:
 
 
 def add_texts(dialogue: Dialogue) -> None:
-    """Fill in the facts that are text, from rows that were redacted."""
+    """Fill in the facts that are text and where a tunnel leads, from rows that were redacted."""
+    if dialogue.inner is not None:
+        last = dialogue.rows[-1] if not dialogue.dropped else {}
+        dialogue.leads_to = str((last.get("target") if last.get("method") == "CONNECT" else last.get("upgrade")) or "?")
     for exchange, row in zip(dialogue.exchanges, dialogue.rows, strict=True):
         code = exchange.facts["reply_code"]
         exchange.facts["words"] = str(row["reply"]) if code is not None and int(code) >= MIN_REFUSAL else None

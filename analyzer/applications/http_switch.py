@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from analyzer.applications.streams import Reader
 
 _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_PORT_DIGITS: Final = 5
 _TLS_HANDSHAKE: Final = b"\x16\x03"
 _KNOWN: Final = {"websocket": "websocket", "h2c": "h2c", "tls": "tls"}
 
@@ -32,7 +35,8 @@ def follow(turn: Turn, client: Reader, server: Reader, setting: Setting, dialogu
     elif asked == "tls" and not client.ended and not client.gap:
         spot = client.spot()
         dialogue.facts["tls_missing"], dialogue.places["tls_missing"] = True, spot.frame if spot else None
-    inner = setting.nested(client, server, setting) if setting.nested is not None else None
+    inner = setting.nested(client, server, _inside(turn, how, setting)) if setting.nested is not None else None
+    dialogue.inner = inner if inner is not None and inner.facts else None
     turn.inner = inner.service if inner is not None else "tls" if tls else asked if asked in _KNOWN.values() else ""
     turn.inner_summary = inner.summary if inner is not None else ""
     dialogue.after = turn.inner or ("" if asked == "none" else asked)
@@ -40,6 +44,19 @@ def follow(turn: Turn, client: Reader, server: Reader, setting: Setting, dialogu
         # From its first byte on, the tunnel was encrypted by what opened it.
         dialogue.tls, dialogue.tls_spot = how if inner.tls == "implicit" else inner.tls, inner.tls_spot
     return True
+
+
+def _inside(turn: Turn, how: str, setting: Setting) -> Setting:
+    """Return what is known of what is inside: a tunnel's server is that of its target (RFC 9110 9.3.6), which sees the proxy as client."""
+    if how != "connect" or turn.request is None:
+        return setting
+    host, _, port = turn.request.line.target.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) <= _PORT_DIGITS else 0
+    try:
+        server = str(ip_address(host.strip("[]")))
+    except ValueError:
+        server = ""
+    return replace(setting, client_ip="", client_port=0, server_ip=server, server_port=number)
 
 
 def switch(turn: Turn) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 from analyzer.applications.block import Block
 from analyzer.applications.ground import SIDES
 from analyzer.applications.recognise import NOTHING, UNKNOWN
+from analyzer.applications.tunnels import unfold
 from analyzer.model import TRANSACTIONS
 from analyzer.rules.protocols import ANY, services
 from analyzer.tables import NO_TIME, Column, Table
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from analyzer.applications import Dialogues
-    from analyzer.applications.dialogue import Cell, Dialogue
+    from analyzer.applications.dialogue import Cell
+    from analyzer.applications.tunnels import Told
     from analyzer.rules.protocols import Protocol
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _DTYPES: Final = {"str": "str", "int": "int64", "float": "float64", "flag": "bool", "list": "object"}
 _ABSENT: Final[dict[str, Any]] = {"str": "", "int64": -1, "float64": float("nan"), "bool": False, "object": ()}
-_FROM_OUTSIDE: Final = {"flow_id", "capture", "protocol"}
+_FROM_OUTSIDE: Final = {"flow_id", "capture", "protocol", "inside"}
 """Columns of a transaction that its reader does not know."""
 _SUMMARY: Final = 240
 """Letters of a summary that are kept."""
@@ -54,8 +56,9 @@ def flows(found: Dialogues, flow_ids: Array, protocols: Mapping[str, Protocol]) 
         texts["service_after"][flow] = dialogue.after
         texts["dialogue"][flow] = _short(legible(dialogue.summary))
         numbers["tls_frame"][flow] = -1 if dialogue.tls_spot is None else dialogue.tls_spot.frame
-        numbers["transactions"][flow] = len(dialogue.rows) + dialogue.dropped
-        unsure[flow] = dialogue.dropped > 0
+    for flow, _, dialogue in unfold(found.dialogues):
+        numbers["transactions"][flow] += len(dialogue.rows) + dialogue.dropped
+        unsure[flow] |= dialogue.dropped > 0
     for block in found.blocks:
         texts["dialogue"][block.flow] = [_short(legible(summary)) for summary in block.summary]
         numbers["transactions"][block.flow] = block.row_count
@@ -116,10 +119,10 @@ def own(protocols: Mapping[str, Protocol]) -> dict[str, tuple[str, ...]]:
 
 def transactions(found: Dialogues, flow_ids: Array, captures: Array, protocols: Mapping[str, Protocol]) -> pd.DataFrame:
     """Return the transactions table, columns as `shape` says."""
-    said = [(flow, dialogue) for flow, dialogue in found.dialogues.items() if dialogue.rows]
-    counts = np.array([len(one.rows) for _, one in said], np.int64)
+    said = [one for one in unfold(found.dialogues) if one.dialogue.rows]
+    counts = np.array([len(one.dialogue.rows) for one in said], np.int64)
     owner = np.concatenate(
-        [np.repeat(np.array([flow for flow, _ in said], np.int64), counts), *(np.repeat(one.flow, one.row_count) for one in found.blocks)]
+        [np.repeat(np.array([one.flow for one in said], np.int64), counts), *(np.repeat(one.flow, one.row_count) for one in found.blocks)]
     )
     # Where each row comes to stand: by connection, in the order it was said.
     place = np.empty(len(owner), np.int64)
@@ -133,6 +136,11 @@ def transactions(found: Dialogues, flow_ids: Array, captures: Array, protocols: 
         for column in columns.columns:
             if column.name in names:
                 _fill(made[column.name], at, rows, column)
+    for one, stop in zip(said, np.cumsum(counts).tolist(), strict=True):
+        if one.inside:
+            inside = tuple(map(legible, one.inside))
+            for row in place[stop - len(one.dialogue.rows) : stop].tolist():
+                made["inside"][row] = inside
     owner = np.sort(owner)
     made["flow_id"], made["protocol"] = flow_ids[owner], spoken
     made["capture"] = captures[owner].astype(np.int64)
@@ -140,11 +148,11 @@ def transactions(found: Dialogues, flow_ids: Array, captures: Array, protocols: 
 
 
 def _sources(
-    said: Sequence[tuple[int, Dialogue]], blocks: Sequence[Block], counts: Array, place: Array
+    said: Sequence[Told], blocks: Sequence[Block], counts: Array, place: Array
 ) -> Iterator[tuple[str, Array, Sequence[dict[str, Cell]] | Block]]:
     """Yield a protocol, where its rows come to stand, and the rows: those read one by one, then those of each block."""
-    words = np.repeat(np.array([one.service for _, one in said], object), counts)
-    rows = list(chain.from_iterable(one.rows for _, one in said))
+    words = np.repeat(np.array([one.dialogue.service for one in said], object), counts)
+    rows = list(chain.from_iterable(one.dialogue.rows for one in said))
     for word in sorted(set(words.tolist())):
         at = np.flatnonzero(words == word)
         yield word, place[at], [rows[row] for row in at.tolist()]

@@ -136,6 +136,8 @@ def _details(report: Report, row: Record) -> list[tuple[str, str]]:
             found.append(_link(report, detail, value))
         else:
             found.append((f"{detail.label} {printable(_value(row, detail, units[detail.name]))}", "dim"))
+    if row["inside"]:
+        found.append((f"through the tunnel to {printable(' > '.join(row['inside']))}", "dim"))
     return found
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from analyzer.applications.dialogue import Dialogue
     from analyzer.rules.protocols import Protocol
 
-READER = {"number", "request_seen", "replied", "reply_code", "latency", "pipelined", "credentials"}
+READER = {"number", "request_seen", "replied", "reply_code", "words", "latency", "pipelined", "credentials"}
 """Facts of any exchange that a reader fills in; and those of a dialogue that concern HTTP."""
 READER_DIALOGUE = {"early_excused", "pushed", "tls_missing"}
 COMMON = {
