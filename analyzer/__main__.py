@@ -11,7 +11,9 @@ _SELDOM: Final = (100_000, 50, 1_000)
 
 def main() -> None:
     """Run the command line and end the process with its status."""
-    from analyzer.cli import run
+    from analyzer.cli import run, streams
+
+    streams.open_closed()
 
     # The process ends with its report and makes few cycles; to look for them among millions of values takes a tenth of its time.
     gc.set_threshold(*_SELDOM)

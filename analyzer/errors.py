@@ -73,8 +73,13 @@ _EXHAUSTED: Final = {
 """What the machine has too little of whatever file is opened, and what helps."""
 
 
+def name_exhausted(error: OSError) -> str:
+    """Return what the machine has too little of, in one line, if that is what `error` says; empty otherwise."""
+    return _EXHAUSTED.get(error.errno or 0, "")
+
+
 def refuse_machine_fault(error: OSError) -> None:
     """Raise `MachineError` for an `error` that says nothing about the file at hand: the machine cannot open any file."""
-    message = _EXHAUSTED.get(error.errno or 0)
-    if message is not None:
+    message = name_exhausted(error)
+    if message:
         raise MachineError(message) from error

@@ -5,6 +5,7 @@ Must not know: what files hold.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from analyzer.errors import refuse_machine_fault
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import BinaryIO
 
 _KINDS: Final = (
@@ -62,6 +64,30 @@ def open_regular(path: str | Path) -> BinaryIO:
     if kind:
         raise NotAFileError(None, f"it is {kind}, not a file")
     return Path(path).open("rb")
+
+
+def has_working_folder() -> bool:
+    """Return whether the working folder is still there."""
+    try:
+        os.getcwd()  # noqa: PTH109 - the call itself is what is tried
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def some_working_folder() -> Iterator[None]:
+    """Let there be a working folder, the root, where the own one was removed: some modules ask for it when they are imported."""
+    if has_working_folder():
+        yield
+        return
+    removed = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir("/")
+        yield
+    finally:
+        os.fchdir(removed)
+        os.close(removed)
 
 
 def identify(path: str | Path) -> str:

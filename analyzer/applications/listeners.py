@@ -120,7 +120,7 @@ class _Desk:
     def drive(self, process: subprocess.Popen[bytes]) -> None:
         """Give parts to one process until none is left or it ends."""
         # It ended, or printed what it should not: the parts it had are heard here in the end.
-        with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
+        with contextlib.suppress(OSError, EOFError, MemoryError, pickle.UnpicklingError):
             processes.begin(process)
             paths = [one.path if isinstance(one, Payloads) else None for one in self.share.payloads]
             processes.write(process, (replace(self.share, payloads=()), paths))

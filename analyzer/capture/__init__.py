@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from analyzer.errors import MachineError
+from analyzer.errors import MachineError, refuse_machine_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,8 @@ def read(  # noqa: PLR0913 - every option has a default and a name
     native if the job is `large` (None: if this file alone is) or there is no tshark, and then compares both on some frames.
     Up to so many `processes`, this one included, read a plain file that is large enough natively; the result is the same.
 
-    Raises `MachineError` when tshark cannot be used, or is missing and was named or asked for by `engine`.
+    Raises `MachineError` when tshark cannot be used, or is missing and was named or asked for by `engine`, and when memory, open files or
+    room for temporary files run out.
     """
     from analyzer.capture import engines, paths
 
@@ -70,17 +71,17 @@ def read(  # noqa: PLR0913 - every option has a default and a name
     if reason:
         return refuse(shown, reason)
     known = _find(tshark, needed=engine == "pyshark")
-    if engine == "auto" and known is not None:
-        engine = "native" if (engines.is_large([shown]) if large is None else large) else "pyshark"
-        compare = Path(shown).stat().st_size >= engines.COMPARED_BYTES
-    else:
-        compare = False
+    compare = False
     try:
+        if engine == "auto" and known is not None:
+            engine = "native" if (engines.is_large([shown]) if large is None else large) else "pyshark"
+            compare = Path(shown).stat().st_size >= engines.COMPARED_BYTES
         absolute = Path(shown).absolute()
         seconds = limit(absolute.stat().st_size) if timeout_s is None else timeout_s
         job = _Job(absolute, shown, known, seconds, progress, processes)
         return _dissect(job) if engine == "pyshark" else _decode(job, compare=compare)
     except OSError as error:
+        refuse_machine_fault(error)
         return refuse(shown, f"it cannot be read: {error.strerror or type(error).__name__}")
 
 

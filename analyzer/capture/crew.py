@@ -131,7 +131,7 @@ class Crew:
                 with self._change:
                     part.state = State.READ
                     self._change.notify_all()
-        except (OSError, EOFError, pickle.UnpicklingError):
+        except (OSError, EOFError, MemoryError, pickle.UnpicklingError):
             # It ended, or printed what it should not.
             return
         finally:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 import threading
@@ -17,13 +18,15 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import pyshark
-
 from analyzer.capture import fields, isolation
 from analyzer.capture.payloads import Payloads, Spool
 from analyzer.capture.tshark import Tshark, probe
 from analyzer.errors import MachineError
+from analyzer.files import some_working_folder
 from analyzer.model import Capture
+
+with some_working_folder():
+    import pyshark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -36,6 +39,8 @@ __all__ = ["ColumnCapture", "Tshark", "probe", "read"]
 BATCH_ROWS: Final = 8192
 BATCH_BYTES: Final = 1 << 23
 """Rows parsed at a time: so many, or fewer where the payloads are long, but one at least."""
+_LOOP_DESCRIPTORS: Final = 3
+"""What an event loop opens: a selector and two sockets."""
 _ROOT_WARNING: Final = "Running as user"
 _SHOWN_LETTERS: Final = 300
 _USAGE_STATUS: Final = 1
@@ -121,7 +126,7 @@ class ColumnCapture(pyshark.FileCapture):  # type: ignore[misc] # pyshark has no
     def __init__(self, path: Path, tshark: Tshark, home: str, deadline: float, cancelled: threading.Event) -> None:
         """Prepare; tshark starts when iteration does."""
         # A loop asked of asyncio's policy could be anyone's, and the policy is on its way out.
-        self._loop = asyncio.SelectorEventLoop()
+        self._loop = _make_loop()
         self._tshark = tshark
         self._home = home
         self._deadline = deadline
@@ -188,6 +193,21 @@ class ColumnCapture(pyshark.FileCapture):  # type: ignore[misc] # pyshark has no
             for process in list(self._running_processes):
                 self._loop.run_until_complete(self._cleanup_subprocess(process))
             self._loop.close()
+
+
+def _make_loop() -> asyncio.SelectorEventLoop:
+    """Return a new event loop; raises `OSError` when there are too few descriptors left for it.
+
+    They are tried first: a loop that gets only some of them complains on standard error when it is collected.
+    """
+    tried: list[int] = []
+    try:
+        # What was opened before one failed is in the list, too.
+        tried.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(_LOOP_DESCRIPTORS))
+    finally:
+        for descriptor in tried:
+            os.close(descriptor)
+    return asyncio.SelectorEventLoop()
 
 
 def _complaint(text: bytes) -> str:
@@ -264,8 +284,7 @@ def read_counted(request: Request) -> tuple[Capture, Counts]:
 def _read(request: Request, cancelled: threading.Event) -> tuple[Capture, Counts]:
     """Run tshark over one file in this thread."""
     begun, tshark = time.monotonic(), request.tshark
-    with isolation.private_home() as home:
-        _leave_alone(home, tshark)
+    with isolation.private_home(tshark.forbidden) as home:
         capture = ColumnCapture(request.path, tshark, home, begun + request.seconds, cancelled)
         try:
             gathering = _gather(capture, request)
@@ -284,14 +303,6 @@ def _read(request: Request, cancelled: threading.Event) -> tuple[Capture, Counts
         "missing": tshark.missing,
     }
     return _conclude(ending, gathering, request, stats)
-
-
-def _leave_alone(home: str, tshark: Tshark) -> None:
-    """Tell the tshark that will have `home` which protocols it must not dissect."""
-    import os
-
-    with open(os.path.join(home, "disabled_protos"), "w", encoding="utf-8") as file:  # noqa: PTH118, PTH123 - start-up matters
-        file.write("\n".join(tshark.forbidden) + "\n")
 
 
 def _gather(capture: ColumnCapture, request: Request) -> Gathering:

@@ -51,8 +51,11 @@ def is_divisible(path: str | Path) -> bool:
     """Whether the file at `path` has so many frames that other processes are of help, and can be read from the middle."""
     if estimate(path) < LEAST_FRAMES:
         return False
-    with Path(path).open("rb") as file:
-        return file.read(len(_GZIP)) != _GZIP
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(_GZIP)) != _GZIP
+    except OSError:
+        return False
 
 
 def estimate(path: str | Path) -> float:

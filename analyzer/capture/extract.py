@@ -55,9 +55,8 @@ def extract(path: str | Path, frames: Sequence[int], *, program: str | None = No
     Raises `MachineError` when tshark is missing or does not end well; of a damaged capture, which no tshark ends well on, too.
     """
     found = tshark.probe(program)
-    with isolation.private_home() as home:
-        # What lies above TCP matters to no frame number, and costs much.
-        Path(home, "disabled_protos").write_text("\n".join(found.forbidden) + "\n", encoding="utf-8")
+    # What lies above TCP matters to no frame number, and costs much.
+    with isolation.private_home(found.forbidden) as home:
         for chosen in filters(frames):
             arguments = [found.path, "-n", "-r", str(Path(path).absolute()), "-Y", chosen, "-F", "pcapng", "-w", "-"]
             yield from _copy(arguments, home, timeout_s or _SECONDS)

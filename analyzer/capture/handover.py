@@ -7,6 +7,7 @@ Must not know: why a frame is handed over.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import tempfile
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
+from analyzer.capture import temporary
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
@@ -73,7 +75,9 @@ class Handover:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Remove the file."""
         if self._file is not None:
-            self._file.close()
+            # What could not be written, for want of room, cannot be now either, and is of no use any more.
+            with contextlib.suppress(OSError):
+                self._file.close()
         if self._folder is not None:
             self._folder.cleanup()
 
@@ -82,16 +86,17 @@ class Handover:
         return sum(len(part) for part in self.frames)
 
     def add(self, frames: Frames, interfaces: Sequence[Interface], numbers: Ints) -> None:
-        """Take `frames` over, which have `numbers` in the whole capture."""
+        """Take `frames` over, which have `numbers` in the whole capture. Raises `MachineError` when there is no room for them."""
         if not len(frames):
             return
         number = np.array([*(interface.number for interface in interfaces), -1], dtype=np.int64)
         self.frames.append(numbers)
         self.interfaces.append(number[frames.interface])
         self.times.append(frames.time)
-        file = self._open()
-        for first in range(0, len(frames), _SLICE):
-            file.write(self._pack(frames, interfaces, slice(first, first + _SLICE)))
+        with temporary.blame_folder():
+            file = self._open()
+            for first in range(0, len(frames), _SLICE):
+                file.write(self._pack(frames, interfaces, slice(first, first + _SLICE)))
 
     def _open(self) -> BinaryIO:
         """Return the file, made in a folder that only this user may enter."""
@@ -128,7 +133,8 @@ class Handover:
         if self._file is None or self._folder is None:
             message = "nothing was handed over"
             raise ValueError(message)
-        self._file.close()
+        with temporary.blame_folder():
+            self._file.close()
         numbers, interfaces, times = (np.concatenate(parts) for parts in (self.frames, self.interfaces, self.times))
         uncounted = 1 + np.flatnonzero(np.isin(numbers, np.concatenate([np.zeros(0, dtype=np.int64), *compared])))
         path = Path(self._folder.name) / "rest.pcapng"

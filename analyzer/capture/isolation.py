@@ -12,10 +12,11 @@ import os
 import select
 import signal
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from analyzer.capture import temporary
 
 if TYPE_CHECKING:
     import threading
@@ -31,10 +32,16 @@ _OPEN_FILES: Final = 256
 
 
 @contextlib.contextmanager
-def private_home() -> Iterator[str]:
-    """Give the path of an empty folder that only this user may enter (mode 0700), removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="pcaplint-", ignore_cleanup_errors=True) as folder:
-        yield folder
+def private_home(forbidden: Sequence[str] = ()) -> Iterator[str]:
+    """Give the path of an empty folder that only this user may enter (mode 0700), removed at the end.
+
+    A tshark that has it as its home dissects none of the protocols `forbidden`. Raises `MachineError` when there is no room for it.
+    """
+    with temporary.folder() as home:
+        if forbidden:
+            with temporary.blame_folder(), open(os.path.join(home, "disabled_protos"), "w", encoding="utf-8") as file:  # noqa: PTH118, PTH123 - start-up matters
+                file.write("\n".join(forbidden) + "\n")
+        yield home
 
 
 def environment(home: str | Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ Must not know: connections, protocols.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import tempfile
@@ -18,7 +19,8 @@ from bisect import bisect_right
 from collections import OrderedDict
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-from analyzer.errors import InputError
+from analyzer.capture import temporary
+from analyzer.errors import InputError, refuse_machine_fault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,8 +49,8 @@ class _Shared:
         self._size = self._users = 0
 
     def enter(self) -> None:
-        """Take one more user."""
-        with self._lock:
+        """Take one more user. Raises `MachineError` when there is no room for a temporary file."""
+        with self._lock, temporary.blame_folder():
             self._users += 1
             if self._file is None:
                 self._file = cast("BinaryIO", tempfile.TemporaryFile(prefix="pcaplint-"))  # noqa: SIM115 - closed with the last user
@@ -59,12 +61,14 @@ class _Shared:
         with self._lock:
             self._users -= 1
             if not self._users and self._file is not None:
-                self._file.close()
+                # What could not be written, for want of room, is of no use any more.
+                with contextlib.suppress(OSError):
+                    self._file.close()
                 self._file = None
 
     def append(self, data: bytes | bytearray) -> int:
-        """Return where `data` was written."""
-        with self._lock:
+        """Return where `data` was written. Raises `MachineError` when there is no room for it."""
+        with self._lock, temporary.blame_folder():
             place = self._size
             if self._file is not None:
                 self._file.seek(place)
@@ -73,8 +77,8 @@ class _Shared:
             return place
 
     def read(self, place: int, length: int) -> bytes:
-        """Return bytes as they were written."""
-        with self._lock:
+        """Return bytes as they were written. Raises `MachineError` when what was kept back cannot be written."""
+        with self._lock, temporary.blame_folder():
             if self._file is None:
                 return b""
             self._file.seek(place)
@@ -192,7 +196,8 @@ class Payloads:
                     return b""
                 file.seek(number * _BLOCK)
                 return file.read(_BLOCK)
-        except OSError:
+        except OSError as error:
+            refuse_machine_fault(error)
             return b""
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from analyzer import files
 from analyzer.capture import encapsulations, fields, isolation
 from analyzer.errors import MachineError
 
@@ -50,7 +51,9 @@ def locate(tshark: str | None = None) -> str:
     Raises `MachineError` when there is none, or the one named is not a program.
     """
     if tshark is not None:
-        path = str(Path(tshark).absolute()) if os.sep in tshark else shutil.which(tshark, path=_search_path())
+        path = shutil.which(tshark, path=_search_path())
+        if os.sep in tshark:
+            path = str(Path(tshark).absolute()) if os.path.isabs(tshark) or files.has_working_folder() else None  # noqa: PTH117
         if path is None or not os.path.isfile(path) or not os.access(path, os.X_OK):  # noqa: PTH113 - Path.is_file may raise
             message = f"{tshark!r} is not a program that can be run as tshark"
             raise MachineError(message)
@@ -161,13 +164,16 @@ def _ask_fields(path: str) -> dict[str, list[str]]:
 
 
 def _cache_file(path: str) -> Path:
-    """Return where the answers of the tshark at `path` are kept."""
+    """Return where the answers of the tshark at `path` are kept; raises `FileNotFoundError` for a user who has no home."""
     import hashlib
 
     import platformdirs
 
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    return Path(platformdirs.user_cache_dir("pcaplint", appauthor=False)) / f"tshark-{name}.json"
+    folder = Path(platformdirs.user_cache_dir("pcaplint", appauthor=False))
+    if not folder.is_absolute():
+        raise FileNotFoundError(folder)
+    return folder / f"tshark-{name}.json"
 
 
 def _recall(key: list[Any]) -> dict[str, Any] | None:
@@ -185,8 +191,8 @@ def _remember(key: list[Any], known: dict[str, Any]) -> None:
     """Keep an answer, whole or not at all; a cache that cannot be written is done without."""
     import tempfile
 
-    target = _cache_file(key[0])
     with contextlib.suppress(OSError):
+        target = _cache_file(key[0])
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=target.parent)
         try:

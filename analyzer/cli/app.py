@@ -7,18 +7,20 @@ Must not know: any one command.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from analyzer import __version__
 from analyzer.cli.output import complain, say
-from analyzer.errors import Exit, MachineError, PcaplintError
+from analyzer.errors import MEMORY_HINT, Exit, MachineError, PcaplintError, name_exhausted
 from analyzer.report.escaping import printable
 
 if TYPE_CHECKING:
@@ -51,6 +53,14 @@ app = typer.Typer(
 
 _NEAR_PAYLOAD = ("analyzer.applications", "analyzer.capture")
 """Packages that handle payload bytes."""
+
+_NO_MEMORY: Final = ("failed to map segment", "annot allocate memory")
+"""What the dynamic linker says of a module it has no memory for."""
+_NO_THREAD: Final = "can't start new thread"
+"""What Python says when the system starts none."""
+
+_CANNOT_WRITE: Final = "cannot write"
+"""How the message about an error of standard output begins: files are written elsewhere, and named."""
 
 _debug = False
 
@@ -121,7 +131,7 @@ def _end(call: Any) -> int:  # noqa: ANN401 - any callable; one return an end
     except SystemExit as end:
         return _leave() if isinstance(end.__context__, BrokenPipeError) else int(end.code or 0)
     except Exception as error:  # noqa: BLE001 - this is where every other exception ends
-        return _confess(error)
+        return _blame_machine(error) or _confess(error)
     return int(status or Exit.CLEAN)
 
 
@@ -138,19 +148,52 @@ def _refuse(error: typer.TyperException) -> int:
 
 
 def _leave() -> int:
-    """Let the interpreter's last flush go nowhere: whoever read standard output has left."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    """Return the status for whoever read standard output having left."""
+    _drop_output()
     return Exit.CLOSED_PIPE
+
+
+def _drop_output() -> None:
+    """Let the interpreter's last flush of standard output go nowhere: it would fail, and that would change the status."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _blame_machine(error: Exception) -> int:
+    """Say what the machine lacks and return the status that means it; 0 when `error` is of another kind."""
+    message = _name_lack(error)
+    if not message:
+        return 0
+    if _debug:
+        say("\n".join(_trace(error)))
+    complain(message)
+    if message.startswith(_CANNOT_WRITE):
+        _drop_output()
+    return MachineError.status
+
+
+def _name_lack(error: Exception) -> str:
+    """Return what the machine lacks, in one line, if that is what `error`, or an exception it came from, says; empty otherwise."""
+    for one in reversed(_chain(error)):
+        if isinstance(one, MemoryError) or (isinstance(one, ImportError) and any(words in str(one) for words in _NO_MEMORY)):
+            return MEMORY_HINT
+        if isinstance(one, RuntimeError) and str(one) == _NO_THREAD:
+            return "no more threads can be started: raise the limit (ulimit -u), or give --jobs 1"
+        if isinstance(one, OSError) and (message := name_exhausted(one)):
+            return message
+    return _name_fault(error) if isinstance(error, OSError) and error.strerror else ""
+
+
+def _name_fault(error: OSError) -> str:
+    """Return what an operating system's error that reached no other place says."""
+    if error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return f"{_CANNOT_WRITE}: {'standard output is closed' if error.errno == errno.EBADF else error.strerror}"
 
 
 def _confess(error: Exception) -> int:
     if _debug:
         say("\n".join(_trace(error)))
-    if isinstance(error, OSError) and error.filename is None and error.strerror:
-        # The interpreter's last flush would fail as well and, from Python 3.14 on, change the status.
-        _leave()
-        complain(f"cannot write: {error.strerror}")
-        return MachineError.status
     complain(f"internal error: {_words(error)}; please report it (--debug shows the traceback)")
     return Exit.INTERNAL
 

@@ -8,6 +8,7 @@ Must not know: what the text says.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from analyzer.errors import MachineError, UsageError
+from analyzer.files import has_working_folder
 from analyzer.report.escaping import printable
 
 if TYPE_CHECKING:
@@ -33,11 +35,12 @@ COLORS: Final = ("auto", "always", "never")
 
 def say(text: str) -> None:
     """Write a line to standard error; a closed one is no reason to end."""
-    try:
-        sys.stderr.write(_encodable(text, sys.stderr) + "\n")
-        sys.stderr.flush()
-    except OSError:
-        pass
+    stream = sys.stderr
+    if stream is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        stream.write(_encodable(text, stream) + "\n")
+        stream.flush()
 
 
 def complain(text: str) -> None:
@@ -110,6 +113,9 @@ def refuse(
     try:
         found = os.lstat(destination)
     except FileNotFoundError:
+        if not destination.is_absolute() and not has_working_folder():
+            message = f"{option} {shown}: the working folder is not there any more"
+            raise UsageError(message) from None
         if not os.path.isdir(destination.parent):  # noqa: PTH112 - Path.is_dir may raise
             message = f"{option} {shown}: there is no folder {printable(str(destination.parent))}"
             raise UsageError(message) from None
