@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from analyzer.errors import PcaplintError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from mmap import mmap
     from pathlib import Path
 
@@ -97,6 +97,21 @@ class Frames:
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.start)
+
+    def look_up(self, interfaces: Sequence[Interface], name: str, absent: int) -> Ints:
+        """Return an attribute of each frame's interface, `absent` for a record that has none.
+
+        Only the interfaces between the first and the last of these frames are looked at: a file may have very many.
+        """
+        import numpy as np
+
+        if not len(self):
+            return np.zeros(0, dtype=np.int64)
+        low, high = max(int(self.interface.min()), 0), int(self.interface.max())
+        values = np.array([*(getattr(one, name) for one in interfaces[low : high + 1]), absent], dtype=np.int64)
+        # The last of the values is that of -1.
+        found: Ints = values[np.maximum(self.interface - low, -1) if low else self.interface]
+        return found
 
     def copy(self, rows: Ints) -> Frames:
         """Return some of the frames with a copy of their bytes alone; `first` and `base` lose their meaning."""

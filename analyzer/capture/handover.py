@@ -89,9 +89,8 @@ class Handover:
         """Take `frames` over, which have `numbers` in the whole capture. Raises `MachineError` when there is no room for them."""
         if not len(frames):
             return
-        number = np.array([*(interface.number for interface in interfaces), -1], dtype=np.int64)
         self.frames.append(numbers)
-        self.interfaces.append(number[frames.interface])
+        self.interfaces.append(frames.look_up(interfaces, "number", -1))
         self.times.append(frames.time)
         with temporary.blame_folder():
             file = self._open()

@@ -147,7 +147,7 @@ def _show_link(ended: int) -> str:
 
 def _read_networks(frames: Frames, interfaces: Sequence[Interface], carried: Carried) -> Network:
     """Return what the IP headers of `frames` say."""
-    fcs = np.array([*(interface.fcs for interface in interfaces), 0], dtype=np.int64)[frames.interface] > 0
+    fcs = frames.look_up(interfaces, "fcs", 0) > 0
     spans = Spans(carried.at, frames.start + frames.captured, frames.start + frames.length, fcs)
     families: list[tuple[Ints, Packets]] = []
     for kind, read in ((links.FOUR, networks.read4), (links.SIX, networks.read6)):
@@ -269,13 +269,12 @@ def _encode_ends(network: Network, rows: Ints, names: Names) -> tuple[Array, Arr
 def _encode_links(carried: Carried, interfaces: Sequence[Interface], frames: Frames, rows: Ints, known: Dictionaries) -> dict[str, Array]:
     """Return the columns that the link headers and the record tell."""
     src, dst = encode_pairs(known.mac, carried.src_mac[rows], carried.dst_mac[rows])
-    number = np.array([*(interface.number for interface in interfaces), -1], dtype=np.int32)
     return {
         "src_mac": src.astype(np.int32),
         "dst_mac": dst.astype(np.int32),
         "vlan": _encode_vlans(carried, rows, known.vlan),
         "tunnel": known.tunnel.encode_array(carried.session[rows]).astype(np.int32),
-        "interface": number[frames.interface[rows]],
+        "interface": frames.look_up(interfaces, "number", -1)[rows].astype(np.int32),
     }
 
 

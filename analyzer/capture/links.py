@@ -110,7 +110,7 @@ def read(frames: Frames, interfaces: Sequence[Interface]) -> Carried:
         session=absent,
         ended=np.full(count, -1, dtype=np.int32),
     )
-    link = np.array([*(interface.link for interface in interfaces), -1], dtype=np.int64)[frames.interface]
+    link = frames.look_up(interfaces, "link", -1)
     for one in np.unique(link).tolist():
         rows = np.flatnonzero(link == one)
         if one < 0:

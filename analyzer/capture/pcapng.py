@@ -19,7 +19,7 @@ from analyzer.capture.frames import MOST_CAPTURED_BYTES, ForeignError, Frames, I
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
     Bools = npt.NDArray[np.bool_]
 
+_FIRST_AHEAD_BYTES: Final = 1 << 12
 _MAGIC: Final = blocks.SECTION.to_bytes(4, "little")
 _ENHANCED_BYTES: Final = 32
 _SIMPLE_BYTES: Final = 16
@@ -52,8 +53,8 @@ class Section:
     described: list[Description] = field(default_factory=list)
     base: int = 0
     """How many interfaces the sections before had."""
-    ahead: int = chains.LEAST_BYTES
-    """How far to look ahead for its blocks."""
+    ahead: int = _FIRST_AHEAD_BYTES
+    """How far to look ahead for its blocks: there may be very many sections of a few blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ def read(buffer: Buffer, outline: Outline, begin: Place | None = None, stop: int
     section, first = _enter(begin), 1
     while True:
         place, damage = 0, ""
+        # The frames of all sections of a window come together: each batch has its price, however few frames are in it.
+        parts: list[Frames] = []
         while place < buffer.size and not damage and (stop is None or buffer.base + place < stop):
             if recognise(buffer.store, place):
                 section, after, damage = _open(section, buffer, place, outline)
@@ -96,8 +99,10 @@ def read(buffer: Buffer, outline: Outline, begin: Place | None = None, stop: int
                 break
             frames, damage, place = _locate(section, buffer.store, (at, end), outline)
             if len(frames):
-                yield replace(frames, first=first, base=buffer.base)
-                first += len(frames)
+                parts.append(frames)
+        if parts:
+            yield _join(parts, first, buffer.base)
+            first += sum(map(len, parts))
         if not damage and stop is not None and buffer.base + place >= stop:
             outline.place = Place(buffer.base + place, section.kind, tuple(outline.interfaces), tuple(section.described))
             return
@@ -106,6 +111,14 @@ def read(buffer: Buffer, outline: Outline, begin: Place | None = None, stop: int
             outline.damage = damage and f"the capture is damaged at byte {buffer.base + place}: {damage}"
             return
         buffer.advance(place)
+
+
+def _join(parts: Sequence[Frames], first: int, base: int) -> Frames:
+    """Return frames that lie in one window as one batch."""
+    if len(parts) == 1:
+        return replace(parts[0], first=first, base=base)
+    columns = ("start", "captured", "length", "time", "interface")
+    return Frames(parts[0].data, first, base, *(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
 
 
 def _enter(begin: Place | None) -> Section:

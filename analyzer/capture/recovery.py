@@ -73,7 +73,7 @@ def _take(found: Recovered, window: frames.Frames, interfaces: Sequence[frames.I
         first=0,
         **{name: getattr(window, name)[rows] for name in ("start", "captured", "length", "time", "interface")},
     )
-    link = np.array([*(interface.link for interface in interfaces), -2], dtype=np.int64)[some.interface]
+    link = some.look_up(interfaces, "link", -2)
     named = np.isin(number, unlinked)
     found.links.update(zip(number[named].tolist(), link[named].tolist(), strict=True))
     decoded = headers.decode(some, interfaces, found.rows.known)
