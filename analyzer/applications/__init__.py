@@ -121,7 +121,9 @@ def _share(request: Request, known: Ground) -> Share:
         end_time=flows["capture_end"].to_numpy(),
         opened_at=opening.opened_at,
     )
-    return Share(request.streams, beside, [one.payloads for one in request.captures], request.rules.protocols, request.secrets)
+    return Share(
+        request.streams, beside, [one.payloads for one in request.captures], request.rules.protocols, request.secrets, request.rules.secrets
+    )
 
 
 def _complete(hearing: _Hearing) -> None:

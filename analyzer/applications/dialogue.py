@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from analyzer.applications.redactor import Redactor
     from analyzer.applications.streams import Reader, Side, Spot
     from analyzer.rules.protocols import Protocol
+    from analyzer.rules.secrets import SecretPatterns
 
 Fact = int | bool | str | None
 """A number (times in ns), a truth, or a word of an enumeration; None is unknown."""
@@ -53,6 +54,8 @@ class Setting:
     """What rules/protocols declares of the protocol; None in tests that read without rules."""
     redactor: Redactor | None = None
     """That of the dialogue around this one, when it is read in a tunnel or after an upgrade: the secrets of one are those of the other."""
+    patterns: SecretPatterns | None = None
+    """How secrets are named and what they look like; None for what is shipped."""
 
 
 @dataclass(slots=True)

@@ -168,6 +168,7 @@ class _Control:
         command = ftp_commands.parse(line.data)
         torn, self.line_torn = self.line_torn, not line.whole
         if torn and command.known.name == "other":
+            ftp_secrets.add_fragment(line.data, self.redactor)
             return
         if not self.greeted and "early" not in self.facts and self.complete and not self.server.gap:
             self.facts["early"] = True

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def of_command(line: Line, command: Command, number: int, session: Session, redactor: Redactor) -> dict[str, Cell]:
     """Return the row of a command; what its reply says is added when it comes."""
     verb = ftp_secrets.verb(command, redactor, trusted=session.trusted)
-    argument = ftp_secrets.argument(command, redactor)
+    argument = ftp_secrets.argument(command, redactor, torn=line.end == "gap")
     return {
         "kind": "command",
         "number": number,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from analyzer.applications import ftp_commands, redaction
 from analyzer.applications.redactor import HIDDEN
 
 if TYPE_CHECKING:
@@ -24,27 +25,37 @@ _SECRET: Final = frozenset({"PASS", "ACCT", "ADAT", "MIC", "CONF", "ENC"})
 """Commands whose argument is a secret, or protects one (RFC 959 4.1.1, RFC 2228 3)."""
 _SITES: Final = frozenset({b"CHMOD", b"UMASK", b"HELP", b"IDLE", b"UTIME", b"SYMLINK", b"CHGRP", b"ZONE", b"EXEC", b"WHO", b"INDEX"})
 """What SITE may be followed by without being a secret; others set passwords."""
-_USERINFO: Final = re.compile(rb"(://[^/@\s:]*):[^/@\s]*@")
 _VERB: Final = re.compile(r"[A-Z]{1,4}")
 """What a command looks like: up to four letters (RFC 959 5.3); a longer word may be a password typed in the wrong place."""
 _PROTECTED: Final = frozenset({631, 632, 633})
 """Replies that hold another one, encrypted or signed."""
 _TOKEN: Final = re.compile(rb"(ADAT=)\S+")
+_MAX_FRAGMENT: Final = 512
+"""Bytes beyond which what is left of a line is no password, but data."""
 _PARTS: Final = 4
 """Words of a line that is a secret that are looked for each."""
 
 
-def argument(command: Command, redactor: Redactor) -> str:
-    """Return a command's argument."""
+def argument(command: Command, redactor: Redactor, *, torn: bool = False) -> str:
+    """Return a command's argument; `torn` says that its end was not captured."""
     said, verb = command.argument, command.verb
     if not redactor.enabled or not said:
         return text(said)
     if command.known.name in _SECRET or command.known.name == "other" or _is_secret_site(command):
-        _remember(said, redactor, words=command.known.name != "other")
+        if said.decode("latin-1").lower() not in ftp_commands.table().guests:
+            _remember(said, redactor, words=command.known.name != "other")
+        redactor.add(said if torn else None, torn=True)
         return HIDDEN
     if verb == "USER":
         return _user(said, redactor)
-    return text(_without_userinfo(said))
+    redactor.add(*redaction.named(_whole(said), redactor.patterns))
+    return redaction.text(_whole(said), redactor.patterns)[:LONGEST]
+
+
+def add_fragment(line: bytes, redactor: Redactor) -> None:
+    """Add what is left of a line whose beginning was not captured: its words, since one may be a password."""
+    if len(line) <= _MAX_FRAGMENT:
+        redactor.add(line, *line.split()[:_PARTS])
 
 
 def verb(command: Command, redactor: Redactor, *, trusted: bool) -> str:
@@ -65,7 +76,7 @@ def reply(data: bytes, code: int, redactor: Redactor) -> str:
         return HIDDEN
     if b"=" in data:
         data = _TOKEN.sub(rb"\1(hidden)", data)
-    return text(_without_userinfo(data))
+    return redaction.text(_whole(data), redactor.patterns)[:LONGEST]
 
 
 def _user(said: bytes, redactor: Redactor) -> str:
@@ -91,5 +102,6 @@ def text(data: bytes) -> str:
     return data[: LONGEST * 4].decode("utf-8", "surrogateescape")[:LONGEST]
 
 
-def _without_userinfo(data: bytes) -> bytes:
-    return _USERINFO.sub(rb"\1:(hidden)@", data) if b"@" in data else data
+def _whole(data: bytes) -> str:
+    """Return a text before it is cut, so that no secret is cut before it is hidden."""
+    return data[: LONGEST * 8].decode("utf-8", "surrogateescape")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from analyzer.applications.streams import Reader
     from analyzer.model import Payloads
     from analyzer.rules.protocols import Protocol
+    from analyzer.rules.secrets import SecretPatterns
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -71,6 +72,8 @@ class Share:
     """Of every capture."""
     protocols: Mapping[str, Protocol]
     secrets: bool
+    patterns: SecretPatterns | None = None
+    """How secrets are named and what they look like; None for what is shipped."""
 
     def __len__(self) -> int:
         """Return the number of connections."""
@@ -145,7 +148,10 @@ def _hear_whole(hearing: _Hearing) -> Array:
     whole = whole[np.array([one is not None for one in fetch], bool)[owner[whole]]]
     if not len(whole):
         return chosen
-    plain = {id_: module(one.reader).Plain(secrets=share.secrets) for id_, one in _plain_readers(share.protocols).items()}
+    plain = {
+        id_: module(one.reader).Plain(secrets=share.secrets, patterns=share.patterns)
+        for id_, one in _plain_readers(share.protocols).items()
+    }
     left = np.zeros(len(owner), bool)
     left[chosen] = True
     pairs = solid.pairs(streams, whole, owner, fetch)
@@ -159,7 +165,9 @@ def _hear_whole(hearing: _Hearing) -> Array:
             protocol = share.protocols.get(heard.service)
             if protocol is None or (protocol.id in plain and plain[protocol.id].take(flow, client, server, beside.server_port)):
                 continue
-            said.dialogues[flow] = _read(client.reader("client"), server.reader("server"), Setting(*beside, protocol), protocol)
+            said.dialogues[flow] = _read(
+                client.reader("client"), server.reader("server"), Setting(*beside, protocol, None, share.patterns), protocol
+            )
         except InputError:
             _miss(hearing, flow)
     said.blocks += [block for one in plain.values() if (block := one.block()) is not None]
@@ -183,7 +191,7 @@ def _hear_all(hearing: _Hearing, chosen: Array) -> None:
             heard = _recognise(hearing, flow, opened, word, whole=beside.whole)
             protocol = share.protocols.get(heard.service)
             if protocol is not None:
-                said.dialogues[flow] = _read(opened[0].reader, opened[1].reader, Setting(*beside, protocol), protocol)
+                said.dialogues[flow] = _read(opened[0].reader, opened[1].reader, Setting(*beside, protocol, None, share.patterns), protocol)
         except InputError:
             _miss(hearing, flow)
 

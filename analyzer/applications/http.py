@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import http_heads, http_sync, http_turns
+from analyzer.applications import http_heads, http_secrets, http_sync, http_turns
 from analyzer.applications.http_plain import Plain
 from analyzer.applications.http_report import Report, add_texts, elapsed
 from analyzer.applications.http_switch import follow, may_have_switched
@@ -26,6 +26,7 @@ from analyzer.applications.redactor import prepare, redact_dialogue
 if TYPE_CHECKING:
     from analyzer.applications.dialogue import Dialogue, Setting
     from analyzer.applications.http_turns import Reply, Request
+    from analyzer.applications.redactor import Redactor
     from analyzer.applications.streams import Reader, Spot
 
 __all__ = ["Plain", "read"]
@@ -43,7 +44,7 @@ _MOST_INTERIM: Final = 100
 def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
     """Return what was said from where the readers stand; a tunnel and what follows an upgrade are left to `setting.nested`."""
     setting, redactor = prepare(setting)
-    talk = _Talk(client, server, setting)
+    talk = _Talk(client, server, setting, redactor)
     while talk.advance():
         pass
     found = talk.report.finish()
@@ -55,9 +56,10 @@ def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
 class _Talk:
     """Where both directions stand."""
 
-    def __init__(self, client: Reader, server: Reader, setting: Setting) -> None:
+    def __init__(self, client: Reader, server: Reader, setting: Setting, redactor: Redactor) -> None:
         self.client, self.server, self.setting = client, server, setting
-        self.report = Report(client, server, setting)
+        self.redactor = redactor
+        self.report = Report(client, server, setting, redactor)
         self.client_sure = self.server_sure = setting.whole
         """Whether the next byte begins a message for certain."""
         self.client_lost = self.server_lost = not setting.whole
@@ -100,6 +102,7 @@ class _Talk:
             client.skip(client.left)
             return None
         self.client_sure = http_sync.find(client, http_sync.REQUEST)
+        http_secrets.add_skipped(client, start, client.at, self.redactor)
         if known:
             self.report.add_excess(client, start)
             self.garbled = True
@@ -121,6 +124,7 @@ class _Talk:
         start = server.at
         known = self.server_sure and not server.gap
         self.server_sure = http_sync.find(server, http_sync.REPLY)
+        http_secrets.add_skipped(server, start, server.at, self.redactor)
         if known:
             self.report.add_excess(server, start)
         self.skipped = not known or server.missing(start, server.at) > 0
@@ -148,16 +152,19 @@ class _Talk:
 
     def _ask(self, turn: Turn) -> bool:
         """Read the request that begins here."""
-        request = http_turns.read_request(self.client)
+        request = http_turns.read_request(self.client, self.redactor)
         if request is None:
             return False
         turn.request = request
+        http_secrets.add_request(request, self.redactor)
+        if not request.head.whole:
+            http_secrets.add_skipped(self.client, request.head.start, request.head.stop, self.redactor)
         if turn.request_empty is not None:
             request.head.faults["leading_empty"] = turn.request_empty
         if not (
             request.body.framing in {"length", "chunked"} and "100-continue" in request.head.words(b"expect") and self._expect(request)
         ):
-            http_turns.finish_request(request, self.client)
+            http_turns.finish_request(request, self.client, self.redactor)
         self.client_sure = request.head.whole and not request.body.lost
         turn.compare(self.previous)
         following = self.client.spot()
@@ -216,6 +223,7 @@ class _Talk:
             reply = http_turns.read_simple_reply(server)
         if reply is None:
             return None
+        http_secrets.add_reply(reply, self.redactor)
         if turn.reply_empty is not None:
             reply.head.faults["leading_empty"], turn.reply_empty = turn.reply_empty, None
         turn.unframed = http_turns.finish_reply(reply, server, self.client.spot())

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from analyzer.applications.http_heads import Head
     from analyzer.applications.streams import Reader
 
@@ -22,6 +24,8 @@ _ZERO: Final = re.compile(rb"0+")
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _ZEROS: Final = re.compile(rb"\A0+(?=[0-9A-Fa-f])")
 _LONGEST_CHUNK_LINE: Final = 16_384
+_PIECE: Final = 65_536
+"""Bytes of content that are read at a time."""
 _CODINGS: Final = frozenset({"chunked", "compress", "deflate", "gzip", "identity", "x-compress", "x-gzip"})
 """Transfer codings that are registered (RFC 9112 7, with `identity` of RFC 2616)."""
 
@@ -118,6 +122,37 @@ def skip(reader: Reader, body: Body, faults: dict[str, int]) -> None:
     body.stop = reader.at
     if body.stop > start:
         body.missing = reader.missing(start, body.stop)
+
+
+def pieces(reader: Reader, body: Body) -> Iterator[bytes]:
+    """Yield the content that begins here, as far as it was captured, in contiguous pieces; the reader is left where it is."""
+    start = reader.at
+    try:
+        if body.framing == "chunked":
+            while (line := reader.line(_LONGEST_CHUNK_LINE)) is not None and line.whole:
+                match = _CHUNK.fullmatch(_ZEROS.sub(b"", line.data))
+                if match is None or not int(match[1], 16):
+                    return
+                yield from _captured(reader, int(match[1], 16))
+                _skip_line_end(reader, {})
+        elif body.framing == "length":
+            yield from _captured(reader, body.stated or 0)
+        elif body.framing == "unknown":
+            yield reader.peek(_PIECE)
+    finally:
+        reader.at = start
+
+
+def _captured(reader: Reader, size: int) -> Iterator[bytes]:
+    """Yield the next `size` bytes in pieces, and move behind them."""
+    stop = min(reader.at + size, reader.size)
+    while reader.at < stop:
+        if reader.gap:
+            reader.skip(min(reader.gap, stop - reader.at))
+        elif data := reader.take(min(stop - reader.at, _PIECE)):
+            yield data
+        else:
+            return
 
 
 def _skip_chunks(reader: Reader, body: Body, faults: dict[str, int]) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from analyzer.applications.dialogue import Fact
     from analyzer.applications.http_turns import Reply, Request, Turn
     from analyzer.applications.streams import Reader, Spot
+    from analyzer.rules.secrets import SecretPatterns
 
 Facts = dict[str, "Fact"]
 Places = dict[str, int | None]
@@ -60,14 +61,6 @@ _NO_REPLY: Final[Facts] = dict.fromkeys(
     )
 )  # fmt: skip
 _SCHEMES: Final = frozenset({"basic", "bearer", "digest", "ntlm", "negotiate"})
-KEY_FIELDS: Final = frozenset(
-    {
-        b"x-api-key", b"x-auth-token", b"x-access-token", b"x-api-token", b"x-auth-key", b"api-key", b"apikey", b"x-apikey", b"x-token",
-        b"x-amz-security-token", b"x-goog-api-key", b"x-vault-token", b"private-token", b"x-gitlab-token", b"job-token",
-        b"x-functions-key", b"ocp-apim-subscription-key", b"x-session-token", b"x-plex-token", b"x-consul-token", b"x-shopify-access-token",
-    }
-)  # fmt: skip
-"""Fields in common use whose value is a key or a token."""
 _EXPOSED: Final = frozenset({"basic", "bearer", "other"})
 """Schemes that send the secret itself; Digest, NTLM and Negotiate send a proof of it, and do not make credentials."""
 _PUSHED_CODES: Final = frozenset({400, 408})
@@ -79,7 +72,7 @@ def elapsed(one: Spot, other: Spot) -> int | None:
     return None if NO_TIME in {one.time, other.time} else other.time - one.time
 
 
-def of_turn(turn: Turn, client: Reader, server: Reader) -> tuple[Facts, Places]:
+def of_turn(turn: Turn, client: Reader, server: Reader, patterns: SecretPatterns) -> tuple[Facts, Places]:
     """Return the facts and places of a turn."""
     request, reply = turn.request, turn.reply
     told = request is not None and reply is not None and request.head.whole and reply.head.whole
@@ -98,7 +91,7 @@ def of_turn(turn: Turn, client: Reader, server: Reader) -> tuple[Facts, Places]:
     if request is None:
         facts |= _NO_REQUEST
     else:
-        _add_request(facts, places, request)
+        _add_request(facts, places, request, patterns)
         if request.head.faults:
             _add_faults(facts, places, request.head.faults, client)
     facts["reply_code"] = facts["words"] = facts["latency"] = None
@@ -112,7 +105,7 @@ def of_turn(turn: Turn, client: Reader, server: Reader) -> tuple[Facts, Places]:
     return facts, places
 
 
-def _add_request(facts: Facts, places: Places, request: Request) -> None:
+def _add_request(facts: Facts, places: Places, request: Request, patterns: SecretPatterns) -> None:
     head, line, body = request.head, request.line, request.body
     fields = head.fields
     places["request"], places["request_end"] = head.first.frame, request.last.frame
@@ -136,8 +129,8 @@ def _add_request(facts: Facts, places: Places, request: Request) -> None:
     facts["proxy_auth"] = _scheme(fields, b"proxy-authorization")
     facts["cookies"] = sum(value.count(b";") + 1 for value in fields.get(b"cookie", ()))
     facts["form_secret"] = bool(request.secrets)
-    facts["target_secret"] = request.shown is not line.target and redaction.carries_credentials(line.target)
-    facts["key_field"] = not KEY_FIELDS.isdisjoint(fields)
+    facts["target_secret"] = request.shown is not line.target and redaction.carries_credentials(line.target, patterns)
+    facts["key_field"] = not patterns.keys.isdisjoint(fields)
     facts["expects_continue"] = b"expect" in fields and "100-continue" in head.words(b"expect")
     facts["continue_wait"] = request.waited
     facts["content_withheld"] = request.withheld

@@ -14,10 +14,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from analyzer.applications import http_block, http_bodies, http_facts, http_heads, http_report, http_rows, redaction
+from analyzer.applications import http_block, http_bodies, http_facts, http_heads, http_report, http_rows, http_secrets, redaction
 from analyzer.applications.http_block import Answered, Asked, Status, Turn
 from analyzer.applications.redactor import Redactor
 from analyzer.applications.streams import Spot
+from analyzer.rules import secrets as secret_rules
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from analyzer.applications.dialogue import Cell
     from analyzer.applications.http_heads import Head
     from analyzer.applications.solid import Solid
+    from analyzer.rules.secrets import SecretPatterns
 
 _LONGEST: Final = 65_536
 """Bytes of all requests of a dialogue."""
@@ -40,11 +42,12 @@ _REQUEST: Final = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!-~]{0,438}) HTTP/1
 _REPLY: Final = re.compile(rb"(HTTP/1\.[01] [2-5][0-9][0-9](?: [!-~ ]*)?)\r\n" + _FIELDS)
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 _DIGITS: Final = re.compile(rb"0*([0-9]{1,15})")
-_CAREFUL: Final = http_facts.KEY_FIELDS | {
-    b"authorization", b"proxy-authorization", b"cookie", b"expect", b"upgrade", b"content-length", b"transfer-encoding",
-}  # fmt: skip
+_CAREFUL: Final = frozenset(
+    {b"authorization", b"proxy-authorization", b"cookie", b"expect", b"upgrade", b"content-length", b"transfer-encoding"}
+)
 """Fields of a request that are not plain."""
 _CAREFUL_REPLY: Final = frozenset({b"upgrade", b"set-cookie"})
+_MAY_DECODE: Final = re.compile(r"%")
 _NOWHERE: Final = Spot(0, NO_TIME)
 
 
@@ -59,9 +62,10 @@ class _Content(NamedTuple):
 class Plain:
     """Gathers plain dialogues."""
 
-    def __init__(self, *, secrets: bool) -> None:
-        """Begin with none; `secrets` is as in `Setting`."""
-        self._secrets = secrets
+    def __init__(self, *, secrets: bool, patterns: SecretPatterns | None = None) -> None:
+        """Begin with none; `secrets` and `patterns` are as in `Setting`."""
+        self._writer = http_rows.Writer(Redactor(enabled=not secrets, patterns=patterns))
+        self._patterns = patterns or secret_rules.shipped()
         self._known: tuple[dict[bytes, Asked | None], dict[bytes, Answered | None], dict[bytes, Status]] = ({}, {}, {})
         self._asked = list[Asked]()
         self._answered = list[Answered]()
@@ -88,7 +92,7 @@ class Plain:
         while at < len(data):
             match = _REQUEST.match(data, at)
             asked = self._look_up_request(match[4]) if match and len(match[4]) <= _LOOK else None
-            if match is None or asked is None or not _is_plain(match[2]):
+            if match is None or asked is None or not _is_plain(match[2], self._patterns):
                 return None
             first, last = client.piece(at), client.piece(match.end() - 1)
             reply = _REPLY.match(server.read(heard, _LOOK))
@@ -128,17 +132,21 @@ class Plain:
 
     def _inspect_request(self, block: bytes) -> Asked | None:
         head = _head(block)
-        fields, writer = head.fields, http_rows.Writer(Redactor(enabled=not self._secrets))
+        fields, writer = head.fields, self._writer
         hosts = fields.get(b"host", [])
-        if not _CAREFUL.isdisjoint(fields) or http_facts.is_host_invalid(hosts):
+        if not _CAREFUL.isdisjoint(fields) or http_facts.is_host_invalid(hosts) or self._has_secret(head):
             return None
         row: dict[str, Cell] = dict.fromkeys(http_rows.REQUEST_COLUMNS)
         writer.add_request_fields(row, head)
-        if writer.remembers:
-            return None
         asked = Asked(len(self._asked), _count(fields), len(hosts), "close" in head.words(b"connection"), row)
         self._asked.append(asked)
         return asked
+
+    def _has_secret(self, head: Head) -> bool:
+        """Return whether a field holds a secret, whoever is to see it."""
+        redactor = Redactor(patterns=self._patterns)
+        http_secrets.add_head(head, redactor)
+        return redactor.holds or not self._patterns.keys.isdisjoint(head.fields)
 
     def _look_up_reply(self, block: bytes) -> Answered | None:
         """Return what a reply's fields say, None when they are not plain."""
@@ -151,16 +159,14 @@ class Plain:
 
     def _inspect_reply(self, block: bytes) -> Answered | None:
         head = _head(block)
-        fields, writer = head.fields, http_rows.Writer(Redactor(enabled=not self._secrets))
+        fields, writer = head.fields, self._writer
         lengths, codings = fields.get(b"content-length", []), fields.get(b"transfer-encoding", [])
         number = _DIGITS.fullmatch(lengths[0]) if len(lengths) == 1 else None
         framed = (not lengths or number) and codings in ([], [b"chunked"])
-        if not _CAREFUL_REPLY.isdisjoint(fields) or not framed or (lengths and codings):
+        if not _CAREFUL_REPLY.isdisjoint(fields) or not framed or (lengths and codings) or self._has_secret(head):
             return None
         row: dict[str, Cell] = dict.fromkeys(http_rows.REPLY_COLUMNS)
         writer.add_reply_fields(row, head)
-        if writer.remembers:
-            return None
         length = int(number[1]) if number else None
         answered = Answered(len(self._answered), _count(fields), "close" in head.words(b"connection"), length, bool(codings), row)
         self._answered.append(answered)
@@ -173,7 +179,7 @@ class Plain:
         if found is None:
             said = http_heads.status_line(line)
             row: dict[str, Cell] = {}
-            http_rows.Writer(Redactor(enabled=not self._secrets)).add_status(row, said)
+            self._writer.add_status(row, said)
             if len(known) >= _MOST_HEADS:
                 known.clear()
             found = known[line] = Status(len(self._status), said.version or 0, said.code or 0, row)
@@ -196,11 +202,13 @@ def _count(fields: dict[bytes, list[bytes]]) -> int:
     return sum(map(len, fields.values()))
 
 
-def _is_plain(target: bytes) -> bool:
+def _is_plain(target: bytes, patterns: SecretPatterns) -> bool:
     """Return whether a target has nothing that would be hidden or could be used."""
     text = target.decode("ascii")
-    shown = redaction.uri(text)
-    return shown is text or (shown == text and not redaction.values(text) and not redaction.carries_credentials(text))
+    shown = redaction.uri(text, patterns)
+    if shown is text and not _MAY_DECODE.search(text):
+        return True
+    return shown == text and not redaction.values(text, patterns) and not redaction.carries_credentials(text, patterns)
 
 
 def _content(method: bytes, code: int, answered: Answered, server: Solid, head: int, *, over: bool) -> _Content | None:  # noqa: PLR0913 - what framing depends on (RFC 9112 6.3)

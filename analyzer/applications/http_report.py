@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final
 from analyzer.applications import http_facts, http_rows
 from analyzer.applications.dialogue import Dialogue, Exchange
 from analyzer.applications.http_facts import elapsed
-from analyzer.applications.redactor import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from analyzer.applications.dialogue import Cell, Fact, Setting
     from analyzer.applications.http_turns import Turn
+    from analyzer.applications.redactor import Redactor
     from analyzer.applications.streams import Reader
 
 __all__ = ["Report", "elapsed"]
@@ -39,12 +39,13 @@ _CHALLENGES: Final[dict[Fact, str]] = {401: "auth", 407: "proxy_auth"}
 class Report:
     """Gathers what becomes of one dialogue."""
 
-    def __init__(self, client: Reader, server: Reader, setting: Setting) -> None:
+    def __init__(self, client: Reader, server: Reader, setting: Setting, redactor: Redactor) -> None:
         self.dialogue = Dialogue("http")
         self.count = 0
         self._readers = client, server
         self._setting = setting
-        self._writer = http_rows.Writer(setting.redactor or Redactor(enabled=not setting.secrets))
+        self._redactor = redactor
+        self._writer = http_rows.Writer(redactor)
         self._requests = self._replies = self._unasked = self._lost = 0
         self._deepest = 0
         self._open = deque[int]()
@@ -61,7 +62,7 @@ class Report:
         if self.count > MOST:
             self.dialogue.dropped += 1
             return
-        facts, places = http_facts.of_turn(turn, *self._readers)
+        facts, places = http_facts.of_turn(turn, *self._readers, self._redactor.patterns)
         if self.dialogue.exchanges:
             _answer_challenge(self.dialogue.exchanges[-1].facts, facts)
         row = self._writer.row(turn)

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import redaction
+from analyzer.applications import credentials, redaction
 from analyzer.applications.http_facts import elapsed
 from analyzer.applications.http_heads import CAP
 from analyzer.applications.redactor import HIDDEN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from analyzer.applications.dialogue import Cell
     from analyzer.applications.http_heads import Head, StatusLine
     from analyzer.applications.http_turns import Reply, Request, Turn
     from analyzer.applications.redactor import Redactor
+    from analyzer.rules.secrets import SecretPatterns
 
 _TEXT: Final = 200
 _MOST_NAMES: Final = 100
@@ -36,16 +39,11 @@ _EMPTY: Final[dict[str, Cell]] = dict.fromkeys(
 
 
 class Writer:
-    """Writes rows, and gives the secrets that it meets to a redactor; whoever has all rows redacts them."""
+    """Writes rows; whoever has all of them redacts what they repeat of secrets."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._shown = not redactor.enabled
-
-    @property
-    def remembers(self) -> bool:
-        """Whether it has seen a secret."""
-        return self._redactor.holds
 
     def row(self, turn: Turn) -> dict[str, Cell]:
         """Return the row of a turn."""
@@ -75,8 +73,6 @@ class Writer:
     def _add_request(self, row: dict[str, Cell], request: Request) -> None:
         head, line, body = request.head, request.line, request.body
         target = line.target if self._shown else request.shown
-        if request.shown is not line.target:
-            self._redactor.add(*redaction.values(line.target))
         row["time"], row["first_frame"], row["last_frame"] = head.first.time, head.first.frame, request.last.frame
         row["request"] = asked(line.method, target)
         row["method"], row["target"], row["version"] = line.method or None, target[:CAP] or None, version(line.version)
@@ -104,7 +100,8 @@ class Writer:
 
     def add_status(self, row: dict[str, Cell], line: StatusLine) -> None:
         """Fill in the columns that a status line is shown in."""
-        phrase = line.phrase[:CAP]
+        phrase = line.phrase if self._shown else redaction.text(line.phrase, self._redactor.patterns)
+        phrase = phrase[:CAP]
         row["code"], row["phrase"], row["response_version"] = line.code, phrase, version(line.version)
         if line.code is not None:
             row["reply"] = f"{line.code} {phrase}".strip()[:_TEXT]
@@ -120,26 +117,25 @@ class Writer:
 
     def text(self, head: Head, name: bytes) -> str:
         """Return a field that holds no secret by its meaning."""
-        text = head.text(name) or ""
-        return text if self._shown else redaction.uri(text)
+        return self._shown_of(redaction.text, head, name)
 
     def link(self, head: Head, name: bytes) -> str:
         """Return a field that is a URI."""
-        return self._uri(head.text(name) or "")
+        return self._shown_of(redaction.uri, head, name)
 
-    def _uri(self, text: str) -> str:
-        if self._shown:
-            return text
-        hidden = redaction.uri(text)
-        if hidden is not text:
-            self._redactor.add(*redaction.values(text))
-        return hidden
+    def authority(self, head: Head, name: bytes) -> str:
+        """Return a field that is a host and a port."""
+        return self._shown_of(redaction.authority, head, name)
+
+    def _shown_of(self, hide: Callable[[str, SecretPatterns], str], head: Head, name: bytes) -> str:
+        """Return a field without its secrets: what is cut is cut afterwards."""
+        value = (head.value(name) or b"")[: CAP * 8].decode("utf-8", "surrogateescape")
+        return (value if self._shown else hide(value, self._redactor.patterns))[:CAP]
 
     def _authorization(self, head: Head, name: bytes) -> tuple[str | None, str | None]:
-        scheme, user, secret = redaction.authorization(head.text(name) or "")
+        scheme, user, secret = credentials.authorization(head.text(name) or "")
         if self._shown:
             return scheme or None, f"{user}:{secret}" if user and scheme == "basic" else user or secret or None
-        self._redactor.add(secret, (head.text(name) or "").partition(" ")[2].strip())
         return scheme or None, user or (HIDDEN if secret else None)
 
     def media_type(self, head: Head, name: bytes) -> str:
@@ -166,7 +162,6 @@ class Writer:
             if self._shown:
                 found.append(f"{name}{equals}{value}")
             else:
-                self._redactor.add(value if equals else name)
                 # What has no name is a value.
                 found.append(name if equals else HIDDEN)
         return tuple(found)
@@ -187,7 +182,7 @@ def _complete(message: Request | Reply | None) -> bool:
 
 
 _REQUEST_FIELDS: Final = (
-    ("host", b"host", Writer.text),
+    ("host", b"host", Writer.authority),
     ("user_agent", b"user-agent", Writer.text),
     ("referrer", b"referer", Writer.link),
     ("origin", b"origin", Writer.link),

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import http_bodies, http_heads, http_sync, redaction
+from analyzer.applications import credentials, http_bodies, http_heads, http_secrets, http_sync, redaction
 from analyzer.applications.http_bodies import Body
 from analyzer.applications.http_heads import Head, RequestLine, StatusLine
 
 if TYPE_CHECKING:
+    from analyzer.applications.redactor import Redactor
     from analyzer.applications.streams import Reader, Spot
 
 _FORM_LOOK: Final = 4_096
@@ -93,7 +94,7 @@ class Turn:
         self.after_close = closing
 
 
-def read_request(reader: Reader) -> Request | None:
+def read_request(reader: Reader, redactor: Redactor) -> Request | None:
     """Return the request that begins here, and move behind its head: the content is `finish_request`'s."""
     data = reader.peek(http_heads.FIRST_LOOK)
     stop = data.find(b"\n")
@@ -112,26 +113,29 @@ def read_request(reader: Reader) -> Request | None:
         body = http_bodies.frame(head, line.version, reply=False)
     else:
         body = Body("unknown", whole=False, lost=not reader.ended)
-    return Request(head, line, body, head.last, redaction.uri(line.target))
+    hide = redaction.authority if line.method == "CONNECT" and "/" not in line.target else redaction.uri
+    return Request(head, line, body, head.last, hide(line.target, redactor.patterns))
 
 
-def finish_request(request: Request, reader: Reader) -> None:
+def finish_request(request: Request, reader: Reader, redactor: Redactor) -> None:
     """Move behind the content of a request."""
     body = request.body
     if body.framing == "none" or (body.framing == "length" and not body.stated):
         body.stop = reader.at
         return
-    kind = request.head.text(b"content-type")
-    if kind is not None:
-        # Here, since there is no way back to the bytes of a content but through the reader.
-        request.secrets = _form(reader, body, kind)
+    kind = (request.head.text(b"content-type") or "").partition(";")[0].strip().lower()
+    # Here, since there is no way back to the bytes of a content but through the reader.
+    if kind:
+        request.secrets = _form(reader, body, kind, redactor)
+    if http_secrets.may_be_form(kind, reader.peek(_FORM_LOOK)):
+        http_secrets.add_body(http_bodies.pieces(reader, body), kind, redactor)
     http_bodies.skip(reader, body, request.head.faults)
     request.last = (reader.spot(reader.at - 1) if reader.at else None) or request.last
 
 
-def _form(reader: Reader, body: Body, kind: str) -> tuple[str, ...]:
+def _form(reader: Reader, body: Body, kind: str, redactor: Redactor) -> tuple[str, ...]:
     size = _FORM_LOOK if body.framing != "length" else min(body.stated or 0, _FORM_LOOK)
-    return redaction.form(reader.peek(size), kind.partition(";")[0].strip().lower())
+    return credentials.form(reader.peek(size), kind, redactor.patterns)
 
 
 def read_reply(reader: Reader, request: Request | None) -> Reply | None:

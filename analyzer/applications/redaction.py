@@ -1,172 +1,187 @@
-"""What must not be seen of text that a dialogue carried: passwords, tokens, keys and the like, in URIs, forms and header fields.
+"""What must not be seen of text that a dialogue carried: passwords, tokens, keys and the like, in URIs and in other text.
 
 Whatever is hidden is replaced by HIDDEN. Names stay: user names, names of parameters and of cookies. In doubt a value is hidden: an
-author's name that is lost in a report costs less than a token that is not.
+author's name that is lost in a report costs less than a token that is not. `rules/secrets.toml` says how secrets are named and what they
+look like; the shipped one counts where no patterns are given.
 
-Promises: no function raises on any text; none gives back a value it takes for a secret, in whatever encoding it came.
+Promises: no function raises on any text; none gives back a value it takes for a secret, in whatever encoding it came; linear.
 Must not know: connections, reports.
 """
 
 from __future__ import annotations
 
 import re
-from base64 import b64decode
-from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_plus
 
+from analyzer.applications import shape
 from analyzer.applications.redactor import HIDDEN
+from analyzer.rules import secrets
 
-_WORDS: Final = (
-    "pass|pwd|secret|token|auth|apikey|accesskey|privatekey|sharedkey|subscriptionkey|signature|credential|session|sessid|assertion|saml"
-    "|jwt|bearer|cookie|nonce|csrf|xsrf|challenge|verifier|ticket|onetime"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from analyzer.rules.secrets import SecretPatterns
+
+Span = tuple[int, int]
+
+_MARKS: Final = re.compile(r"[=@]|eyJ")
+"""Without one of these a text holds no secret that its name or its place would tell."""
+_USERINFO: Final = re.compile(r"//([^/?#@\s]*(?:@[^/?#@\s]*)*)@")
+_BARE_USERINFO: Final = re.compile(
+    r"(?<![^\s,;=\"'(<?&#])(?!mailto:|sips?:|xmpp:|acct:|im:|[0-9]{1,2}:[0-9])([^\s/?#@:,;=\"'(<]{0,200}:[^\s/?#@]{1,1000}"
+    r"(?:@[^\s/?#@]{1,1000}){0,8})@(?=[\w\[.-])"
 )
-_WHOLE: Final = (
-    "pw|pin|otp|totp|mfa|sig|sid|sso|key|code|mac|hmac|hash|cvv|cvc|ssn|creds|acct|psk|hapikey|appkey|appid|hdnea|hdnts|sign|st|se|sv|skey"
-)
-_NAME: Final = re.compile(f"(?:{_WORDS})|^(?:{_WHOLE})$")
-"""Names of parameters whose value is a secret, held against the name in small letters without its punctuation."""
-_TAIL: Final = re.compile(r"(?:key|otp|pw)$")
-_USABLE: Final = re.compile(
-    r"pass(?:w|phrase|code|$)|^pw$|pwd|secret|token|(?:api|access|private|auth)key|sess(?:ion|id)|credential|jwt|bearer|assertion|otp$"
-)
-_HARMLESS: Final = re.compile(r"csrf|xsrf|nonce|captcha|authenticity|verification")
-_PUNCTUATION: Final = re.compile(r"[^a-z0-9]")
-_PARAMETER: Final = re.compile(r"(?<![^?&;#/\s])([^?&;#=/\s]++)=([^&;#\s]*+)")
-_PATH_PARAMETER: Final = re.compile(r"(?<![^?&;#/\s])([^?&;#=/\s]++)=([^;\s]*+)")
-"""As in a path, where a value reaches to the next parameter: better too far than not far enough."""
+"""The same without `//`, as in Host, Via and the target of CONNECT."""
+_QUERY: Final = re.compile(r"[?#]")
+_OF_PATH: Final = re.compile(r"([;]*+)([^;]*+)")
+_OF_QUERY: Final = re.compile(r"([?&;#\s]*+)([^&;#\s]*+)")
+_OF_TEXT: Final = re.compile(r"([?&;#\s,\"'()<>{}]*+)([^&;#\s,\"'()<>{}]*+)")
 _ANY_PARAMETER: Final = re.compile(r"(?<![^?&;#/=\s])([^?&;#=/\s]++)=(?=[^&;#\s])")
 """The name of a parameter with a value, of one inside the value of another too."""
-_QUERY: Final = re.compile(r"[?#]")
-_USERINFO: Final = re.compile(r"(//)([^/?#@\s]*(?:@[^/?#@\s]*)*)@")
-_DISPOSITION: Final = re.compile(r'\bname="([^"\r\n]{1,200})"')
-_MEMBER: Final = re.compile(r'"([^"\\\s]{1,200})"\s{0,20}:\s{0,20}["0-9]')
-_JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)?")
-_MARKS: Final = re.compile(r"[=@]|eyJ")
-"""Without one of these a URI holds nothing that could be recognised as a secret."""
 _MAX_DEPTH: Final = 3
 """How often percent encoding is taken off, and how deep a URI inside a URI is looked into."""
 
 
-def uri(text: str) -> str:
-    """Return a URI, or the target of a request, without the passwords, tokens and keys in it.
+def uri(text: str, patterns: SecretPatterns | None = None) -> str:
+    """Return a URI, or the target of a request, without the passwords, tokens and keys in it; the very same text where it has none.
 
     What is hidden: userinfo but for a user name that a password follows (RFC 3986 3.2.1), values of parameters in the path, the query
-    and the fragment whose name says secret, URIs among the values that hold such, and JSON Web Tokens (RFC 7519) anywhere. Where only
-    decoding shows a secret, the text is returned decoded.
+    and the fragment whose name says secret, with what follows them up to the next parameter, URIs among the values that hold such, and
+    what looks random anywhere. Where only decoding shows a secret, the text is returned decoded.
     """
-    shown = _uri(text) if _MARKS.search(text) else text
+    known = patterns or secrets.shipped()
+    shown = _replace(text, _spans(text, known)) if _MARKS.search(text) else text
+    shown = shape.hide(shown, known)
     if "%" in shown:
         plain = _decode(shown)
-        hidden = _uri(plain)
+        hidden = shape.hide(_replace(plain, _spans(plain, known)), known)
         if hidden != plain:
             return hidden
     return shown
 
 
-def values(text: str) -> tuple[str, ...]:
+def text(said: str, patterns: SecretPatterns | None = None) -> str:
+    """Return a text that is no URI without the passwords, tokens and keys in it: as `uri`, but a blank ends a value."""
+    known = patterns or secrets.shipped()
+    shown = _replace(said, _text_spans(said, known)) if _MARKS.search(said) else said
+    return shape.hide(shown, known)
+
+
+def values(text: str, patterns: SecretPatterns | None = None) -> tuple[str, ...]:
     """Return what `uri` hides of `text`, as it stands there and decoded."""
+    known = patterns or secrets.shipped()
+    if "%" not in text and not _MARKS.search(text):
+        return shape.values(text, known)
     found = list[str]()
     for form in {text, _decode(text)}:
-        found += [match[2] for match in _PARAMETER.finditer(form) if is_secret(match[1])]
-        found += [match[2].partition(":")[2] or match[2] for match in _USERINFO.finditer(form)]
-    return tuple(sorted({one for value in found for one in (value, unquote_plus(value))}))
+        found += [form[begin:end] for begin, end in _spans(form, known)]
+        found += shape.values(form, known)
+    return tuple(sorted({one for value in found for one in (value, unquote_plus(value)) if one and one != HIDDEN}))
 
 
-def form(data: bytes, kind: str = "application/x-www-form-urlencoded") -> tuple[str, ...]:
-    """Return the names of the parameters with credentials in a form of this media type, as far as `data` goes.
-
-    Read are URL-encoded forms, multipart/form-data (RFC 7578) and, for names alone, JSON; any other type has none.
-    """
-    text = data.decode("utf-8", "surrogateescape")
-    if kind == "application/x-www-form-urlencoded":
-        names = [name for name, _, value in (part.partition("=") for part in text.split("&")) if value]
-    elif kind == "multipart/form-data":
-        names = _DISPOSITION.findall(text)
-    elif kind == "application/json" or kind.endswith("+json"):
-        names = _MEMBER.findall(text)
-    else:
-        return ()
-    return tuple(name for name in names if is_credential(name))
+def named(text: str, patterns: SecretPatterns | None = None) -> tuple[str, ...]:
+    """Return what `text` hides of a text for its name or its place, and not for how it looks."""
+    known = patterns or secrets.shipped()
+    return tuple(text[begin:end] for begin, end in _text_spans(text, known) if begin < end and text[begin:end] != HIDDEN)
 
 
-def carries_credentials(text: str) -> bool:
+def authority(text: str, patterns: SecretPatterns | None = None) -> str:
+    """Return a host and port as in Host or the target of CONNECT without what stands before it."""
+    return uri(f"//{text}", patterns)[2:] if "@" in text else text
+
+
+def carries_credentials(text: str, patterns: SecretPatterns | None = None) -> bool:
     """Return whether a URI holds what whoever reads it can use: a password, a token, a key."""
+    known = patterns or secrets.shipped()
     plain = _decode(text)
-    if _JWT.search(plain) or any(":" in match[2] for match in _USERINFO.finditer(plain)):
+    if shape.JWT.search(plain) or any(":" in match[1] for match in _USERINFO.finditer(plain)):
         return True
-    return any(is_credential(match[1]) for match in _ANY_PARAMETER.finditer(plain))
+    return any(known.is_credential(match[1]) for match in _ANY_PARAMETER.finditer(plain))
 
 
-def is_secret(name: str) -> bool:
-    """Return whether a parameter of this name holds a secret, going by the name."""
-    plain = _PUNCTUATION.sub("", unquote_plus(name).lower())
-    return bool(_NAME.search(plain) or _TAIL.search(plain))
-
-
-def is_credential(name: str) -> bool:
-    """Return whether a parameter of this name holds what whoever reads it can use; fewer do than are hidden."""
-    plain = _PUNCTUATION.sub("", unquote_plus(name).lower())
-    return bool(_USABLE.search(plain)) and not _HARMLESS.search(plain)
-
-
-def authorization(value: str) -> tuple[str, str, str]:
-    """Return scheme, user name and secret of an Authorization or Proxy-Authorization field; what is not there is "".
-
-    Basic (RFC 7617) and Digest (RFC 7616) name the user. All else behind a scheme is secret.
-    """
-    scheme, _, rest = value.strip().partition(" ")
-    rest = rest.strip()
-    if not rest:
-        # A token without its scheme, or a scheme alone: only a known word is taken for one.
-        return (scheme.lower(), "", "") if scheme.lower() in _SCHEMES else ("", "", scheme)
-    if scheme.lower() == "basic":
-        user, secret = _basic(rest)
-        return "basic", user, secret
-    if scheme.lower() == "digest":
-        name = _USERNAME.search(rest)
-        return "digest", name.group(1) if name else "", rest
-    return (scheme.lower() if _TOKEN.fullmatch(scheme) else ""), "", rest
-
-
-_SCHEMES: Final = frozenset({"basic", "bearer", "digest", "negotiate", "ntlm", "hoba", "mutual", "gnap", "dpop", "vapid", "concealed"})
-_TOKEN: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,23}")
-_USERNAME: Final = re.compile(r'\busername\s*=\s*"((?:[^"\\]|\\.)*)"')
-
-
-def _basic(text: str) -> tuple[str, str]:
-    try:
-        decoded = b64decode(text.split(maxsplit=1)[0] + "==", validate=False).decode("utf-8", "surrogateescape")
-    except ValueError:
-        return "", text
-    user, colon, secret = decoded.partition(":")
-    # Without a colon nobody knows which of the two it is.
-    return (user, secret) if colon else ("", decoded)
-
-
-def _uri(text: str, depth: int = 0) -> str:
-    text = _USERINFO.sub(_user, text)
+def _spans(text: str, patterns: SecretPatterns, depth: int = 0) -> Iterator[Span]:
+    """Yield where secrets stand in a URI, going by names and places."""
+    yield from _userinfo(text)
     split = _QUERY.search(text)
-    path, rest = (text[: split.start()], text[split.start() :]) if split else (text, "")
-    hide = partial(_parameter, depth=depth)
-    return _JWT.sub(HIDDEN, _PATH_PARAMETER.sub(hide, path) + _PARAMETER.sub(hide, rest))
+    path = split.start() if split else len(text)
+    yield from _parameters(text, (0, path), _OF_PATH, patterns, depth)
+    yield from _parameters(text, (path, len(text)), _OF_QUERY, patterns, depth)
 
 
-def _user(match: re.Match[str]) -> str:
-    user, colon, _password = match[2].partition(":")
-    return f"{match[1]}{user}:{HIDDEN}@" if colon else f"{match[1]}{HIDDEN}@"
+def _text_spans(text: str, patterns: SecretPatterns) -> Iterator[Span]:
+    yield from _userinfo(text)
+    yield from _parameters(text, (0, len(text)), _OF_TEXT, patterns, 0)
 
 
-def _parameter(match: re.Match[str], *, depth: int) -> str:
-    name, value = match[1], match[2]
+def _userinfo(text: str) -> Iterator[Span]:
+    """Yield where passwords stand before a host, and what stands there alone."""
+    for pattern in (_USERINFO, _BARE_USERINFO):
+        for match in pattern.finditer(text) if "@" in text else ():
+            colon = match[1].find(":")
+            yield match.start(1) + colon + 1, match.end(1)
+
+
+def _parameters(text: str, part: Span, pieces: re.Pattern[str], patterns: SecretPatterns, depth: int) -> Iterator[Span]:
+    """Yield where the values of secret parameters stand in a part of a text, with what follows up to the next parameter."""
+    at, stop = part
+    begin = end = -1
+    while at < stop:
+        match = pieces.match(text, at, stop)
+        if match is None or match.end() == at:
+            break
+        at = match.end()
+        first = match.start(2)
+        equals = text.find("=", first, at)
+        name = text[first:equals].rpartition("/")[2] if equals >= 0 else ""
+        if name and not (begin >= 0 and not text[equals:at].strip("=")):
+            if begin >= 0:
+                yield begin, end
+            begin = end = -1
+            value = text[equals + 1 : at]
+            if patterns.is_secret(name) or _holds_secret(value, patterns, depth):
+                begin, end = equals + 1, at
+        elif begin >= 0 and (pieces is not _OF_TEXT or not match[1] or _continues(match[1], empty=begin == end)):
+            end = at
+        elif begin >= 0:
+            yield begin, end
+            begin = end = -1
+    if begin >= 0:
+        yield begin, end
+
+
+def _continues(between: str, *, empty: bool) -> bool:
+    """Return whether a value in a text goes on behind what stands between: a quote at its beginning, or no blank, comma or quote."""
+    return between in {'"', "'"} if empty else between.isascii() and all(one in "?&;#" for one in between)
+
+
+def _holds_secret(value: str, patterns: SecretPatterns, depth: int) -> bool:
+    """Return whether the value of a parameter that is none by its name holds a secret, or looks random as a whole."""
     if not value or value == HIDDEN:
-        return match[0]
-    if is_secret(name):
-        return f"{name}={HIDDEN}"
+        return False
     inner = _decode(value)
-    if _MARKS.search(inner) and (depth == _MAX_DEPTH or _uri(inner, depth + 1) != inner):
-        return f"{name}={HIDDEN}"
-    return match[0]
+    if shape.is_random(inner, patterns):
+        return True
+    return bool(_MARKS.search(inner)) and (depth == _MAX_DEPTH or any(True for _ in _real(inner, patterns, depth + 1)))
+
+
+def _real(text: str, patterns: SecretPatterns, depth: int) -> Iterator[Span]:
+    for begin, end in _spans(text, patterns, depth):
+        if begin < end and text[begin:end] != HIDDEN:
+            yield begin, end
+    yield from (match.span() for match in shape.JWT.finditer(text))
+
+
+def _replace(text: str, spans: Iterator[Span]) -> str:
+    """Return a text with what lies in `spans` hidden."""
+    found, at = list[str](), 0
+    for begin, end in sorted(spans):
+        first = max(begin, at)
+        if first >= end or text[first:end] == HIDDEN:
+            continue
+        found += [text[at:first], HIDDEN]
+        at = end
+    return "".join((*found, text[at:])) if found else text
 
 
 def _decode(text: str) -> str:

@@ -26,12 +26,14 @@ import numpy as np
 from analyzer.applications import spellings
 from analyzer.applications.dialogue import WORDS
 from analyzer.applications.spellings import FOLD, GRAM
+from analyzer.rules import secrets as secret_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from analyzer.applications.dialogue import Cell, Dialogue, Setting
     from analyzer.applications.spellings import View
+    from analyzer.rules.secrets import SecretPatterns
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Span = tuple[int, int]
@@ -62,11 +64,13 @@ _MARK: Final = HIDDEN.encode()
 _BLANK: Final = b"\xff" * len(_MARK)
 _SEPARATOR: Final = b"\xfe\xff"
 _DOTS: Final = "…"
-_WORD_END: Final = re.compile(rb"[\s&;,\"'<>]|\Z")
+_WORD_END: Final = re.compile(rb"[\s&;,\"'<>\xfe]|\Z")
 _TEXT: Final = re.compile(rb"[\t\n\r -~]+")
 _TORN: Final = re.compile(rb"%[0-9a-fu]{0,4}\Z|&#?[0-9a-z]{0,8}\Z|\\\\[0-9a-z]{0,4}\Z")
 """An escape that was cut."""
 _MIN_ENCODED: Final = 6
+_TORN_SIZE: Final = 1 << 40
+"""Added to the size of a secret of which the end is not known."""
 _KIND: Final = "kind"
 """The column that names what a row is: a word of the protocol file."""
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
@@ -77,11 +81,12 @@ _ODD_BYTES: Final = 2
 class Redactor:
     """The secrets of one connection."""
 
-    __slots__ = ("_crowd", "_index", "_kept", "_table", "_words", "enabled")
+    __slots__ = ("_crowd", "_index", "_kept", "_table", "_words", "enabled", "patterns")
 
-    def __init__(self, *, enabled: bool = True) -> None:
-        """Begin with no secret; one that is not `enabled` takes none and changes no text."""
+    def __init__(self, *, enabled: bool = True, patterns: SecretPatterns | None = None) -> None:
+        """Begin with no secret; one that is not `enabled` takes none and changes no text. `patterns` are the shipped ones by default."""
         self.enabled = enabled
+        self.patterns = patterns or secret_rules.shipped()
         self._index: dict[int, dict[int, dict[bytes, int]]] = {}
         """The secrets' kept bytes by the first four and by their number, each with the number of bytes that are to be hidden."""
         self._kept = 0
@@ -96,16 +101,19 @@ class Redactor:
         """Whether a secret was added."""
         return bool(self._index or self._words)
 
-    def add(self, *secrets: bytes | str | None, words: bool = False) -> None:
-        """Take secrets as they were sent; with `words`, those shorter than `MIN_FOUND` bytes too."""
+    def add(self, *secrets: bytes | str | None, words: bool = False, torn: bool = False) -> None:
+        """Take secrets as they were sent; with `words`, those shorter than `MIN_FOUND` bytes too.
+
+        Of what is `torn` only the beginning is known: it is hidden with what follows up to the end of a word.
+        """
         if not self.enabled:
             return
         for secret in secrets:
             if secret:
                 for form in _forms(_encode(secret) if isinstance(secret, str) else secret):
-                    self._add(form, words=words)
+                    self._add(form, words=words, torn=torn)
 
-    def _add(self, form: bytes, *, words: bool) -> None:
+    def _add(self, form: bytes, *, words: bool, torn: bool) -> None:
         folded = form.translate(FOLD)
         if len(folded) < MIN_FOUND:
             if words and folded.strip():
@@ -114,11 +122,12 @@ class Redactor:
         key = folded[:MAX_KEPT]
         gram = int.from_bytes(key[:GRAM], "little")
         kept = self._index.get(gram, {}).get(len(key), {})
+        size = len(folded) + _TORN_SIZE * torn
         if key in kept:
-            kept[key] = max(kept[key], len(folded))
+            kept[key] = max(kept[key], size)
         elif self._kept < MAX_EXACT:
             self._kept += 1
-            self._index.setdefault(gram, {}).setdefault(len(key), {})[key] = len(folded)
+            self._index.setdefault(gram, {}).setdefault(len(key), {})[key] = size
             self._table = None
         else:
             self._add_to_crowd(folded)
@@ -195,7 +204,10 @@ class Redactor:
         text = page.text_at(view.first(at))
         for length, kept in by_length.items():
             whole = kept.get(folded[:length]) if len(folded) >= length else None
-            if whole is not None:
+            if whole is not None and whole >= _TORN_SIZE:
+                end = view.stop(_word_end(view.data, min(spellings.stop_of(at, encoding, length), len(view.data))))
+                yield view.first(at), min(end, page.stop[text])
+            elif whole is not None:
                 last = min(spellings.stop_of(at, encoding, whole), len(view.data))
                 end = view.stop(last)
                 yield view.first(at), end if whole <= MAX_KEPT else min(end, page.stop[text])
@@ -206,13 +218,12 @@ class Redactor:
         """Yield what is hidden from one place on where a secret may begin of which only hashes are kept."""
         begins = spellings.decoded(view.data, at, encoding, _LONG_GRAM)
         if self._crowd is not None and any(self._crowd[_crowd_hash(_key(begins[:size]))] for size in range(GRAM, len(begins) + 1)):
-            end = _WORD_END.search(view.data, at)
-            yield view.first(at), view.stop(max(end.start() if end else len(view.data), at + 1))
+            yield view.first(at), view.stop(max(_word_end(view.data, at), at + 1))
 
 
 def prepare(setting: Setting) -> tuple[Setting, Redactor]:
     """Return a setting with a redactor, and the redactor: that of the dialogue around this one, if there is one."""
-    redactor = setting.redactor or Redactor(enabled=not setting.secrets)
+    redactor = setting.redactor or Redactor(enabled=not setting.secrets, patterns=setting.patterns)
     return (setting if setting.redactor is not None else replace(setting, redactor=redactor)), redactor
 
 
@@ -242,6 +253,12 @@ def _texts(name: str, cell: Cell) -> tuple[str, ...]:
     if isinstance(cell, str):
         return (cell,) if name != _KIND else ()
     return tuple(str(one) for one in cell) if isinstance(cell, tuple) and cell and isinstance(cell[0], str) else ()
+
+
+def _word_end(data: bytes, at: int) -> int:
+    """Return where the word ends that a place is in."""
+    end = _WORD_END.search(data, at)
+    return end.start() if end else len(data)
 
 
 @dataclass(frozen=True, slots=True)

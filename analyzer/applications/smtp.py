@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import smtp_commands, smtp_content, smtp_login, smtp_summary, smtp_tls
+from analyzer.applications import smtp_commands, smtp_content, smtp_login, smtp_messages, smtp_summary, smtp_tls
 from analyzer.applications.redactor import prepare, redact_dialogue
 from analyzer.applications.smtp_replies import Reply, is_tls, rest
 from analyzer.applications.smtp_session import Session
@@ -53,6 +53,8 @@ def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
             _obey(session, line)
     session.hear_rest()
     found = smtp_summary.conclude(session)
+    if redactor.enabled:
+        smtp_messages.hide(found.rows, redactor.patterns)
     redact_dialogue(found, redactor)
     return found
 
@@ -65,6 +67,7 @@ def _pass(session: Session, line: Line) -> None:
     """Take a line that may be anything: behind a gap only the end of data is told from the lines around it, by its reply."""
     # The replies to lines that were no commands are as uncertain as they.
     session.adrift |= session.unsure
+    session.note_passed(line)
     if not session.lost or line.data != b"." or not line.whole:
         return
     reply = session.answer(line.first)

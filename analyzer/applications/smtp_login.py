@@ -156,7 +156,8 @@ def is_answer(data: bytes) -> bool:
 
 def secrets(login: Login) -> list[bytes | None]:
     """Return what a login sent: as sent, and the secret in it; where that could not be told apart, every part of it."""
-    found = [*login.sent, login.secret, login.token if login.mechanism == OTHER else None]
+    sent = [one for one in login.sent if login.name is None or decoded(one) != login.name]
+    found = [*sent, login.secret, login.token if login.mechanism == OTHER else None]
     if login.in_clear and login.name is None:
         found += [part for sent in login.sent for part in _BETWEEN.split(decoded(sent) or sent)]
     return found

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from analyzer.applications import redaction
 from analyzer.applications.smtp_commands import decode
 from analyzer.tables import NO_TIME
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from analyzer.applications.smtp_login import Login
     from analyzer.applications.smtp_replies import Reply
     from analyzer.applications.streams import Spot
+    from analyzer.rules.secrets import SecretPatterns
 
 MAX_RECIPIENTS: Final = 1_000
 MAX_REPLY: Final = 200
@@ -164,6 +166,17 @@ class Message:
             "message_size": self.size,
             "queue_id": self.queue_id,
         }
+
+
+def hide(rows: list[dict[str, Cell]], patterns: SecretPatterns) -> None:
+    """Hide what the server's words hold of secrets that look like such, but for what it calls the message."""
+    for row in rows:
+        name = row["queue_id"]
+        for column in ("reply", "banner"):
+            text = row[column]
+            if isinstance(text, str):
+                parts = text.split(name) if isinstance(name, str) and name else [text]
+                row[column] = str(name or "").join(redaction.text(part, patterns) for part in parts)
 
 
 def shared(helo: tuple[str, str] | None, banner: bytes | None, offered: dict[bytes, bytes] | None, login: Login | None) -> dict[str, Cell]:

@@ -32,6 +32,8 @@ GREETINGS: Final = frozenset({220, 421, 521, 554})
 CLOSING: Final = 421
 _AHEAD: Final = 4
 """Replies looked at to tell whether one was asked for."""
+_PARTS: Final = 8
+"""Words of a line that is no command that are looked for each."""
 _LIKELY: Final = 6
 """Bytes of an argument that may be a secret and not a number or a word."""
 PATIENCE: Final = 5 * 10**9
@@ -312,7 +314,8 @@ class Session:
             return False
         # A password typed where a command belongs is still one.
         word, _, argument = line.data.strip().partition(b" ")
-        self.redactor.add(line.data.strip(), argument if len(argument) >= _LIKELY else None)
+        self.redactor.add(line.data.strip(), argument if len(argument) >= _LIKELY else None, torn=line.end == "gap")
+        self.redactor.add(*(part for part in argument.split()[:_PARTS] if len(part) >= _LIKELY))
         if is_answer(word) and not argument:
             self.redactor.add(*(decoded(word) or b"").split(b"\0"))
             if self.answers_due:
@@ -321,6 +324,12 @@ class Session:
         self.unknown += 1
         self.first_unknown = self.first_unknown or line.first
         return False
+
+    def note_passed(self, line: Line) -> None:
+        """Take what may be an answer to AUTH though the command was not captured."""
+        word = line.data.strip()
+        if len(word) >= _LIKELY and is_answer(word):
+            self.redactor.add(word, *(decoded(word) or b"").split(b"\0"), torn=line.end == "gap")
 
     def note_answer(self, line: Line, size: int) -> None:
         """Count what an answer to AUTH shows."""

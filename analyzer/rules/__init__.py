@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.errors import RuleError, UsageError
 from analyzer.rules import finding as findings_
-from analyzer.rules import opening, protocols, source
+from analyzer.rules import opening, protocols, secrets, source
 from analyzer.rules.finding import Example, Finding
 from analyzer.rules.lint import lint
 from analyzer.rules.machine import Machine, Verdict
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from analyzer.rules.protocols import Protocol
+    from analyzer.rules.secrets import SecretPatterns
 
 __all__ = ["Example", "Finding", "Machine", "RuleSet", "Verdict", "load"]
 
@@ -44,6 +45,8 @@ class RuleSet:
     """Ids that `select` and `ignore` leave in the report."""
     protocols: Mapping[str, Protocol]
     """What dialogues are recognised by and what rules may ask of them, by id; `any` is what all have in common."""
+    secrets: SecretPatterns
+    """How secrets are named, and what they look like."""
     digest: str
     """SHA-256 over the rule files' bytes, first sixteen hex digits."""
 
@@ -83,6 +86,7 @@ def load(
     if check:
         for path, entry in known.items():
             source.check(entry, "finding", path)
+    hidden = secrets.load(home, [layer.secrets for layer in layers if layer.secrets], check=check)
     path = layers[-1].path if layers else home / "opening.toml"
     machine = opening.build(document, path)
     registry = _registry(known, machine, spoken)
@@ -91,7 +95,7 @@ def load(
         raise RuleError("\n".join(faults))
     _refuse_unknown({*disabled, *severities}, registry, RuleError, f"{path}: ")
     registry = {id_: replace(entry, severity=severities.get(id_, entry.severity)) for id_, entry in registry.items() if id_ not in disabled}
-    return RuleSet(machine, registry, _reported(registry, select, ignore), spoken, _digest(home, files, extra))
+    return RuleSet(machine, registry, _reported(registry, select, ignore), spoken, hidden, _digest(home, files, extra))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ class _Layer:
     path: Path
     findings: dict[Path, dict[str, Any]]
     changes: dict[str, Any]
+    secrets: dict[str, Any]
 
 
 def _files(home: Path, spoken: Mapping[str, Protocol]) -> list[Path]:
@@ -106,11 +111,15 @@ def _files(home: Path, spoken: Mapping[str, Protocol]) -> list[Path]:
 
 
 def _layer(folder: Path) -> _Layer:
-    """Read a user's folder: finding files, and at most one opening.toml that changes the machine."""
+    """Read a user's folder: finding files, an opening.toml that changes the machine, a secrets.toml that adds to what is hidden."""
     paths = source.list_files(folder)
     changes: dict[str, Any] = {}
+    hidden: dict[str, Any] = {}
     entries = {}
     for path in paths:
+        if path.name == secrets.FILE:
+            hidden = secrets.read_layer(path)
+            continue
         document = source.read(path)
         if path.name == "opening.toml":
             source.check(document, "opening#changes", path)
@@ -118,7 +127,7 @@ def _layer(folder: Path) -> _Layer:
         else:
             source.check(document, "finding", path)
             entries[path] = document
-    return _Layer(folder / "opening.toml", entries, changes)
+    return _Layer(folder / "opening.toml", entries, changes, hidden)
 
 
 def _merge(document: dict[str, Any], changes: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -179,6 +188,7 @@ def _digest(home: Path, files: Sequence[Path], extra: Sequence[str | Path]) -> s
     total = hashlib.sha256()
     for path in [
         home / "opening.toml",
+        home / secrets.FILE,
         *sorted((home / "protocols").glob("*.toml")),
         *files,
         *(path for folder in extra for path in source.list_files(Path(folder))),

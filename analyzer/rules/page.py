@@ -44,6 +44,19 @@ A dialogue check asks what was said on a connection, an exchange check about a c
 (and about the dialogue it belongs to); both cite places, by name. Which protocol it is about says the folder of its file, or
 `protocol = "smtp"`; a check in another folder is about dialogues of any protocol. What may be asked and cited is declared in `protocols/`,
 with how a protocol is recognised and what its transactions hold: see the last sections of this page.
+
+`secrets.toml` is about what is hidden in reports: how the fields and parameters are named that hold a secret, in several languages, and
+what a secret looks like. A `secrets.toml` in a folder given with `--rules` adds to its lists:
+
+```toml
+schema = 1
+
+[names]
+contains = ["losungswort"]   # also: whole, ends; `plain` takes words out of names that hold a word by chance
+
+[fields]
+keys = ["x-acme-key"]        # header fields whose value is a key: a request with one carries credentials
+```
 """
 
 

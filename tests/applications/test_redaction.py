@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.applications import redaction
+from analyzer.applications import credentials, redaction
+from analyzer.rules import secrets
 
 SECRET = "s3cr3t-V4lue"  # noqa: S105 - nobody's
 
@@ -76,7 +77,7 @@ def test_values_are_what_is_hidden() -> None:
     ],
 )
 def test_secret_parameters_of_a_form(data: bytes, kind: str, names: tuple[str, ...]) -> None:
-    assert redaction.form(data, kind) == names
+    assert credentials.form(data, kind, secrets.shipped()) == names
 
 
 @pytest.mark.parametrize(
@@ -116,12 +117,12 @@ def encoded(text: str) -> str:
     ],
 )
 def test_authorization(value: str, parts: tuple[str, str, str]) -> None:
-    assert redaction.authorization(value) == parts
+    assert credentials.authorization(value) == parts
 
 
 def test_digest_names_its_user() -> None:
     value = 'Digest realm="r", username="jo", response="00"'
-    scheme, user, secret = redaction.authorization(value)
+    scheme, user, secret = credentials.authorization(value)
     assert (scheme, user, secret) == ("digest", "jo", value.removeprefix("Digest "))
 
 
@@ -133,13 +134,13 @@ def test_depth_is_bounded() -> None:
 def test_no_text_is_refused(text: str) -> None:
     redaction.uri(text)
     redaction.values(text)
-    redaction.authorization(text)
+    credentials.authorization(text)
     assert redaction.uri(redaction.uri(text)) == redaction.uri(text)
 
 
 @given(st.binary(), st.sampled_from(["application/x-www-form-urlencoded", "multipart/form-data", "application/json"]))
 def test_no_form_is_refused(data: bytes, kind: str) -> None:
-    redaction.form(data, kind)
+    credentials.form(data, kind, secrets.shipped())
 
 
 @given(
