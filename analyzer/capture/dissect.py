@@ -12,13 +12,13 @@ import asyncio
 import contextlib
 import os
 import re
-import signal
 import threading
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.capture import fields, isolation
+from analyzer.capture.exit_status import Ending, explain
 from analyzer.capture.payloads import Payloads, Spool
 from analyzer.capture.tshark import Tshark, probe
 from analyzer.errors import MachineError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
+    from analyzer.capture.count import Count
     from analyzer.capture.segments import Counts, Gathering
 
 __all__ = ["ColumnCapture", "Tshark", "probe", "read"]
@@ -45,30 +46,6 @@ _ROOT_WARNING: Final = "Running as user"
 _SHOWN_LETTERS: Final = 300
 _USAGE_STATUS: Final = 1
 """tshark's exit status when it does not accept its arguments."""
-_FILE: Final = "the file "
-"""What the statements of tshark about the file itself begin with, once its path is left out of them."""
-_DAMAGE: Final = ("cut short", "damaged or corrupt")
-
-
-@dataclass(slots=True)
-class Ending:
-    """How a tshark ended."""
-
-    status: int | None = None
-    seconds: float = 0.0
-    """How long it was given."""
-    error: str = ""
-    """What it said on standard error, in one line."""
-    overdue: bool = False
-    unfinished: bool = False
-    """Its output stopped within a row."""
-    astray: str = ""
-    """What was wrong with its rows."""
-
-    @property
-    def refused(self) -> bool:
-        """Whether tshark would not open the file at all, as opposed to finding damage in it."""
-        return bool(self.status and self.status > 0) and not any(words in self.error for words in _DAMAGE)
 
 
 class Batches:
@@ -245,6 +222,8 @@ class Request:
     """Takes the payloads."""
     uncounted: Sequence[int] = ()
     """Numbers of frames that are in no count and no note."""
+    count: Count | None = None
+    """What the file holds; None when it is to be counted."""
 
 
 def read(request: Request) -> Capture:
@@ -308,15 +287,17 @@ def _read(request: Request, cancelled: threading.Event) -> tuple[Capture, Counts
 def _gather(capture: ColumnCapture, request: Request) -> Gathering:
     """Return what the batches of `capture` hold; sees to it that tshark is waited for."""
     batches = capture.start()
-    # While tshark starts there is time for the slow imports.
+    # While tshark starts there is time for the slow imports, and to count the frames.
     import numpy as np
 
+    from analyzer.capture.count import count
     from analyzer.capture.grid import rule
     from analyzer.capture.segments import Gathering
 
     gathering = Gathering(request.tshark.fields, request.spool, np.array(request.uncounted, dtype=np.int64))
     # A generator left by an exception would be finished by the garbage collector, at any time.
     with contextlib.closing(batches):
+        held = request.count or count(request.path)
         for batch in batches:
             if capture.ending.astray:
                 continue
@@ -327,6 +308,8 @@ def _gather(capture: ColumnCapture, request: Request) -> Gathering:
                 capture.ending.astray = f"tshark printed a row of another shape after frame {gathering.counts.frames}"
             if request.progress is not None:
                 request.progress(gathering.counts.frames)
+    told = gathering.counts.frames
+    capture.ending.missed = f"tshark ended after frame {told} of {held.frames}" if told < held.frames else held.damage
     return gathering
 
 
@@ -375,29 +358,3 @@ def _recover(capture: Capture, gathering: Gathering, request: Request) -> Captur
         return capture
     segments, quotes, option_bytes = recovery.merge(found, capture)
     return replace(capture, segments=segments, quotes=quotes, option_bytes=option_bytes)
-
-
-def explain(ending: Ending) -> str:
-    """Return why a capture is incomplete, in one line, given how tshark ended; empty when it is not."""
-    if ending.overdue:
-        return f"tshark was stopped: it took longer than {ending.seconds:g} s"
-    if ending.astray:
-        return ending.astray
-    if ending.status is None:
-        return "reading was stopped"
-    if ending.status < 0:
-        return f"tshark was ended by signal {_name_signal(-ending.status)}"
-    if ending.status and ending.error.startswith(_FILE):
-        # The status of the same damage differs by version: quirk `damage-status-14`.
-        return f"tshark ended early: {ending.error}"
-    if ending.status:
-        return f"tshark ended with status {ending.status}" + (f": {ending.error}" if ending.error else "")
-    return "tshark's output ended within a row" if ending.unfinished else ""
-
-
-def _name_signal(number: int) -> str:
-    """Return SIGSEGV for 11."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)

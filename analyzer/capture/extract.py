@@ -7,6 +7,7 @@ Must not know: connections, where the bytes go.
 
 from __future__ import annotations
 
+import struct
 import threading
 import time
 from pathlib import Path
@@ -23,6 +24,10 @@ T = TypeVar("T")
 _FILTER: Final = 30_000
 """Characters of one display filter: an argument has its limit, and so has tshark's patience."""
 _SECONDS: Final = 600.0
+_HEAD_BYTES: Final = 8
+"""A block's type and length."""
+_WITHOUT_PACKET: Final = frozenset({0x0A0D0D0A, 1, 4, 5, 10})
+"""Types of pcapng blocks: section, interface, names, statistics, secrets."""
 
 
 def runs(frames: Sequence[int]) -> list[str]:
@@ -52,14 +57,47 @@ def filters(frames: Sequence[int]) -> Iterator[str]:
 def extract(path: str | Path, frames: Sequence[int], *, program: str | None = None, timeout_s: float | None = None) -> Iterator[bytes]:
     """Yield the pcapng bytes of the frames numbered `frames` (rising, not empty) in the capture at `path`.
 
-    Raises `MachineError` when tshark is missing or does not end well; of a damaged capture, which no tshark ends well on, too.
+    Raises `MachineError` when tshark is missing, does not end well or copies fewer frames; of a damaged capture, which no tshark ends well
+    on, too.
     """
     found = tshark.probe(program)
     # What lies above TCP matters to no frame number, and costs much.
     with isolation.private_home(found.forbidden) as home:
+        copied = _Packets()
         for chosen in filters(frames):
             arguments = [found.path, "-n", "-r", str(Path(path).absolute()), "-Y", chosen, "-F", "pcapng", "-w", "-"]
-            yield from _copy(arguments, home, timeout_s or _SECONDS)
+            for batch in _copy(arguments, home, timeout_s or _SECONDS):
+                copied.add(batch)
+                yield batch
+    if copied.count < len(frames):
+        message = f"tshark copied {copied.count} of {len(frames)} frames"
+        raise MachineError(message)
+
+
+class _Packets:
+    """Counts the packets of a pcapng file that comes in parts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._head = bytearray()
+        self._skip = 0
+        """Bytes that are left of the block whose head has been seen."""
+
+    def add(self, data: bytes) -> None:
+        """Take the next part."""
+        place = 0
+        while place < len(data):
+            step = min(self._skip, len(data) - place)
+            if not step:
+                step = min(_HEAD_BYTES - len(self._head), len(data) - place)
+                self._head += data[place : place + step]
+                if len(self._head) == _HEAD_BYTES:
+                    kind, length = struct.unpack("=II", self._head)
+                    self.count += kind not in _WITHOUT_PACKET
+                    self._skip, self._head = max(length - _HEAD_BYTES, 0), bytearray()
+            else:
+                self._skip -= step
+            place += step
 
 
 def _copy(arguments: list[str], home: str, seconds: float) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from analyzer.capture import temporary
+from analyzer.capture.count import Count
 from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
@@ -138,7 +139,15 @@ class Handover:
         uncounted = 1 + np.flatnonzero(np.isin(numbers, np.concatenate([np.zeros(0, dtype=np.int64), *compared])))
         path = Path(self._folder.name) / "rest.pcapng"
         found, counts = dissect.read_counted(
-            dissect.Request(path, reader.shown, reader.tshark, reader.seconds, spool=reader.spool, uncounted=tuple(uncounted.tolist()))
+            dissect.Request(
+                path,
+                reader.shown,
+                reader.tshark,
+                reader.seconds,
+                spool=reader.spool,
+                uncounted=tuple(uncounted.tolist()),
+                count=Count(len(self)),
+            )
         )
         for table in (found.segments, found.quotes):
             place = table["frame"].to_numpy().astype(np.int64) - 1

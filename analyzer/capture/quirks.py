@@ -93,7 +93,7 @@ QUIRKS: Final = (
         since=(4, 6),
         until=(),
         what="damage met while reading is exit status 14, else it is 2",
-        cure="what tshark says of the file is the reason, not its status: dissect.explain",
+        cure="what tshark says of the file is the reason, not its status: exit_status.explain",
     ),
 )
 

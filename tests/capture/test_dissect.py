@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import shlex
+import struct
 import subprocess
 import sys
 import tempfile
@@ -89,6 +90,8 @@ ENDINGS = {
     "SIGKILL": ("head -n 12 rows; kill -KILL $$", 12, "tshark was ended by signal SIGKILL"),
     "SIGTERM": ("head -n 12 rows; kill -TERM $$", 12, "tshark was ended by signal SIGTERM"),
     "SIGKILL within a row": ("head -c 2000 rows; kill -KILL $$", None, "tshark was ended by signal SIGKILL"),
+    "status 0 after some rows": ("head -n 12 rows", 12, f"tshark ended after frame 12 of {FRAMES}"),
+    "status 0 without a row": ("true", 0, f"tshark ended after frame 0 of {FRAMES}"),
     "status 0 within a row": ("head -c 2000 rows", None, "tshark's output ended within a row"),
     "no newline after the last row": ("head -c -1 rows", FRAMES - 1, "tshark's output ended within a row"),
     "a row is missing": ("sed 7d rows", 6, "tshark's frame numbers jump after frame 6"),
@@ -114,6 +117,24 @@ def test_an_ending_other_than_0_is_told_every_time(
         assert (found.complete, found.reason, found.packets, found.readable) == (False, reason, kept, True)
         assert list(found.segments["frame"]) == list(range(1, kept + 1))
     assert leftovers() == before
+
+
+def test_damage_that_tshark_does_not_tell_of_is_told(sample: Path, tmp_path: Path, impostor: Callable[[str], str]) -> None:
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes(sample.read_bytes()[:-1])
+    found = capture.read(cut, tshark=impostor(f"head -n {FRAMES - 1} rows"))
+    assert (found.complete, found.packets) == (False, FRAMES - 1)
+    assert "ends in the middle of the record" in found.reason
+
+
+def test_a_tshark_that_reads_too_few_frames_is_told(sample: Path, tmp_path: Path, impostor: Callable[[str], str]) -> None:
+    file = tmp_path / "mixed.pcap"
+    # Two IPv4 fragments, which the native engine leaves to tshark.
+    fragment = bytes(12) + bytes.fromhex("0800 4500002800012000 4006 0000 c0000201 c6336401") + bytes(20)
+    file.write_bytes(sample.read_bytes() + (struct.pack("<IIII", 0, 0, len(fragment), len(fragment)) + fragment) * 2)
+    found = capture.read(file, engine="native", tshark=impostor("head -n 1 rows"))
+    assert (found.complete, found.packets) == (False, FRAMES + 2)
+    assert found.reason == "tshark ended after frame 1 of 2"
 
 
 def test_good_files_are_good_every_time(sample: Path, impostor: Callable[[str], str]) -> None:

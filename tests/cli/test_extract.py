@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analyzer.capture import extract
+from analyzer.notation import build, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,3 +87,23 @@ def test_the_capture_is_not_written_over(captures: Path, pcaplint: Run) -> None:
     before = (captures / "good.pcap").read_bytes()
     assert pcaplint("extract", "good.pcap", "f1", "-o", "good.pcap")[0] == 2
     assert (captures / "good.pcap").read_bytes() == before
+
+
+@needs_tshark
+def test_a_tshark_that_copies_too_few_frames_and_ends_well_is_told(captures: Path, pcaplint: Run) -> None:
+    program = captures / "tshark"
+    program.write_text(f'#!/bin/sh\ncase "$*" in *" -w -") exec {TSHARK} "$@" -c 3;; esac\nexec {TSHARK} "$@"\n')
+    program.chmod(0o755)
+    status, out, err = pcaplint("extract", "good.pcap", "f1", "-o", "x.pcapng", "--tshark", program)
+    assert (status, out, err) == (7, "", "pcaplint: error: tshark copied 3 of 5 frames\n")
+    assert not (captures / "x.pcapng").exists()
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_packets_are_counted_however_they_come(size: int) -> None:
+    script = parse("\n".join(["> S 1:1(0)"] * 20))
+    data = build(script, pcapng=True)
+    counter = extract._Packets()
+    for place in range(0, len(data), size):
+        counter.add(data[place : place + size])
+    assert counter.count == 20

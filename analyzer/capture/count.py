@@ -1,0 +1,34 @@
+"""How many frames a capture has, told without decoding any: what tshark's answer is held against.
+
+Must not know: tshark.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from analyzer.capture import frames
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What a capture holds at least."""
+
+    frames: int = 0
+    """Whole frames, counted as tshark counts them; 0 for a kind of file that only tshark reads."""
+    damage: str = ""
+    """What ends them before the end of the file, in one line."""
+
+
+def count(path: Path) -> Count:
+    """Return what the capture at `path` holds. Raises `OSError` when it is gone."""
+    outline = frames.Outline()
+    try:
+        total = sum(map(len, frames.read(path, outline)))
+    except frames.ForeignError:
+        return Count()
+    return Count(total, outline.damage)
