@@ -13,8 +13,9 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
+from analyzer.capture import erf
 from analyzer.capture.containers import LZ4_MAGIC, ZSTD_MAGIC
 from analyzer.errors import refuse_machine_fault
 from analyzer.files import name_kind
@@ -174,7 +175,7 @@ def _look_at(entry: os.DirEntry[str]) -> _Look:
 def examine(path: str | Path) -> str:
     """Return why the file at `path` cannot be a capture, in one line; empty when its first bytes say it is one.
 
-    Knows pcap (both byte orders, micro- and nanoseconds, the modified kinds), pcapng, snoop (RFC 1761), and gzip, zstd and
+    Knows pcap (both byte orders, micro- and nanoseconds, the modified kinds), pcapng, snoop (RFC 1761), ERF, and gzip, zstd and
     lz4 of those; what lies inside zstd and lz4 is for tshark to tell. Raises `MachineError` when no more files can be opened.
     """
     return _look(os.fspath(path)).reason
@@ -208,7 +209,7 @@ def _judge(head: bytes, path: str) -> _Look:
         return _Look()
     if head.startswith(_GZIP):
         return _judge_gzip(path)
-    if _is_capture(head):
+    if _is_capture(head) or _is_erf(path):
         return _Look()
     name = next((name for magic, name in _REFUSED if head.startswith(magic)), "")
     if name:
@@ -221,6 +222,24 @@ def _is_capture(head: bytes) -> bool:
     return head[:_MAGIC_BYTES] in _PCAPS or head.startswith((_PCAPNG, _SNOOP))
 
 
+def _is_erf(path: str) -> bool:
+    """Whether the uncompressed file at `path` is a capture without a magic number."""
+    with Path(path).open("rb") as file:
+        return erf.recognise(file)
+
+
+def _holds_erf(file: BinaryIO) -> bool:
+    """Whether a decompressed file is a capture without a magic number; False where it is too damaged to tell."""
+    import zlib
+
+    try:
+        return erf.recognise(file)
+    except (OSError, EOFError, zlib.error) as error:
+        if isinstance(error, OSError):
+            refuse_machine_fault(error)
+        return False
+
+
 def _judge_gzip(path: str) -> _Look:
     """Return what the gzip file at `path` shows."""
     import gzip
@@ -229,13 +248,14 @@ def _judge_gzip(path: str) -> _Look:
     try:
         with gzip.open(path) as file:
             head = file.read(len(_SNOOP))
+            capture = _is_capture(head) or _holds_erf(cast("BinaryIO", file))
     except (OSError, EOFError, zlib.error) as error:
         if isinstance(error, OSError):
             refuse_machine_fault(error)
         return _Look("it is a damaged gzip file: not one byte of it can be decompressed")
     if not head:
         return _Look("it is an empty gzip file", foreign=True)
-    if _is_capture(head):
+    if capture:
         return _Look()
     return _Look("it is a gzip file that holds no capture", foreign=True)
 

@@ -5,6 +5,7 @@ Sources: the Tcpdump Group's list of link types; ITU-T G.7041 for GFP, IEEE 802.
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import struct
 import subprocess
@@ -18,6 +19,7 @@ from tests.capture.test_formats import differences
 from tests.reference.wire import DST6, MACS, OPTIONS, SRC6, block, described, ethernet, ipv4, ipv6, section, tcp
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
@@ -158,6 +160,19 @@ def test_a_pcap_file_of_each_is_read_by_tshark(tmp_path: Path) -> None:
         struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 1 << 18, 109) + struct.pack("<4I", 1, 2, len(frame), len(frame)) + frame
     )
     assert read(file, engine="native").segments["payload_length"].tolist() == [5]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_erf_files_are_read_by_tshark(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    from analyzer.capture import read
+
+    body = b"\0\0" + FRAME
+    one = struct.pack("<II", 0, 1_700_000_000) + struct.pack(">BBHHH", 2, 4, 16 + len(body), 0, len(FRAME)) + body
+    file = tmp_path / "x"
+    file.write_bytes(pack(one * 3))
+    for engine in ("native", "pyshark"):
+        found = read(file, engine=engine)
+        assert (found.complete, found.packets, found.segments["payload_captured"].tolist()) == (True, 3, [5, 5, 5])
 
 
 def test_headers_cut_at_any_byte_give_what_plain_tshark_reads(tmp_path: Path) -> None:

@@ -22,7 +22,17 @@ from analyzer.errors import MachineError
 HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
 PCAPNG = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
 
+
+def record(seconds: int, kind: int = 2, body: bytes = bytes(62)) -> bytes:
+    """Return an ERF record: of kind 2 an Ethernet frame behind two bytes of padding."""
+    return struct.pack("<II", 0, seconds) + struct.pack(">BBHHH", kind, 4, 16 + len(body), 0, len(body) - 2) + body
+
+
 CAPTURES = {
+    "ERF": record(1_700_000_000) + record(1_700_000_001, 0x82),
+    "ERF of one record": record(1_700_000_000),
+    "ERF, cut": record(1_700_000_000) + record(1_700_000_000)[:30],
+    "gzip-ERF": gzip.compress(record(1_700_000_000) + record(1_700_000_001)),
     "little": HEADER,
     "big": struct.pack(">IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1),
     "nanoseconds": struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1),
@@ -43,6 +53,12 @@ OTHERS = {
     "xz": (lzma.compress(HEADER), "it is a xz file"),
     "zip": (b"PK\x03\x04" + bytes(30), "it is a zip file"),
     "gzip-text": (gzip.compress(b"hello"), "it is a gzip file that holds no capture"),
+    "records of no time": (record(7) * 2, "it is not a capture"),
+    "records out of order": (record(1_700_000_009) + record(1_700_000_001), "it is not a capture"),
+    "records of no kind": (record(1_700_000_000, 0) * 2, "it is not a capture"),
+    "a record and more": (record(1_700_000_000) + b"more", "it is not a capture"),
+    "a record less its end": (record(1_700_000_000)[:-1], "it is not a capture"),
+    "gzip-text-cut": (gzip.compress(bytes(range(256)) * 9)[:200], "it is a gzip file that holds no capture"),
     "gzip-empty": (gzip.compress(b""), "it is an empty gzip file"),
     "gzip-cut": (gzip.compress(HEADER)[:9], "it is a damaged gzip file"),
     "gzip-garbage": (b"\x1f\x8b\x08\x00" + b"\xff" * 60, "it is a damaged gzip file"),
