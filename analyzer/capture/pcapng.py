@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
-from analyzer.capture import blocks, chains
+from analyzer.capture import blocks, chains, metadata
 from analyzer.capture.blocks import DamageError, Description
 from analyzer.capture.buffers import gather
 from analyzer.capture.frames import MOST_CAPTURED_BYTES, ForeignError, Frames, Interface, Outline, Place
@@ -176,6 +176,7 @@ def _locate(section: Section, store: Store, walked: tuple[Ints, int], outline: O
     if np.isin(kinds, list(_FOREIGN_TYPES)).any():
         message = "a pcapng file with blocks that hold no packets but events"
         raise ForeignError(message)
+    _refuse_metadata(section, store, (at, stop, kinds))
     known = np.full(len(at), len(section.described), dtype=np.int64)
     sound, damage, place = len(at), "", end
     for row in np.flatnonzero(kinds == blocks.INTERFACE).tolist():
@@ -193,6 +194,15 @@ def _locate(section: Section, store: Store, walked: tuple[Ints, int], outline: O
         damage, place = "a packet block that cannot be as it says", int(packets.at[bad.argmax()])
         packets = _cut(packets, int(bad.argmax()))
     return _make_frames(section, data, packets), damage, place
+
+
+def _refuse_metadata(section: Section, store: Store, found: tuple[Ints, Ints, Ints]) -> None:
+    """Raise `ForeignError` for a block of names, statistics or secrets that tshark might call damaged."""
+    rows = np.flatnonzero(np.isin(found[2], metadata.TYPES))
+    for at, stop, kind in zip(*(column[rows].tolist() for column in found), strict=True):
+        if not metadata.is_sound(kind, store, at, stop, section.kind.order):
+            message = f"a pcapng file with an odd block of type {kind}"
+            raise ForeignError(message)
 
 
 def _describe(section: Section, described: Description, outline: Outline) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import struct
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from analyzer import capture
 from analyzer.capture import blocks, frames, native
 from tests.capture.test_formats import FOUR, enhanced
 from tests.reference.wire import block, described, ethernet, section
@@ -99,3 +102,65 @@ def test_damage_in_a_section_keeps_the_frames_before_it(tmp_path: Path) -> None:
         found = read(file)
         assert found.segments["frame"].tolist() == whole.segments["frame"].tolist()[: len(found.segments)]
         assert len(whole.segments) - len(found.segments) <= 3
+
+
+def option(order: str, code: int, value: bytes) -> bytes:
+    return struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+
+JOURNAL = b"__REALTIME_TIMESTAMP=1700000000000000\nMESSAGE=x\n"
+BLOCKS = {
+    # Type and body of blocks between two packets, and how many frames they are to Wireshark.
+    "name resolution": (4, struct.pack("<HH4s", 1, 11, bytes([192, 0, 2, 1])) + b"a.test" + bytes(2) + bytes(4), 0),
+    "empty name resolution": (4, bytes(4), 0),
+    "interface statistics": (5, struct.pack("<III", 0, 0, 0) + option("<", 4, bytes(8)) + bytes(4), 0),
+    "IRIG time stamp": (7, bytes(16), 0),
+    "ARINC 429": (8, bytes(16), 0),
+    "journal entry": (9, JOURNAL + bytes(-len(JOURNAL) % 4), 1),
+    "decryption secrets": (10, struct.pack("<II", 0x544C534B, 8) + b"CLIENT_R", 0),
+    "decryption secrets of no kind": (10, struct.pack("<II", 7, 4) + b"none", 0),
+    "process event": (0x80000001, struct.pack("<I", 42) + option("<", 2, b"tool") + bytes(4), 0),
+    "custom": (0xBAD, struct.pack("<I", 32473) + b"data" * 3, 1),
+    "custom, not to be copied": (0x40000BAD, struct.pack("<I", 32473), 1),
+    "unknown": (0x77, bytes(40), 0),
+    "unknown and local": (0x80000077, bytes(4), 0),
+    "reserved": (0xFFFF, b"", 0),
+}
+
+
+ODD_BLOCKS = {
+    "name that does not end": (4, struct.pack("<HH4s", 1, 10, bytes([192, 0, 2, 1])) + b"a.test" + bytes(2) + bytes(4)),
+    "names longer than their block": (4, struct.pack("<HH4s", 1, 99, bytes([192, 0, 2, 1])) + b"a.test" + bytes(2)),
+    "no names": (4, b""),
+    "statistics too short": (5, bytes(4)),
+    "secrets too short": (10, bytes(4)),
+    "secrets longer than their block": (10, struct.pack("<II", 0x544C534B, 900)),
+    "custom block of nobody": (0xBAD, b""),
+    "journal entry too short": (9, b"x"),
+}
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_a_block_that_tshark_calls_damaged_ends_the_capture_for_both_engines(tmp_path: Path) -> None:
+    from analyzer.capture import dissect, probe
+
+    for name, (kind, body) in ODD_BLOCKS.items():
+        file = tmp_path / "x"
+        file.write_bytes(section() + described() + enhanced("<", FRAME) + block("<", kind, body) + enhanced("<", FRAME))
+        theirs = dissect.read(dissect.Request(file, "x", probe(), 60))
+        ours = capture.read(file, engine="native")
+        assert [(one.complete, one.segments["frame"].tolist()) for one in (ours, theirs)] == [(False, [1])] * 2, name
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_blocks_of_all_types_count_as_in_wireshark(tmp_path: Path) -> None:
+    from analyzer.capture import dissect, probe
+
+    for name, (kind, body, counted) in BLOCKS.items():
+        file = tmp_path / "x"
+        file.write_bytes(section() + described() + enhanced("<", FRAME) + block("<", kind, body) * 2 + enhanced("<", FRAME))
+        theirs = dissect.read(dissect.Request(file, "x", probe(), 60))
+        ours = capture.read(file, engine="native")
+        for found in (theirs, ours):
+            assert (found.packets, found.complete, found.segments["frame"].tolist()) == (2 + 2 * counted, True, [1, 2 + 2 * counted]), name
+        assert ours.notes == theirs.notes, name
