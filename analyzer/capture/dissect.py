@@ -117,7 +117,7 @@ class ColumnCapture(pyshark.FileCapture):  # type: ignore[misc] # pyshark has no
                 keep_packets=False,
                 eventloop=self._loop,
                 tshark_path=tshark.path,
-                override_prefs=dict(fields.PREFERENCES),
+                override_prefs={asked.name: asked.value for asked in fields.PREFERENCES if asked.name not in tshark.missing},
                 custom_parameters=["-Q", *fields.decode_as()],
             )
         except BaseException:

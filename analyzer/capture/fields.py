@@ -91,19 +91,37 @@ FIELDS: Final = (
 REPLACEABLE: Final = frozenset({"tcp.checksum.partial"})
 """Fields that only newer tsharks have and that are worked out here otherwise: their absence is not worth a note."""
 
-PREFERENCES: Final = {
-    "tcp.desegment_tcp_streams": "FALSE",
-    "tcp.relative_sequence_numbers": "FALSE",
-    "tcp.analyze_sequence_numbers": "FALSE",
-    "tcp.calculate_timestamps": "FALSE",
-    "tcp.check_checksum": "TRUE",
-    "ip.defragment": "TRUE",
-    "ip.tso_support": "TRUE",
-    "ipv6.tso_support": "TRUE",
-    "ipv6.defragment": "TRUE",
-    "nameres.network_name": "FALSE",
-    "nameres.dns_pkt_addr_resolution": "FALSE",
-}
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """One preference of tshark that is set."""
+
+    name: str
+    value: str
+    loss: str
+    """What is lost when this tshark does not know the preference."""
+
+
+_ANALYSIS: Final = "reading takes longer"
+_FRAGMENTS: Final = "segments that came in fragments are missing, unless tshark puts fragments together by itself"
+_MERGED: Final = "packets of length 0, left so by a card that divides them, may have no payload"
+_NAMES: Final = "names of hosts may be looked up"
+PREFERENCES: Final = (
+    Preference("tcp.desegment_tcp_streams", "FALSE", _ANALYSIS),
+    Preference("tcp.relative_sequence_numbers", "FALSE", "sequence numbers quoted by ICMP errors may be relative"),
+    Preference("tcp.analyze_sequence_numbers", "FALSE", _ANALYSIS),
+    Preference("tcp.calculate_timestamps", "FALSE", _ANALYSIS),
+    Preference("tcp.check_checksum", "TRUE", "TCP checksums are not verified"),
+    Preference("ip.defragment", "TRUE", _FRAGMENTS),
+    Preference("ip.tso_support", "TRUE", _MERGED),
+    Preference("ipv6.tso_support", "TRUE", _MERGED),
+    Preference("ipv6.defragment", "TRUE", _FRAGMENTS),
+    Preference("nameres.network_name", "FALSE", _NAMES),
+    Preference("nameres.dns_pkt_addr_resolution", "FALSE", _NAMES),
+)
+
+LOSSES: Final = {asked.name: asked.loss for asked in (*FIELDS, *PREFERENCES)}
+"""What is lost without each field and each preference."""
 
 
 def decode_as() -> list[str]:

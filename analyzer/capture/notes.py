@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyzer.capture.endings import sentence
-from analyzer.capture.fields import FIELDS, REPLACEABLE
+from analyzer.capture.fields import LOSSES, PREFERENCES, REPLACEABLE
 from analyzer.model import Note
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def describe(counts: Counts, clock: Clock, missing: Sequence[str], *, found: bool) -> tuple[Note, ...]:
     """Return the notes on a capture.
 
-    `missing` are the fields this tshark does not know, `found` says whether there is a segment or a quote of one.
+    `missing` are the fields and preferences this tshark does not know, `found` says whether there is a segment or a quote of one.
     """
     return (*_describe_frames(counts), *_describe_endings(counts, found=found), *_describe_times(clock), *_describe_losses(missing))
 
@@ -66,6 +66,7 @@ def _describe_times(clock: Clock) -> Iterator[Note]:
 
 def _describe_losses(missing: Sequence[str]) -> Iterator[Note]:
     """Give the notes on what this tshark cannot tell."""
-    losses = dict.fromkeys(field.loss for field in FIELDS if field.name in missing and field.name not in REPLACEABLE)
-    for loss in losses:
-        yield Note("tshark-lacks", f"this tshark lacks a field: {loss}")
+    preferences = {asked.name for asked in PREFERENCES}
+    losses = {LOSSES[name]: "preference" if name in preferences else "field" for name in missing if name not in REPLACEABLE}
+    for loss, kind in losses.items():
+        yield Note("tshark-lacks", f"this tshark lacks a {kind}: {loss}")

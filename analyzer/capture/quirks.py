@@ -73,6 +73,7 @@ QUIRKS: Final = (
         until=(4, 6),
         what="times of a pcapng clock finer than a nanosecond are wrong",
         cure="such a file is framed here and given to tshark in nanoseconds: clocks.has_fine_clock",
+        loss="times of a pcapng clock finer than a nanosecond are wrong in a file compressed by zstd or lz4",
     ),
     Quirk(
         "fine-clocks-refused",
@@ -97,6 +98,14 @@ QUIRKS: Final = (
     ),
 )
 
+PROTOCOLS_SINCE: Final[dict[str, Version]] = {"asam-cmp": (4, 4), "bier": (4, 4), "c2p": (4, 6), "rtag": (4, 4)}
+"""The protocols of `encapsulations.toml` that not all versions know, and the first version known to have each.
+
+802.1CB tags are ieee8021cb before 4.4 and rtag from then on.
+"""
+_RENAMED: Final = frozenset({"rtag"})
+"""Those that older versions have by another name."""
+
 
 def parse_version(text: str) -> Version:
     """Return (4, 0, 17) for 4.0.17."""
@@ -107,6 +116,9 @@ def list_losses(version: str) -> list[str]:
     """Return what a tshark of `version` cannot tell, one line each."""
     known = parse_version(version)
     losses = [quirk.loss for quirk in QUIRKS if quirk.loss and quirk.applies(known)]
+    lacking = sorted(name for name, since in PROTOCOLS_SINCE.items() if known < since and name not in _RENAMED)
+    if lacking:
+        losses.append(f"TCP within {', '.join(lacking)} is not found")
     if known[:2] < ASKED[0]:
         losses.append(f"nothing is known of versions before {_show(ASKED[0])}")
     if known[:2] > ASKED[-1]:

@@ -40,7 +40,7 @@ class Tshark:
     fields: tuple[str, ...]
     """Those of `fields.FIELDS` it knows, in order."""
     missing: tuple[str, ...]
-    """Those it does not."""
+    """Those of `fields.FIELDS` and of `fields.PREFERENCES` it does not."""
     forbidden: tuple[str, ...]
     """The protocols it is told to leave alone."""
 
@@ -87,7 +87,7 @@ def _probe(path: str, changed_ns: int, size: int) -> Tshark:
     key = [path, changed_ns, size, _digest()]
     known = _recall(key)
     if known is None:
-        known = {"version": _ask_version(path), **_ask_fields(path)}
+        known = {"version": _ask_version(path), **_ask_fields(path), "preferences": _ask_preferences(path)}
         _remember(key, known)
     missing = [field for field in fields.FIELDS if field.name not in known["fields"]]
     needed = [field.name for field in missing if not field.loss and field.name not in fields.REPLACEABLE]
@@ -98,7 +98,10 @@ def _probe(path: str, changed_ns: int, size: int) -> Tshark:
         path=path,
         version=known["version"],
         fields=tuple(known["fields"]),
-        missing=tuple(field.name for field in missing),
+        missing=(
+            *(field.name for field in missing),
+            *(asked.name for asked in fields.PREFERENCES if asked.name not in known["preferences"]),
+        ),
         forbidden=tuple(known["forbidden"]),
     )
 
@@ -163,6 +166,15 @@ def _ask_fields(path: str) -> dict[str, list[str]]:
     }
 
 
+def _ask_preferences(path: str) -> list[str]:
+    """Return those of the wanted preferences that tshark knows: another one would make it refuse to run."""
+    # A preference that has its default is printed as a comment.
+    printed = {
+        line.lstrip(b"#").partition(b":")[0].strip().decode("utf-8", "replace") for line in _run(path, "-G", "currentprefs").splitlines()
+    }
+    return [asked.name for asked in fields.PREFERENCES if asked.name in printed]
+
+
 def _cache_file(path: str) -> Path:
     """Return where the answers of the tshark at `path` are kept; raises `FileNotFoundError` for a user who has no home."""
     import hashlib
@@ -181,7 +193,7 @@ def _recall(key: list[Any]) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(_cache_file(key[0]).read_bytes())
         known = kept["known"]
-        names = [*known["fields"], *known["forbidden"], known["version"]]
+        names = [*known["fields"], *known["preferences"], *known["forbidden"], known["version"]]
         if kept["key"] == key and all(isinstance(name, str) for name in names):
             return dict(known)
     return None

@@ -46,6 +46,8 @@ def _tell_python() -> Exit:
 
 def _tell_tshark(tshark: str | None) -> Exit:
     from analyzer.capture import probe
+    from analyzer.capture.fields import LOSSES
+    from analyzer.capture.quirks import list_losses
 
     try:
         found = probe(tshark)
@@ -53,8 +55,10 @@ def _tell_tshark(tshark: str | None) -> Exit:
         _line("tshark", "MISSING", str(error))
         return Exit.ENVIRONMENT
     _line("tshark", "ok", f"{found.version}  {found.path}")
-    if found.missing:
-        _line("", "lacks", f"{', '.join(found.missing)} (newer versions have it; pcaplint does without)")
+    for name in found.missing:
+        _line("", "lacks", f"{name}: {LOSSES[name] or 'worked out here instead'}")
+    for loss in list_losses(found.version):
+        _line("", "loses", loss)
     return Exit.CLEAN
 
 
