@@ -30,9 +30,7 @@ _ERRORS: Final = {"icmp": 4, "icmpv6": 6}
 _NESTED: Final = {(4, 4): "ipip", (4, 6): "6in4", (6, 4): "4in6", (6, 6): "6in6"}
 TUNNELS: Final = ("gre", "vxlan", "geneve", "erspan", "pppoes")
 """Tunnels told apart by a number that is the same in both directions."""
-_UNNUMBERED: Final = frozenset(
-    {"gtp", "teredo", "l2tp", "etherip", "capwap.data", "lwapp", "ayiya", "lisp", "lisp-data", "stt", "amt"}
-)
+_UNNUMBERED: Final = frozenset({"gtp", "teredo", "l2tp", "etherip", "capwap.data", "lwapp", "ayiya", "lisp", "lisp-data", "stt", "amt"})
 """Tunnels whose numbers, where they have any, differ by direction: only their name tells connections apart."""
 _TAGS: Final = frozenset({"vlan", "ieee8021ad"})
 

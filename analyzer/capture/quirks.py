@@ -86,7 +86,7 @@ QUIRKS: Final = (
         "partial-checksums-unknown",
         since=(),
         until=(4, 2),
-        what="there is no tcp.checksum.partial: a sum left to the network card is called bad",
+        what="there is no tcp.checksum.partial: a sum left to the network card is called bad, later good",
         cure="a wrong sum that is the pseudo-header's is partial: segments.Gathering",
     ),
     Quirk(
@@ -95,6 +95,13 @@ QUIRKS: Final = (
         until=(),
         what="damage met while reading is exit status 14, else it is 2",
         cure="what tshark says of the file is the reason, not its status: exit_status.explain",
+    ),
+    Quirk(
+        "streams-after-reset",
+        since=(4, 4),
+        until=(),
+        what="a SYN+ACK behind a RST begins another tcp.stream",
+        cure="connections are told apart by their endpoints and sequence numbers, never by tcp.stream",
     ),
 )
 

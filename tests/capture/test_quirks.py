@@ -11,6 +11,7 @@ import pytest
 
 from analyzer import tables
 from analyzer.capture import clocks, probe, quirks, read
+from analyzer.notation import build, parse
 from tests.reference.wire import START, add, block, described, ethernet, ipv4, offset, pseudo, resolution, section, tcp
 
 if TYPE_CHECKING:
@@ -91,6 +92,11 @@ def ends_with_14(ask: Asked) -> bool:
     return ask.status == 14
 
 
+def divides_streams(ask: Asked) -> bool:
+    script = "> S 2000:2000(0)\n< R. 0:0(0) ack +9\n< S. 7000:7000(0) ack 2001"
+    return ask(build(parse(script)), "tcp.stream") == [["0"], ["0"], ["1"]]
+
+
 SHOWN: dict[str, Callable[[Asked], bool]] = {
     "mpls-hides-ip": hides_ip,
     "fields-of-14-bytes": shows_14_bytes,
@@ -99,6 +105,7 @@ SHOWN: dict[str, Callable[[Asked], bool]] = {
     "fine-clocks-refused": refuses_fine_clocks,
     "partial-checksums-unknown": knows_no_partial_sums,
     "damage-status-14": ends_with_14,
+    "streams-after-reset": divides_streams,
 }
 VERSION = quirks.parse_version(probe().version) if shutil.which("tshark") else ()
 
