@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 NOTHING, UNKNOWN = PREDEFINED
 Said = tuple[bool, tuple[str, ...]]
 """Whether a sign is sure, and the protocols it is of."""
+_NOTHING_AGAINST: Final = (None, None)
+_NO_IDS: Final = frozenset[str]()
 _PROXY: Final = re.compile(rb"PROXY (?:TCP4|TCP6|UNKNOWN)[^\r\n]{0,96}\r\n")
 _PROXY2: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _PROXY2_BYTES: Final = 16
@@ -60,7 +62,7 @@ class Recogniser:
         self._first = {side: _join(chosen["sure", side]) for side in SIDES}
         self._likely = {side: chosen["likely", side] for side in SIDES}
         self._against = {
-            (strength, id_): tuple(_join([one for one in chosen[strength, side] if one[0] == id_])[0] for side in SIDES)
+            (strength, id_): (_joined(chosen[strength, "client"], id_), _joined(chosen[strength, "server"], id_))
             for strength in ("unlikely", "never")
             for id_ in {id_ for side in SIDES for id_, _ in chosen[strength, side]}
         }
@@ -71,21 +73,31 @@ class Recogniser:
 
     def tell(self, asked: bytes, answered: bytes, by_port: str) -> Heard:
         """Return what is spoken by the first `SIGN_BYTES` of the client and of the server, fewer where there are no more."""
+        client, server = said = self._take("client", asked), self._take("server", answered)
         texts = asked, answered
-        said = self._take("client", asked), self._take("server", answered)
+        never = self._contradicted("never", client[1] if client == server else (*client[1], *server[1]), texts)
+        if client[0] and client == server and not never:
+            return Heard(client[1][0], client[1], client[1], client_spoke=True, server_spoke=True)
         left = said
-        if never := self._contradicted("never", said[0][1] + said[1][1], texts):
+        if never:
             left = self._take("client", asked, never), self._take("server", answered, never)
-        likely = [id_ for certain, ids in left if not certain for id_ in ids]
-        if likely and (unlikely := self._contradicted("unlikely", likely, texts)):
-            client, server = ((certain, ids if certain else tuple(id_ for id_ in ids if id_ not in unlikely)) for certain, ids in left)
-            left = client, server
+        if not (left[0][0] and left[1][0]):
+            left = self._cancel(left, texts)
         # Where each side is sure of another protocol, and one rules the other out, both are told.
-        differ = said[0][0] and said[1][0] and said[0][1] != said[1][1]
-        shown = [one[1] if differ and not rest[1] else rest[1] for one, rest in zip(said, left, strict=True)]
-        return Heard(self._agree(left, (bool(asked), bool(answered)), by_port), shown[0], shown[1], bool(asked), bool(answered))
+        differ = client[0] and server[0] and client != server
+        told = [one[1] if differ and not rest[1] else rest[1] for one, rest in zip(said, left, strict=True)]
+        return Heard(self._agree(left, (bool(asked), bool(answered)), by_port), told[0], told[1], bool(asked), bool(answered))
 
-    def _take(self, side: Side, data: bytes, never: frozenset[str] = frozenset()) -> Said:
+    def _cancel(self, said: tuple[Said, Said], texts: tuple[bytes, bytes]) -> tuple[Said, Said]:
+        """Return what is left of `said` where likely signs do not count for what is unlikely."""
+        likely = [id_ for certain, ids in said if not certain for id_ in ids]
+        unlikely = self._contradicted("unlikely", likely, texts)
+        if not unlikely:
+            return said
+        client, server = ((certain, ids if certain else tuple(id_ for id_ in ids if id_ not in unlikely)) for certain, ids in said)
+        return client, server
+
+    def _take(self, side: Side, data: bytes, never: frozenset[str] = _NO_IDS) -> Said:
         """Return whether a sign is sure, and the protocols it is of, those in `never` left out."""
         if not data:
             return False, ()
@@ -101,12 +113,12 @@ class Recogniser:
 
     def _contradicted(self, strength: str, ids: Iterable[str], texts: tuple[bytes, bytes]) -> frozenset[str]:
         """Return which of the protocols `ids` one direction's bytes speak against, by signs of this strength."""
-        return frozenset(
-            id_
-            for id_ in ids
-            if (patterns := self._against.get((strength, id_)))
-            and any(pattern is not None and text and pattern.match(text) for pattern, text in zip(patterns, texts, strict=True))
-        )
+        found = list[str]()
+        for id_ in ids:
+            client, server = self._against.get((strength, id_), _NOTHING_AGAINST)
+            if (client is not None and texts[0] and client.match(texts[0])) or (server is not None and texts[1] and server.match(texts[1])):
+                found.append(id_)
+        return frozenset(found) if found else _NO_IDS
 
     def _agree(self, said: tuple[Said, Said], spoke: tuple[bool, bool], by_port: str) -> str:
         """Return the protocol both directions, one of them and the port, or one of them surely stand for."""
@@ -131,6 +143,11 @@ def _join(signs: list[tuple[str, re.Pattern[bytes]]]) -> tuple[re.Pattern[bytes]
         return None, []
     parts = (b"(?P<p%d>%b)" % (number, pattern.pattern) for number, (_, pattern) in enumerate(signs))
     return re.compile(b"|".join(parts), re.DOTALL), [id_ for id_, _ in signs]
+
+
+def _joined(signs: list[tuple[str, re.Pattern[bytes]]], id_: str) -> re.Pattern[bytes] | None:
+    """Return one pattern of the signs of a protocol; None when there is none."""
+    return _join([one for one in signs if one[0] == id_])[0]
 
 
 def begins_with_proxy(data: bytes) -> bool:
