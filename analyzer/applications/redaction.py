@@ -39,6 +39,8 @@ _OF_QUERY: Final = re.compile(r"([?&;#\s]*+)([^&;#\s]*+)")
 _OF_TEXT: Final = re.compile(r"([?&;#\s,\"'()<>{}]*+)([^&;#\s,\"'()<>{}]*+)")
 _ANY_PARAMETER: Final = re.compile(r"(?<![^?&;#/=\s])([^?&;#=/\s]++)=(?=[^&;#\s])")
 """The name of a parameter with a value, of one inside the value of another too."""
+_SOME_NAME: Final = re.compile(r"([^?&;#=/\s,\"'()<>{}]+)=")
+"""What stands before each equals sign: the name of a parameter, whatever the context."""
 _MAX_DEPTH: Final = 3
 """How often percent encoding is taken off, and how deep a URI inside a URI is looked into."""
 
@@ -51,6 +53,8 @@ def uri(text: str, patterns: SecretPatterns | None = None) -> str:
     what looks random anywhere. Where only decoding shows a secret, the text is returned decoded.
     """
     known = patterns or secrets.shipped()
+    if _is_clean(text, known):
+        return text
     shown = _replace(text, _spans(text, known)) if _MARKS.search(text) else text
     shown = shape.hide(shown, known)
     if "%" in shown:
@@ -64,6 +68,8 @@ def uri(text: str, patterns: SecretPatterns | None = None) -> str:
 def text(said: str, patterns: SecretPatterns | None = None) -> str:
     """Return a text that is no URI without the passwords, tokens and keys in it: as `uri`, but a blank ends a value."""
     known = patterns or secrets.shipped()
+    if _is_clean(said, known):
+        return said
     shown = _replace(said, _text_spans(said, known)) if _MARKS.search(said) else said
     return shape.hide(shown, known)
 
@@ -78,6 +84,13 @@ def values(text: str, patterns: SecretPatterns | None = None) -> tuple[str, ...]
         found += [form[begin:end] for begin, end in _spans(form, known)]
         found += shape.values(form, known)
     return tuple(sorted({one for value in found for one in (value, unquote_plus(value)) if one and one != HIDDEN}))
+
+
+def _is_clean(text: str, patterns: SecretPatterns) -> bool:
+    """Return whether a text has no secret for certain, at a quick look: that is most of them."""
+    if "@" in text or "%" in text or shape.may_have(text, patterns):
+        return False
+    return "=" not in text or not any(map(patterns.is_secret, _SOME_NAME.findall(text)))
 
 
 def named(text: str, patterns: SecretPatterns | None = None) -> tuple[str, ...]:

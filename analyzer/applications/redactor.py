@@ -48,7 +48,7 @@ MAX_EXACT: Final = 65_536
 """Spellings of secrets that are kept; of others, hashes alone."""
 MIN_CUT: Final = 50
 """Characters of a text from which on it may have been cut, so that the beginning of a secret is hidden at its end."""
-MAX_ALIKE: Final = 256
+MAX_ALIKE: Final = 64
 """Secrets with the same first bytes that are told apart at the end of a text."""
 _MAX_ROUNDS: Final = 8
 _LONG_GRAM: Final = 8

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)?")
 _LONG: Final = re.compile(r"[A-Za-z0-9_+~-]{16}")
 """Without this nothing in a text is random but a token of a service."""
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_.-]{8}")
+"""Without this there is no such token either."""
 _RUN: Final = re.compile(r"[A-Za-z0-9_+~-]{8,}={0,2}")
 _HOST: Final = re.compile(r"(?<![\w.%-])(?:[a-z0-9-]{1,63}\.){2,}[a-z]{2,24}(?![\w-]|\.\w)")
 """A name with three labels or more (RFC 1123 2.1)."""
@@ -43,7 +45,7 @@ _LEAST_LETTERS: Final = 3
 
 def hide(text: str, patterns: SecretPatterns) -> str:
     """Return a text with what looks random in it hidden."""
-    spans = tuple(_spans(text, patterns)) if _may_have(text, patterns) else ()
+    spans = tuple(_spans(text, patterns)) if may_have(text, patterns) else ()
     for begin, end in reversed(spans):
         text = text[:begin] + HIDDEN + text[end:]
     return text
@@ -51,7 +53,7 @@ def hide(text: str, patterns: SecretPatterns) -> str:
 
 def values(text: str, patterns: SecretPatterns) -> tuple[str, ...]:
     """Return what looks random in a text."""
-    return tuple(text[begin:end] for begin, end in _spans(text, patterns)) if _may_have(text, patterns) else ()
+    return tuple(text[begin:end] for begin, end in _spans(text, patterns)) if may_have(text, patterns) else ()
 
 
 def is_random(value: str, patterns: SecretPatterns) -> bool:
@@ -59,8 +61,11 @@ def is_random(value: str, patterns: SecretPatterns) -> bool:
     return _ENCODED.fullmatch(value) is not None and _is_random(re.sub(r"[/=]", "", value), patterns)
 
 
-def _may_have(text: str, patterns: SecretPatterns) -> bool:
-    return _LONG.search(text) is not None or patterns.prefix.search(text) is not None or "eyJ" in text
+def may_have(text: str, patterns: SecretPatterns) -> bool:
+    """Return whether something in a text may be random, at a quick look."""
+    if _LONG.search(text) is not None:
+        return True
+    return _TOKEN.search(text) is not None and ("eyJ" in text or any(prefix in text for prefix in patterns.prefixes))
 
 
 def _spans(text: str, patterns: SecretPatterns) -> Iterator[tuple[int, int]]:

@@ -60,6 +60,8 @@ class SecretPatterns:
     """Parameters of Authorization that are no secret."""
     prefix: re.Pattern[str]
     """A token of a service by what it begins with."""
+    prefixes: tuple[str, ...]
+    """What such tokens begin with."""
     hex: int
     random: int
     dense: int
@@ -151,6 +153,7 @@ def _build(lists: Mapping[str, Mapping[str, list[Any]]], numbers: Mapping[str, i
         prefix=re.compile(
             r"(?<![A-Za-z0-9])(?:" + "|".join(f"{re.escape(prefix)}[A-Za-z0-9_.-]{{{least},}}" for prefix, least in prefixes) + ")"
         ),
+        prefixes=tuple(prefix for prefix, _ in prefixes),
         **numbers,
     )
 

@@ -40,7 +40,7 @@ def turns(text: str) -> tuple[Turn, ...]:
     found = []
     for line in text.strip().split("\n"):
         side, _, said = line.strip().partition(": ") if ": " in line else (line.strip()[0], "", "")
-        found.append(Turn(CLIENT if side == "C" else SERVER, said.encode() + b"\r\n"))
+        found.append(Turn(CLIENT if side[:1] == "C" else SERVER, said.encode() + b"\r\n"))
     return tuple(found)
 
 

@@ -74,15 +74,43 @@ def answered(field: str, status: str = "302 Found") -> str:
 
 
 def posted(kind: str, body: str) -> str:
-    head = f"C: POST /login HTTP/1.1\nC: Host: h.example\nC: Content-Type: {kind}\nC: Content-Length: {len(body) + 2}"
+    """Return a POST with content of lines."""
+    size = len(body.replace("\nC: ", "\r\n")) + 2
+    head = f"C: POST /login HTTP/1.1\nC: Host: h.example\nC: Content-Type: {kind}\nC: Content-Length: {size}"
     return f"{head}\nC: \nC: {body}\nS: HTTP/1.1 204 No\nS: "
+
+
+def echoed(line: str, echo: str) -> str:
+    """Return a request with a header field, and a reply whose phrase and Location repeat a secret."""
+    return f"{GET}C: {line}\nC: \nS: HTTP/1.1 401 not {echo}\nS: Location: /why/{echo}\nS: Content-Length: 0\nS: "
+
+
+def answers(field: str) -> str:
+    return f"S: HTTP/1.1 401 No\nS: {field}\nS: Content-Length: 0\nS: "
+
+
+def said_again(before: str, secret: str) -> str:
+    """Return a dialogue, and a request and reply behind it that repeat a secret."""
+    return f"{before}\nC: GET /{secret} HTTP/1.1\nC: Host: h.example\nC: \nS: HTTP/1.1 404 no {secret}\nS: Content-Length: 0\nS: "
+
+
+def again(times: int) -> str:
+    return "".join(f"C: PASS w{number}-qq\nS: 530 no\n" for number in range(times))
+
+
+def percent(text: str) -> str:
+    return "".join(f"%{byte:02x}" for byte in text.encode())
+
+
+def references(text: str) -> str:
+    return "".join(f"&#{byte};" for byte in text.encode())
 
 
 def lines(number: int) -> Iterator[tuple[str, int, str, bool]]:
     """Yield each way to send a secret in lines; the secret is made from the number of the case."""
 
     def secret(offset: int) -> str:
-        return f"Zq{number + offset:02d}vK-x8Tw.{number + offset:02d}jR"
+        return f"Zq{number + offset:03d}vK-x8Tw.{number + offset:03d}jR"
 
     cases: list[tuple[str, int, Callable[[str], str], bool]] = [
         ("ftp pass", 21, lambda s: f"{FTP}C: USER bob\nS: 331 Please\nC: PASS {s}\nS: 230 in", True),
@@ -191,6 +219,108 @@ def lines(number: int) -> Iterator[tuple[str, int, str, bool]]:
             lambda s: f"{GET}C: Authorization: Bearer {s}\nC: \nS: HTTP/1.1 401 token {s} is not known\nS: Content-Length: 0\nS: ",
             False,
         ),
+        ("http own key field", 80, lambda s: echoed(f"X-Acme-Api-Key: {s}", s), False),
+        ("http subscription key", 80, lambda s: echoed(f"Ocp-Apim-Subscription-Key: {s}", s), False),
+        ("http private token", 80, lambda s: echoed(f"PRIVATE-TOKEN: {s}", s), False),
+        ("http cookie, echoed", 80, lambda s: echoed(f"Cookie: lang=en-US; prefs={s}", s), False),
+        ("http basic, echoed", 80, lambda s: echoed(f"Authorization: Basic {b64('bob:' + s)}", s), False),
+        ("http bearer, echoed in base64", 80, lambda s: echoed(f"Authorization: Bearer {s}", b64("x" + s)), False),
+        ("http bearer, echoed in percent", 80, lambda s: echoed(f"Authorization: Bearer {s}", percent(s)), False),
+        ("http bearer, echoed in hexadecimal", 80, lambda s: echoed(f"Authorization: Bearer {s}", s.encode().hex()), False),
+        ("http bearer, echoed in capitals", 80, lambda s: echoed(f"Authorization: Bearer {s}", s.upper()), False),
+        ("http bearer, echoed in references", 80, lambda s: echoed(f"Authorization: Bearer {s}", references(s)), False),
+        ("http digest cnonce", 80, lambda s: echoed(f'Authorization: Digest username="bob", cnonce="{s}", response="1"', s), False),
+        (
+            "http aws signature",
+            80,
+            lambda s: echoed(f"Authorization: AWS4-HMAC-SHA256 Credential=id/20201128/x/s3/aws4_request, Signature={s}", s),
+            False,
+        ),
+        ("http aws credential", 80, lambda s: echoed(f"Authorization: AWS4-HMAC-SHA256 Credential={s}/20201128/x, Signature=00", s), False),
+        ("http proxy, echoed", 80, lambda s: echoed(f"Proxy-Authorization: Basic {b64('bob:' + s)}", s), False),
+        (
+            "http set-cookie, echoed",
+            80,
+            lambda s: f"{answered(f'Set-Cookie: prefs={s}; Path=/')}\nC: GET /{s} HTTP/1.1\nC: Host: h\n{OK}",
+            False,
+        ),
+        ("http form, echoed", 80, lambda s: said_again(posted("application/x-www-form-urlencoded", f"a=b&pswd={s}"), s), False),
+        ("http form with an ampersand", 80, lambda s: target(f"/x?kennwort=q;{s}&page=2"), False),
+        ("http query, after a number sign", 80, lambda s: target(f"/x?token=q#{s}"), False),
+        ("http query, after a blank", 80, lambda s: target(f"/x?token=q {s}"), False),
+        ("http json, echoed", 80, lambda s: said_again(posted("application/json", json.dumps({"a": {"clientSecret": s}})), s), False),
+        (
+            "http multipart, echoed",
+            80,
+            lambda s: said_again(
+                posted("multipart/form-data; boundary=b", f'--b\nC: Content-Disposition: form-data; name="mdp"\nC: \nC: {s}\nC: --b--'), s
+            ),
+            False,
+        ),
+        ("http form without a type, echoed", 80, lambda s: said_again(posted("text/plain", f"senha={s}"), s), False),
+        (
+            "http form in chunks, echoed",
+            80,
+            lambda s: said_again(
+                "C: POST / HTTP/1.1\nC: Host: h\nC: Content-Type: application/x-www-form-urlencoded\nC: Transfer-Encoding: chunked\nC: \n"
+                f"C: {len(s[:5]) + 9:x}\nC: password={s[:5]}\nC: {len(s[5:]):x}\nC: {s[5:]}\nC: 0\nC: \nS: HTTP/1.1 204 No\nS: ",
+                s,
+            ),
+            False,
+        ),
+        ("http host", 80, lambda s: f"C: GET / HTTP/1.1\nC: Host: bob:{s}@h.example\n{OK}", False),
+        ("http host alone", 80, lambda s: f"C: GET / HTTP/1.1\nC: Host: {s}@h.example\n{OK}", False),
+        ("http connect", 3128, lambda s: f"C: CONNECT bob:{s}@h.example:443 HTTP/1.1\nC: Host: h.example:443\n{OK}", False),
+        ("http via", 80, lambda s: header(f"Via: 1.1 bob:{s}@p.example"), False),
+        ("http referrer without a scheme", 80, lambda s: header(f"Referer: bob:{s}@h.example/"), False),
+        ("http server", 80, lambda s: f"{GET}C: Authorization: Bearer {s}\nC: \n{answers(f'Server: x {s}')}", False),
+        ("http challenge", 80, lambda s: f"{GET}C: Authorization: Bearer {s}\nC: \n{answers(f'WWW-Authenticate: {s} realm=x')}", False),
+        ("http location repeats", 80, lambda s: f"{GET}C: Authorization: Bearer {s}\nC: \n{answers(f'Location: /u/{s}/x')}", False),
+        ("http earlier request", 80, lambda s: f"C: GET /u/{s} HTTP/1.1\nC: Host: h\n{OK}\n{header(f'Authorization: Bearer {s}')}", False),
+        ("http cut target", 80, lambda s: f"C: GET /{'a' * 1010}/{s} HTTP/1.1\nC: Host: h\nC: X-Api-Key: {s}\n{OK}", False),
+        ("http many cookies", 80, lambda s: echoed("Cookie: " + "; ".join(f"c{n}=zz-{n}x" for n in range(150)) + f"; z={s}", s), False),
+        ("http relay state", 80, lambda s: target(f"/acs?RelayState={s}"), True),
+        ("http session id", 80, lambda s: target(f"/a?connect.sid={s}"), True),
+        ("http oob code", 80, lambda s: target(f"/a?oobCode={s}"), True),
+        ("http spanish", 80, lambda s: target(f"/a?contrase%C3%B1a={s}"), True),
+        ("http shared access", 80, lambda s: target(f"/a?sv=1&sig={s}"), True),
+        (
+            "http in a tunnel",
+            3128,
+            lambda s: (
+                "C: CONNECT h.example:80 HTTP/1.1\nC: Host: h.example\nC: \nS: HTTP/1.1 200 OK\nS: \n"
+                + echoed(f"Authorization: Bearer {s}", s)
+            ),
+            False,
+        ),
+        (
+            "http smtp in a tunnel",
+            3128,
+            lambda s: (
+                "C: CONNECT h.example:25 HTTP/1.1\nC: Host: h.example\nC: \nS: HTTP/1.1 200 OK\nS: \n"
+                + SMTP
+                + f"C: AUTH PLAIN {b64(chr(0) + 'bob' + chr(0) + s)}\nS: 535 {s} no"
+            ),
+            False,
+        ),
+        ("ftp pass, echoed in base64", 21, lambda s: f"{FTP}C: USER bob\nS: 331 x\nC: PASS {s}\nS: 530 {b64(s)} for bob", False),
+        (
+            "ftp file named like the password",
+            21,
+            lambda s: f"{FTP}C: USER b\nS: 331 x\nC: PASS {s}\nS: 230 in\nC: RETR /a/{s}\nS: 550 no",
+            False,
+        ),
+        ("ftp before pass", 21, lambda s: f"{FTP}C: CWD /{s}\nS: 550 no\nC: USER b\nS: 331 x\nC: PASS {s}\nS: 230 in", False),
+        ("ftp many passwords", 21, lambda s: FTP + f"C: PASS {s}\nS: 530 no\n" + again(40) + f"C: NOOP\nS: 200 {s}", False),
+        (
+            "smtp login over lines, echoed",
+            25,
+            lambda s: (
+                SMTP + f"C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: {b64('alice')}\nS: 334 UGFzc3dvcmQ6\nC: {b64(s)}\nS: 235 in\n"
+                f"C: MAIL FROM:<a@b.example>\nS: 550 no {percent(s)}"
+            ),
+            False,
+        ),
         ("http other port", 9999, lambda s: header(f"Authorization: Bearer {s}"), False),
     ]
     for offset, (name, port, write, shown) in enumerate(cases):
@@ -245,6 +375,9 @@ def forms(secret: str) -> Iterator[bytes]:
     yield raw[::-1]
     yield from (raw.hex().encode(), raw.hex().upper().encode(), raw.hex(":").encode())
     yield from ("".join(f"%{byte:{form}}" for byte in raw).encode() for form in ("02x", "02X"))
+    yield from (secret.upper().encode(), secret.lower().encode(), "".join(f"&#{byte};" for byte in raw).encode())
+    # As much of it as a field that is cut may show.
+    yield raw[:9]
     yield from (secret.encode("utf-16-le"), secret.encode("utf-16-be"))
     for before in range(3):
         text = base64.b64encode(b"\0" * before + raw)
