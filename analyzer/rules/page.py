@@ -52,7 +52,7 @@ what a secret looks like. A `secrets.toml` in a folder given with `--rules` adds
 schema = 1
 
 [names]
-contains = ["losungswort"]   # also: whole, ends; `plain` takes words out of names that hold a word by chance
+contains = ["zugangswort"]   # also: whole, ends; `plain` takes words out of names that hold a word by chance
 
 [fields]
 keys = ["x-acme-key"]        # header fields whose value is a key: a request with one carries credentials

@@ -31,6 +31,8 @@ _LISTS: Final = {
 }
 _NUMBERS: Final = ("hex", "random", "dense")
 _PUNCTUATION: Final = re.compile(r"[^a-z0-9]")
+_LETTERS: Final = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "\u0131": "i", "ß": "ss", "æ": "ae", "œ": "oe"})
+"""Letters that Unicode does not take apart."""
 _OTHER_PUNCTUATION: Final = re.compile(r"[\W_]")
 
 
@@ -101,7 +103,7 @@ def plain_name(name: str) -> str:
     text = unquote_plus(name).lower()
     if text.isascii():
         return _PUNCTUATION.sub("", text)
-    apart = unicodedata.normalize("NFKD", text)
+    apart = unicodedata.normalize("NFKD", text.translate(_LETTERS))
     return unicodedata.normalize("NFC", _OTHER_PUNCTUATION.sub("", "".join(one for one in apart if not unicodedata.combining(one))))
 
 
