@@ -27,9 +27,10 @@ def _show_notation(value: bool) -> None:  # noqa: FBT001 - Typer calls it so
         raise typer.Exit
 
 
-Source = Annotated[Path, typer.Argument(metavar="SCRIPT", help="The script, - for standard input.", show_default=False)]
+Source = Annotated[Path, typer.Argument(metavar="SCRIPT", help="The script, - for standard input.", show_default=False, readable=False)]
 Destination = Annotated[
-    Path, typer.Option("--output", "-o", metavar="FILE", help="Write there, whole or not at all; a pcapng if it is called so.")
+    Path,
+    typer.Option("--output", "-o", metavar="FILE", help="Write there, whole or not at all; a pcapng if it is called so.", readable=False),
 ]
 Notation = Annotated[
     bool, typer.Option("--notation", callback=_show_notation, is_eager=True, help="Say how a script is written, and exit.")

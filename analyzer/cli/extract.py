@@ -15,11 +15,13 @@ import typer
 from analyzer.cli import options, output
 from analyzer.errors import Exit
 
-File = Annotated[Path, typer.Argument(metavar="PATH", help="The capture.", show_default=False)]
+File = Annotated[Path, typer.Argument(metavar="PATH", help="The capture.", show_default=False, readable=False)]
 Flows = Annotated[
     list[str], typer.Argument(metavar="FLOW...", help="Connections, as f3 or 3; f1 is the first in PATH.", show_default=False)
 ]
-Destination = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Write there (pcapng), whole or not at all.")]
+Destination = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE", help="Write there (pcapng), whole or not at all.", readable=False)
+]
 
 
 def extract(path: File, flows: Flows, *, destination: Destination, timeout: options.Timeout = None, tshark: options.Tshark = None) -> None:

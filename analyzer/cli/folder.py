@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PARQUET: Final = ("flows", "transactions")
 """Tables that are written as Parquet too where pyarrow is installed."""
 
-Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Write there; made if it is not there.")]
+Folder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Write there; made if it is not there.", readable=False)]
 
 
 def report(  # noqa: PLR0913 - a command line is its options

@@ -49,10 +49,11 @@ def _positive(value: float | None) -> float | None:
     return value
 
 
+# readable=False, here and wherever a path is given: Typer would refuse the call for one file of many, before any is looked at.
 FAIL_ON = ("error", "warning", "note", "never")
 ENGINES = ("auto", "pyshark", "native")
 
-Paths = Annotated[list[Path], typer.Argument(metavar="PATHS", help="Captures, or folders of captures.", show_default=False)]
+Paths = Annotated[list[Path], typer.Argument(metavar="PATHS", help="Captures, or folders of captures.", show_default=False, readable=False)]
 FormatName = Annotated[
     str,
     typer.Option("--format", "-f", metavar="|".join(FORMATS), callback=one_of(FORMATS), help="How to write the report."),
@@ -62,9 +63,12 @@ TableName = Annotated[
     typer.Option("--table", metavar="|".join(CSV_TABLES), callback=one_of(CSV_TABLES), help="Which table csv writes."),
 ]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there, whole or not at all.", show_default=False)
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write there, whole or not at all.", show_default=False, readable=False),
 ]
-Rules = Annotated[list[Path] | None, typer.Option("--rules", metavar="DIR", help="Rule files to add; repeatable.", show_default=False)]
+Rules = Annotated[
+    list[Path] | None, typer.Option("--rules", metavar="DIR", help="Rule files to add; repeatable.", show_default=False, readable=False)
+]
 Select = Annotated[
     list[str] | None,
     typer.Option("--select", metavar="ID", help="Report only these rules (globs).", autocompletion=rule_ids, show_default=False),
@@ -105,7 +109,8 @@ ShowSecrets = Annotated[
     bool, typer.Option("--show-secrets", help="Keep passwords, tokens and the like in what was said; every report says that it does.")
 ]
 Baseline = Annotated[
-    Path | None, typer.Option("--baseline", metavar="FILE", help="Accept what it names: only what is new fails.", show_default=False)
+    Path | None,
+    typer.Option("--baseline", metavar="FILE", help="Accept what it names: only what is new fails.", show_default=False, readable=False),
 ]
 
 

@@ -37,7 +37,9 @@ Picture = Annotated[
     str, typer.Option("--format", "-f", metavar="|".join(_PICTURES), callback=options.one_of(_PICTURES), help="How to draw it.")
 ]
 Id = Annotated[str, typer.Argument(metavar="ID", help="A rule or a verdict.", autocompletion=options.rule_ids, show_default=False)]
-Folders = Annotated[list[Path] | None, typer.Argument(metavar="[DIR]...", help="Folders of rule files.", show_default=False)]
+Folders = Annotated[
+    list[Path] | None, typer.Argument(metavar="[DIR]...", help="Folders of rule files.", show_default=False, readable=False)
+]
 
 
 @rules.command("list")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from analyzer.report.ladder import Words
     from analyzer.rules import RuleSet
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The capture.", show_default=False)]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The capture.", show_default=False, readable=False)]
 Flow = Annotated[str, typer.Argument(metavar="FLOW", help="The connection, as f3 or 3; f1 is the first in FILE.", show_default=False)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import shlex
@@ -235,3 +236,60 @@ def test_a_removed_working_folder_is_told_where_it_is_needed(shell: Shell, argum
     ended, _, err = shell(f"{REMOVED} pcaplint {arguments}")
     assert ended == status, err
     assert words in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "wrong.pcap", "--rules", "own", "--baseline", "x.toml", "-o", "old"],
+        ["show", "good.pcap", "f1"],
+        ["extract", "good.pcap", "f1", "-o", "old"],
+        ["report", "good.pcap", "-o", "own"],
+        ["rules", "check", "own"],
+        ["rules", "draw", "-o", "old"],
+        ["build", "script", "-o", "old"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_no_path_is_refused_before_it_is_looked_at(
+    captures: Path, pcaplint: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """Typer refuses a whole call as wrong usage for one path that may not be read, unless told not to ask."""
+    (captures / "own").mkdir()
+    for name, text in {"own/x.toml": "", "x.toml": "schema = 1", "old": "", "script": "> S 1:1(0)"}.items():
+        (captures / name).write_text(text)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode, **how: mode != os.R_OK and access(path, mode, **how))
+    status, _, err = pcaplint(*arguments)
+    assert status != 2, err
+    assert "not readable" not in err
+
+
+_PR_CAPBSET_DROP = 24
+_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
+
+
+def test_what_may_not_be_read_is_status_3_and_the_others_are_judged(captures: Path) -> None:
+    libc = ctypes.CDLL(None)
+    if os.geteuid() == 0 and libc.prctl(23, _CAP_DAC_OVERRIDE, 0, 0, 0) < 0:
+        pytest.skip("root may read everything here")
+
+    def be_like_others() -> None:
+        for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
+            libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+    shutil.copy("wrong.pcap", "denied.pcap")
+    Path("denied.pcap").chmod(0)
+    (captures / "closed").mkdir(mode=0)
+    done = subprocess.run(
+        [sys.executable, "-m", "analyzer", "check", "denied.pcap", "closed", "wrong.pcap"],
+        preexec_fn=be_like_others,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.count("Permission denied") == 2
+    assert "1 connection checked in 3 files: 1 failed. 2 files could not be read." in " ".join(done.stdout.split())
