@@ -70,9 +70,10 @@ def values(column: pd.Series) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
 
 
 def assert_same(ours: Capture, theirs: Capture) -> None:
-    """Every column of every row: text by value, option bytes by content."""
+    """Every column of every row: text by value, option bytes by content; and all notes."""
     assert (ours.packets, ours.start_time, ours.end_time) == (theirs.packets, theirs.start_time, theirs.end_time)
     assert ours.complete == theirs.complete
+    assert ours.notes == theirs.notes
     for table in (tables.SEGMENTS, tables.QUOTES):
         left, right = getattr(ours, table.name), getattr(theirs, table.name)
         tables.check(left, table)
