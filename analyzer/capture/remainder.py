@@ -23,8 +23,8 @@ LINK: Final = ""
 """Stands for the link type of a stray, which tshark does not tell."""
 CARRIED: Final = "-"
 """Stands for a stray in which tshark found a segment, perhaps in the wrong place."""
-_GUESSED: Final = "pwethheuristic"
-"""The protocol of what tshark guesses to be an Ethernet frame behind MPLS labels."""
+_GUESSED: Final = "mpls:pweth"
+"""How the protocols of what tshark guesses to be an Ethernet frame behind MPLS labels are named, in all versions."""
 _NETWORKS: Final = {"ip": "ip.proto", "ipv6": "ipv6.nxt"}
 _ERRORS: Final = ("icmp", "icmpv6")
 _TRANSPORTS: Final = ("tcp", "udp", "udplite")
@@ -103,7 +103,7 @@ def examine(view: View, number: Ints, doubtful: Bools) -> tuple[Endings, list[tu
 
 def find_guessed(view: View, number: Ints) -> list[tuple[str, Ints]]:
     """Return the strays among rows that do hold a segment: those whose place tshark guesses."""
-    guessed = view.fact(lambda entry: _GUESSED in entry.names) == 1
+    guessed = view.fact(lambda entry: _GUESSED in ":".join(entry.names)) == 1
     return [(CARRIED, number[guessed])] if guessed.any() else []
 
 
