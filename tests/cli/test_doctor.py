@@ -32,3 +32,20 @@ def test_a_missing_tshark_is_status_7_with_the_way_to_get_it(pcaplint: Run, monk
     assert status == 7
     assert "MISSING" in out
     assert "apt install tshark" in out
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_what_a_version_of_tshark_loses_is_said(pcaplint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    from analyzer import capture
+
+    known = capture.probe()
+    monkeypatch.setattr(capture, "probe", lambda _: replace(known, version="9.0.1", missing=("tcp.checksum.partial", "vlan.id")))
+    status, out, err = pcaplint("doctor")
+    assert (status, err) == (0, "")
+    _, lines = out.split("tshark      ok       9.0.1")
+    assert [line.split()[0] for line in lines.splitlines()[1:4]] == ["lacks", "lacks", "loses"]
+    assert "tcp.checksum.partial: worked out here instead" in lines
+    assert "vlan.id: connections on different VLANs are not told apart" in lines
+    assert "nothing is known yet of versions after 4.6" in lines
