@@ -159,7 +159,7 @@ class ColumnCapture(pyshark.FileCapture):  # type: ignore[misc] # pyshark has no
             if self._eof_reached:
                 self.ending.status = await process.wait()
             self.ending.overdue = process.overdue
-            self.ending.error = _complaint(bytes(process.error_text))
+            self.ending.error = _complaint(bytes(process.error_text), str(self.input_filepath))
         finally:
             process.close()
             self._running_processes.discard(process)
@@ -187,12 +187,13 @@ def _make_loop() -> asyncio.SelectorEventLoop:
     return asyncio.SelectorEventLoop()
 
 
-def _complaint(text: bytes) -> str:
-    """Return what standard error says, as one line made printable and short."""
+def _complaint(text: bytes, path: str) -> str:
+    """Return what standard error says of the file at `path`, as one line made printable and short."""
     lines = [line.strip().removeprefix("tshark: ") for line in text.decode("utf-8", "replace").splitlines()]
     said = " ".join(line for line in lines if line and not line.startswith(_ROOT_WARNING))
-    # The path is the user's own, and absolute: it would make two reports differ.
-    said = re.sub(r'The file ".*?" (?=appears|isn|contains|can)', "the file ", said)
+    # The path is the user's own, and absolute: it would make two reports differ. A name of several lines is not found as it is.
+    said = re.sub(r'The file ".*?" (?=appears|isn|is |contains|can|could|does|has |was )', "the file ", said)
+    said = re.sub(rf'(?i:the) file "{re.escape(path)}"', "the file", said).replace(path, "the file")
     return "".join(letter if letter.isprintable() else "?" for letter in said)[:_SHOWN_LETTERS]
 
 

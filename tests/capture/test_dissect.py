@@ -69,6 +69,8 @@ def impostor(tmp_path_factory: pytest.TempPathFactory, rows: bytes) -> Callable[
 @pytest.fixture
 def leftovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[list[str], int, str]]:
     """Tell the temporary files, the number of open descriptors and the children, zombies too, that there are now."""
+    if not Path("/proc/self/task").exists():
+        pytest.skip("this system does not tell of open descriptors and children in /proc")
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -353,6 +355,22 @@ def test_a_reason_does_not_hold_the_absolute_path(sample: Path, tmp_path: Path) 
     found = capture.read(cut)
     assert found.reason == "tshark ended early: the file appears to have been cut short in the middle of a packet."
     assert found.packets == FRAMES - 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'tshark: The file "%s" doesn\'t exist.',
+        'tshark: The file "%s" could not be read: it ended.',
+        'tshark: An error occurred while reading the file "%s": Input/output error.',
+        "tshark: Unable to open %s",
+    ],
+)
+def test_no_statement_of_tshark_shows_the_path(sample: Path, impostor: Callable[[str], str], words: str) -> None:
+    found = capture.read(sample, tshark=impostor(f"echo {shlex.quote(words.replace('%s', str(sample)))} >&2; exit 2"))
+    assert str(sample) not in found.reason
+    assert "the file" in found.reason
+    assert not found.complete
 
 
 def test_the_limit_grows_with_the_file() -> None:
