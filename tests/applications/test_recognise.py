@@ -221,6 +221,7 @@ def test_the_port_decides_between_what_is_likely(client: bytes, server: bytes, p
         (b"EHLO c\r\n", b"+OK ready\r\n", "smtp", "smtp", ("smtp", "pop3")),
         (GET, b"RTSP/1.0 400 Bad Request\r\n", "http", "rtsp", ("http", "rtsp")),
         (RTSP, b"HTTP/1.1 400 Bad Request\r\n", "http", "rtsp", ("rtsp", "http")),
+        (b"GET /info HTTP/1.1\r\nCSeq: 1\r\n\r\n", b"RTSP/1.0 200 OK\r\n", "http", "rtsp", ("rtsp", "rtsp")),
         (GET, b"ICY 200 OK\r\n", "http", "icy", ("http", "icy")),
         (b"SOURCE /m ICE/1.0\r\n", b"HTTP/1.0 200 OK\r\n", "http", "icy", ("icy", "http")),
     ],
