@@ -183,7 +183,11 @@ FLOWS: Final = Table(
         Column("inconclusive", "bool", "an opening segment is missing bytes a check needs: never a pass"),
         Column("excused", "bool", "expect.toml or a baseline says this verdict is meant"),
         Column("syn_validated", "bool", "SYN+ACK acknowledges SYN + 1 (Arkime)"),
-        Column("ack_synchronized", "bool", "third segment: ack = SYN+ACK.seq + 1, seq = SYN.seq + 1 (Arkime)"),
+        Column(
+            "ack_synchronized",
+            "bool",
+            "third segment: ack = SYN+ACK.seq + 1, seq = SYN.seq + 1, so no data covered (Arkime's tcp.ackSynchronized)",
+        ),
         Column("rtt_ms", "float64", "SYN to third segment, NaN when either was not seen", "ms"),
         Column("client_isn", "int64", "initial sequence number, -1 when unknown"),
         Column("server_isn", "int64", "initial sequence number, -1 when unknown"),

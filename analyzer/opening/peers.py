@@ -82,7 +82,7 @@ def zeek_conn_state(seen: Seen) -> Array:
     client_known = syn | client_up | client_closed | client_reset
     server_known = server_up | server_closed | server_reset
     waiting = syn & ~client_up & ~client_closed & ~client_reset
-    silent = seen.first("rst", by_client=True) < seen.first("later", by_client=True)
+    silent = seen.first("rst", by_client=True) < np.minimum(seen.first("later", by_client=True), seen.first("fin", by_client=True))
     table = (
         ("REJ", server_reset & (waiting | (client_reset & ~seen.any("data")))),
         ("RSTRH", server_reset & ~client_known),

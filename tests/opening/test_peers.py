@@ -49,6 +49,8 @@ def _seen(history: str) -> peers.Seen:
         ("ShADdFar", "RSTR"),
         ("^fA", "SHR"),
         ("Fa", "SH"),
+        ("SR", "RSTOS0"),
+        ("SaFR", "OTH"),
         ("^r", "RSTRH"),
         ("R", "OTH"),
         ("D", "OTH"),
@@ -57,6 +59,13 @@ def _seen(history: str) -> peers.Seen:
 )
 def test_zeek_conn_state_is_zeeks(history: str, state: str) -> None:
     assert peers.zeek_conn_state(_seen(history)).tolist() == [state]
+
+
+def test_zeek_takes_a_fin_without_ack_for_a_sign_of_life() -> None:
+    """Zeek's history SaFR, the FIN without ACK, is OTH in its log: the RST is not the originator's first word after its SYN."""
+    script = "> S 1000:1000(0)\n< . 700:700(0) ack 1001\n> F 1001:1001(0)\n> R 1002:1002(0)\n"
+    connections = flows.group([notation.capture(notation.parse(script))])
+    assert peers.zeek_conn_state(peers.Seen(connections.segments, 1)).tolist() == ["OTH"]
 
 
 @pytest.mark.parametrize(("history", "number"), [("S", 1), ("Sr", 37), ("ShA", 7), ("ShADd", 15), ("ShADdFf", 31), ("ShAR", 39)])
