@@ -53,9 +53,19 @@ VERDICTS: dict[str, Case] = {
         SYN + "+1 " + SYN + "+2 " + SYN + "< icmp 3/1 quote 100\n", "unreachable", "syn-retransmitted"
     ),
     "time exceeded": Case(SYN + "< icmp 11/0 quote 100 from 203.0.113.9\n", "unreachable"),
-    "an ICMP error about no SYN of this connection": Case(SYN + "< icmp 3/3 quote 5000\n", "unanswered", "icmp-quote-mismatch"),
+    "an ICMP error about no SYN of this connection": Case(SYN + "+1 < icmp 3/3 quote 5000\n", "unanswered", "icmp-quote-mismatch"),
     "an ICMP error, and an answer after all": Case(SYN + "< icmp 3/1 quote 100\n" + SYNACK + ACK3, "complete"),
-    "a SYN alone": Case(SYN, "unanswered"),
+    "a SYN alone, the capture ends": Case(SYN, "unfinished"),
+    "a SYN again, the capture ends within a second": Case(SYN + "+0.999 " + SYN, "unfinished", "syn-retransmitted"),
+    "a SYN again after a second": Case(SYN + "+1 " + SYN, "unanswered", "syn-retransmitted"),
+    "an ICMP error about no SYN, the capture ends": Case(SYN + "< icmp 3/3 quote 5000\n", "unfinished", "icmp-quote-mismatch"),
+    "an ACK of an older connection, the capture ends": Case(SYN + "< . 900:900(0) ack 700\n", "unfinished", "ack-answers-syn"),
+    "it is reset, the capture ends": Case(
+        SYN + "< . 900:900(0) ack 700\n> R 700:700(0)\n", "unfinished", "ack-answers-syn half-open-recovery"
+    ),
+    "crossing SYNs, the capture ends": Case(CROSSED, "unfinished", "syns-crossed"),
+    "crossing SYNs, one SYN+ACK, the capture ends": Case(CROSSED + "> S. 100:100(0) ack 301\n", "unfinished", "syns-crossed"),
+    "crossing SYNs, nothing for a second": Case(CROSSED + "+1 > S 100:100(0)\n", "invalid", "syns-crossed syn-retransmitted"),
     "a SYN four times": Case(SYN + "+1 " + SYN + "+2 " + SYN + "+4 " + SYN, "unanswered", "syn-retransmitted"),
     "a SYN with data, again without": Case("> S 100:110(10)\n+1 > S 100:100(0)\n", "unanswered", "syn-data syn-retransmitted"),
     # -- split handshake, simultaneous open (RFC 9293 figure 7)
@@ -114,7 +124,9 @@ VERDICTS: dict[str, Case] = {
         "client-rst-after-synack synack-retransmitted",
     ),
     # -- half-open
-    "no third segment": Case(SYN + SYNACK, "half-open"),
+    "no third segment, the capture ends": Case(SYN + SYNACK, "unfinished"),
+    "no third segment, and a second": Case(SYN + SYNACK + "+1 " + SYNACK, "half-open", "synack-retransmitted"),
+    "a slow SYN+ACK, and the capture ends": Case(SYN + "+5 " + SYNACK, "unfinished"),
     "no third segment for long": Case(SYN + SYNACK + "+4 " + SYNACK, "half-open", "synack-retransmitted ack3-missing"),
     "third segment acknowledges the wrong number": Case(SYN + SYNACK + "> . 101:101(0) ack 999\n", "half-open", "ack3-ack-wrong"),
     "third segment acknowledges the ISN": Case(SYN + SYNACK + "> . 101:101(0) ack 300\n", "half-open", "ack3-ack-wrong"),
@@ -215,7 +227,7 @@ SUBTLE: dict[str, Case] = {
     "who sent a RST goes on": Case(
         SYN + SYNACK + "< R 301:301(0)\n< P. 301:311(10) ack 101\n", "aborted", "server-rst-in-syn-received data-after-rst"
     ),
-    "a SYN+ACK from the side that sent the SYN": Case(SYN + "> S. 100:100(0) ack 301\n", "unanswered", "synack-wrong-way"),
+    "a SYN+ACK from the side that sent the SYN": Case(SYN + "+1 > S. 100:100(0) ack 301\n", "unanswered", "synack-wrong-way"),
     "a SYN of the client after the opening": Case(OPEN + "> S 7000:7000(0)\n", "complete", "syn-in-established"),
     "a SYN of the server after the opening": Case(OPEN + "< S 7000:7000(0)\n", "complete", "syn-from-server-in-established"),
     # -- the SYN+ACK carries data or a FIN: both count in what must be acknowledged (RFC 9293 3.10.7.3)
@@ -248,10 +260,10 @@ def test_opening_comes_out_right(name: str) -> None:
     assert (found.verdicts, sorted(found.findings)) == ([case.verdict], sorted(case.findings.split())), case.script
 
 
-def test_all_fifteen_verdicts_are_reached() -> None:
+def test_all_sixteen_verdicts_are_reached() -> None:
     assert {case.verdict for case in VERDICTS.values()} == {
-        *("undecidable", "mid-stream", "one-sided", "unsolicited", "stray", "refused", "unreachable", "unanswered"),
-        *("split-handshake", "simultaneous-open", "fast-open", "complete", "aborted", "half-open", "invalid"),
+        *("undecidable", "mid-stream", "one-sided", "unsolicited", "stray", "refused", "unreachable", "unfinished"),
+        *("unanswered", "split-handshake", "simultaneous-open", "fast-open", "complete", "aborted", "half-open", "invalid"),
     }
     assert {verdict.name for verdict in loaded().verdicts} == {case.verdict for case in VERDICTS.values()}
 
@@ -260,7 +272,7 @@ OUTCOMES = {
     "opened": {"complete", "fast-open", "simultaneous-open"},
     "not-opened": {"refused", "unreachable", "unanswered", "aborted", "half-open"},
     "broken": {"invalid", "split-handshake"},
-    "not-judged": {"mid-stream", "one-sided", "unsolicited", "stray", "undecidable"},
+    "not-judged": {"unfinished", "mid-stream", "one-sided", "unsolicited", "stray", "undecidable"},
 }
 
 
@@ -273,7 +285,7 @@ def test_outcome_of_every_verdict() -> None:
 
 VIEWS = {
     "three segments": "both",
-    "a SYN alone": "client-only",
+    "a SYN alone, the capture ends": "client-only",
     "only the client's side": "client-only",
     "only the server's side": "server-only",
     "a SYN+ACK alone": "server-only",
@@ -295,7 +307,7 @@ CONFIRMED = {
     "closed at once": True,
     "third segment and greeting lost, the client goes on too": True,
     "simultaneous open": False,
-    "no third segment": False,
+    "no third segment, and a second": False,
 }
 
 
@@ -322,7 +334,7 @@ ARKIME = {
     # (SYN+ACK.ack == SYN.seq + 1, ACK.ack == SYN+ACK.seq + 1 and ACK.seq == SYN.seq + 1), as Arkime defines them
     "three segments": (True, True),
     "two SYNs, both answered, the second taken up": (True, True),
-    "no third segment": (True, False),
+    "no third segment, and a second": (True, False),
     "SYN+ACK acknowledges the wrong number": (False, False),
     "third segment acknowledges the wrong number": (True, False),
     "fast open": (False, False),

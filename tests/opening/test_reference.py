@@ -38,7 +38,7 @@ def loaded() -> RuleSet:
 
 
 def grouped(batch: list[Exchange]) -> Connections:
-    return flows.group([exchanges.capture(batch)])
+    return flows.group([exchanges.capture([*batch, *exchanges.cut_off()])])
 
 
 def outcomes(judged: opening.Judged) -> list[Outcome]:

@@ -215,6 +215,20 @@ def untaken(c: Side, s: Side) -> list[Exchange]:
     ]
 
 
+def cut_off() -> list[Exchange]:
+    """Return exchanges that begin less than a second before the capture ends, long after all others."""
+    c, s = Side(FROM_CLIENT, 1000), Side(FROM_SERVER, 5000)
+    syn, synack, crossing = c.send(SYN, 0), s.send(SYN | ACK, 0, c, 1), s.send(SYN, 0)
+    late = replace(syn, delay=10**7 * SECOND)
+    return [
+        [late],
+        [late, synack],
+        [late, crossing],
+        [late, s.send(ACK, 500, c, 400), c.send(RST, 400)],
+        [late, synack, c.send(ACK, 1, s, 9)],
+    ]
+
+
 @dataclass(frozen=True)
 class Side:
     """One end, and what it sends, counted from its ISN."""

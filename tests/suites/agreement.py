@@ -21,7 +21,7 @@ OPENED: Final = frozenset({"complete", "fast-open", "simultaneous-open"})
 LATE: Final = frozenset({"mid-stream", "one-sided"})
 
 ZEEK_STATES: Final[Mapping[str, frozenset[str]]] = {
-    "S0": frozenset({"unanswered", "unreachable"}),
+    "S0": frozenset({"unanswered", "unreachable", "unfinished"}),
     "S1": OPENED,
     "S2": OPENED,
     "S3": OPENED,
@@ -48,9 +48,9 @@ ZEEK_HISTORIES: Final = (
 
 ARKIME: Final[Mapping[str, frozenset[str]]] = {
     "True True": OPENED,
-    "True False": frozenset({"half-open", "aborted", "invalid"}),
+    "True False": frozenset({"half-open", "aborted", "invalid", "unfinished"}),
     "False True": frozenset({"invalid", "half-open", "fast-open"}),
-    "False False": frozenset({"refused", "unanswered", "unreachable", "aborted", "invalid", "stray"}),
+    "False False": frozenset({"refused", "unanswered", "unreachable", "aborted", "invalid", "stray", "unfinished"}),
     "- -": LATE | {"stray", "unsolicited"},
 }
 """syn_validated and synack_validated: the SYN+ACK acknowledges SYN + 1; the third segment acknowledges SYN+ACK + 1. init_rtt
@@ -59,20 +59,20 @@ is half the time from the first to the third, in whole milliseconds."""
 TCPTRACE: Final[Mapping[str, frozenset[str]]] = {
     "yes": OPENED,
     "RESET": OPENED | {"refused", "aborted", "mid-stream", "one-sided", "stray"},
-    "no": OPENED | LATE | {"half-open", "unanswered", "unreachable", "aborted", "unsolicited", "stray"},
+    "no": OPENED | LATE | {"half-open", "unanswered", "unreachable", "aborted", "unsolicited", "stray", "unfinished"},
 }
 """complete_conn: yes says a SYN and a FIN were seen of each side."""
 
 SURICATA_STATES: Final[Mapping[str, frozenset[str]]] = {
-    "syn_sent": frozenset({"unanswered", "unreachable"}),
-    "syn_recv": frozenset({"half-open"}),
+    "syn_sent": frozenset({"unanswered", "unreachable", "unfinished"}),
+    "syn_recv": frozenset({"half-open", "unfinished"}),
     "established": OPENED,
     "fin_wait1": OPENED,
     "fin_wait2": OPENED,
     "close_wait": OPENED,
     "last_ack": OPENED,
     "closed": OPENED | {"refused", "aborted"},
-    "new": LATE | {"stray", "unanswered", "unreachable", "unsolicited", "undecidable"},
+    "new": LATE | {"stray", "unanswered", "unreachable", "unsolicited", "undecidable", "unfinished"},
 }
 """tcp.state, or flow.state where that alone is given; `new` also means that the stream engine took no segment."""
 
