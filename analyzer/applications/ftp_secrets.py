@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from analyzer.applications import ftp_commands, redaction
 from analyzer.applications.redactor import HIDDEN
+from analyzer.rules import secrets
 
 if TYPE_CHECKING:
     from analyzer.applications.ftp_commands import Command
@@ -55,7 +56,7 @@ def argument(command: Command, redactor: Redactor, *, torn: bool = False) -> str
 def add_fragment(line: bytes, redactor: Redactor) -> None:
     """Add what is left of a line whose beginning was not captured: its words, since one may be a password."""
     if len(line) <= _MAX_FRAGMENT:
-        redactor.add(line, *line.split()[:_PARTS])
+        redactor.add(line, *line.split()[:_PARTS], torn=True)
 
 
 def verb(command: Command, redactor: Redactor, *, trusted: bool) -> str:
@@ -89,8 +90,11 @@ def _user(said: bytes, redactor: Redactor) -> str:
 
 
 def _is_secret_site(command: Command) -> bool:
-    words = command.argument.split(None, 1)
-    return command.known.name == "SITE" and bool(words) and words[0].upper() not in _SITES
+    if command.known.name != "SITE":
+        return False
+    words = command.argument.split()
+    named = any(secrets.shipped().is_credential(word.decode("latin-1")) for word in words[1:])
+    return bool(words) and (words[0].upper() not in _SITES or named)
 
 
 def _remember(secret: bytes, redactor: Redactor, *, words: bool) -> None:

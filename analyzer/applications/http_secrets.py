@@ -33,6 +33,7 @@ _CREDENTIALS: Final = frozenset({b"authorization", b"proxy-authorization"})
 _COOKIES: Final = frozenset({b"cookie", b"cookie2"})
 _SET_COOKIES: Final = frozenset({b"set-cookie", b"set-cookie2"})
 _LINE: Final = re.compile(rb"^[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]{1,200})[ \t]*:[ \t]*([^\r\n]*)", re.MULTILINE)
+_MIN_WORD: Final = 8
 _FRAGMENT: Final = re.compile(rb"[!-~]{4,}")
 _FORM: Final = re.compile(rb"\s*(?:[{\[<]|[\w.%\[\]-]{1,200}=)")
 _FILES: Final = re.compile(r"(?:image|audio|video|font)/")
@@ -133,4 +134,6 @@ def _add_lines(data: bytes, redactor: Redactor, *, torn: bool) -> None:
             redactor.add(*found, torn=True)
     begins = data.partition(b"\n")[0].strip()
     if b":" not in begins and _FRAGMENT.fullmatch(begins):
-        redactor.add(begins)
+        redactor.add(begins, torn=True)
+    # The name of the field may have been lost.
+    redactor.add(*(word for word in begins.split() if len(word) >= _MIN_WORD and not word.isalpha() and b":" not in word))

@@ -41,6 +41,8 @@ _ANY_PARAMETER: Final = re.compile(r"(?<![^?&;#/=\s])([^?&;#=/\s]++)=(?=[^&;#\s]
 """The name of a parameter with a value, of one inside the value of another too."""
 _SOME_NAME: Final = re.compile(r"([^?&;#=/\s,\"'()<>{}]+)=")
 """What stands before each equals sign: the name of a parameter, whatever the context."""
+_SEGMENT: Final = re.compile(r"(?<=/)([^/=;]{2,60})/(?=([^/;]{8,}))(?=[^/;]*[0-9])(?=[^/;]*[A-Za-z])")
+"""A segment of a path, and the next one where that has letters and digits."""
 _MAX_DEPTH: Final = 3
 """How often percent encoding is taken off, and how deep a URI inside a URI is looked into."""
 
@@ -55,8 +57,7 @@ def uri(text: str, patterns: SecretPatterns | None = None) -> str:
     known = patterns or secrets.shipped()
     if _is_clean(text, known):
         return text
-    shown = _replace(text, _spans(text, known)) if _MARKS.search(text) else text
-    shown = shape.hide(shown, known)
+    shown = shape.hide(_replace(text, _spans(text, known)), known)
     if "%" in shown:
         plain = _decode(shown)
         hidden = shape.hide(_replace(plain, _spans(plain, known)), known)
@@ -77,8 +78,8 @@ def text(said: str, patterns: SecretPatterns | None = None) -> str:
 def values(text: str, patterns: SecretPatterns | None = None) -> tuple[str, ...]:
     """Return what `uri` hides of `text`, as it stands there and decoded."""
     known = patterns or secrets.shipped()
-    if "%" not in text and not _MARKS.search(text):
-        return shape.values(text, known)
+    if _is_clean(text, known):
+        return ()
     found = list[str]()
     for form in {text, _decode(text)}:
         found += [form[begin:end] for begin, end in _spans(form, known)]
@@ -89,6 +90,8 @@ def values(text: str, patterns: SecretPatterns | None = None) -> tuple[str, ...]
 def _is_clean(text: str, patterns: SecretPatterns) -> bool:
     """Return whether a text has no secret for certain, at a quick look: that is most of them."""
     if "@" in text or "%" in text or shape.may_have(text, patterns):
+        return False
+    if "/" in text and any(patterns.is_secret(match[1]) for match in _SEGMENT.finditer(text)):
         return False
     return "=" not in text or not any(map(patterns.is_secret, _SOME_NAME.findall(text)))
 
@@ -118,6 +121,7 @@ def _spans(text: str, patterns: SecretPatterns, depth: int = 0) -> Iterator[Span
     yield from _userinfo(text)
     split = _QUERY.search(text)
     path = split.start() if split else len(text)
+    yield from _segments(text[:path], patterns)
     yield from _parameters(text, (0, path), _OF_PATH, patterns, depth)
     yield from _parameters(text, (path, len(text)), _OF_QUERY, patterns, depth)
 
@@ -125,6 +129,13 @@ def _spans(text: str, patterns: SecretPatterns, depth: int = 0) -> Iterator[Span
 def _text_spans(text: str, patterns: SecretPatterns) -> Iterator[Span]:
     yield from _userinfo(text)
     yield from _parameters(text, (0, len(text)), _OF_TEXT, patterns, 0)
+
+
+def _segments(path: str, patterns: SecretPatterns) -> Iterator[Span]:
+    """Yield where a segment of a path follows one with the name of a secret, and is no word."""
+    for match in _SEGMENT.finditer(path):
+        if patterns.is_secret(match[1]):
+            yield match.span(2)
 
 
 def _userinfo(text: str) -> Iterator[Span]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,8 +48,6 @@ MAX_EXACT: Final = 65_536
 """Spellings of secrets that are kept; of others, hashes alone."""
 MIN_CUT: Final = 50
 """Characters of a text from which on it may have been cut, so that the beginning of a secret is hidden at its end."""
-MAX_ALIKE: Final = 64
-"""Secrets with the same first bytes that are told apart at the end of a text."""
 _MAX_ROUNDS: Final = 8
 _LONG_GRAM: Final = 8
 _INDEX_BITS: Final = 14
@@ -65,6 +63,8 @@ _BLANK: Final = b"\xff" * len(_MARK)
 _SEPARATOR: Final = b"\xfe\xff"
 _DOTS: Final = "…"
 _WORD_END: Final = re.compile(rb"[\s&;,\"'<>\xfe]|\Z")
+_REST_OF_WORD: Final = re.compile(rb"[\s&;,\"'<>\xff]")
+_MAX_WORD: Final = 256
 _TEXT: Final = re.compile(rb"[\t\n\r -~]+")
 _TORN: Final = re.compile(rb"%[0-9a-fu]{0,4}\Z|&#?[0-9a-z]{0,8}\Z|\\\\[0-9a-z]{0,4}\Z")
 """An escape that was cut."""
@@ -81,7 +81,7 @@ _ODD_BYTES: Final = 2
 class Redactor:
     """The secrets of one connection."""
 
-    __slots__ = ("_crowd", "_index", "_kept", "_table", "_words", "enabled", "patterns")
+    __slots__ = ("_crowd", "_index", "_kept", "_sorted", "_table", "_words", "enabled", "patterns")
 
     def __init__(self, *, enabled: bool = True, patterns: SecretPatterns | None = None) -> None:
         """Begin with no secret; one that is not `enabled` takes none and changes no text. `patterns` are the shipped ones by default."""
@@ -90,6 +90,8 @@ class Redactor:
         self._index: dict[int, dict[int, dict[bytes, int]]] = {}
         """The secrets' kept bytes by the first four and by their number, each with the number of bytes that are to be hidden."""
         self._kept = 0
+        self._sorted: dict[int, list[bytes]] = {}
+        """The kept bytes in order, by the first four: those that were asked for."""
         self._table: Array | None = None
         """Marks at the hashes of the first four bytes."""
         self._words = set[bytes]()
@@ -104,14 +106,17 @@ class Redactor:
     def add(self, *secrets: bytes | str | None, words: bool = False, torn: bool = False) -> None:
         """Take secrets as they were sent; with `words`, those shorter than `MIN_FOUND` bytes too.
 
-        Of what is `torn` only the beginning is known: it is hidden with what follows up to the end of a word.
+        Of what is `torn` only a part is known: it is hidden with the rest of the word that it is found in.
         """
         if not self.enabled:
             return
         for secret in secrets:
             if secret:
-                for form in _forms(_encode(secret) if isinstance(secret, str) else secret):
-                    self._add(form, words=words, torn=torn)
+                data = _encode(secret) if isinstance(secret, str) else secret
+                # What follows a NUL is a secret too where it is read further.
+                for part in {data, *data.split(b"\0")}:
+                    for form in _forms(part) if part else ():
+                        self._add(form, words=words, torn=torn)
 
     def _add(self, form: bytes, *, words: bool, torn: bool) -> None:
         folded = form.translate(FOLD)
@@ -129,6 +134,7 @@ class Redactor:
             self._kept += 1
             self._index.setdefault(gram, {}).setdefault(len(key), {})[key] = size
             self._table = None
+            self._sorted.pop(gram, None)
         else:
             self._add_to_crowd(folded)
 
@@ -190,29 +196,42 @@ class Redactor:
         for view in spellings.views(page.data):
             for encoding, grams in spellings.grams(view.data):
                 for at in self._table[_hashes(grams, bits)].nonzero()[0].tolist():
-                    by_length = self._index.get(int(grams[at]))
-                    if by_length is not None:
-                        yield from self._spans_at(page, view, (at, encoding), by_length)
+                    gram = int(grams[at])
+                    if gram in self._index:
+                        yield from self._spans_at(page, view, (at, encoding), gram)
                 if self._crowd is not None:
                     for at in self._crowd[_hashes(grams, _CROWD_BITS)].nonzero()[0].tolist():
                         yield from self._crowd_spans(view, at, encoding)
 
-    def _spans_at(self, page: _Page, view: View, place: tuple[int, int], by_length: dict[int, dict[bytes, int]]) -> Iterator[Span]:
-        """Yield what is hidden from one place of a view on, in an encoding."""
+    def _spans_at(self, page: _Page, view: View, place: tuple[int, int], gram: int) -> Iterator[Span]:
+        """Yield what is hidden from one place of a view on, in an encoding, where a secret begins with the four bytes `gram`."""
         at, encoding = place
         folded = spellings.decoded(view.data, at, encoding, MAX_KEPT)
         text = page.text_at(view.first(at))
-        for length, kept in by_length.items():
+        for length, kept in self._index[gram].items():
             whole = kept.get(folded[:length]) if len(folded) >= length else None
             if whole is not None and whole >= _TORN_SIZE:
                 end = view.stop(_word_end(view.data, min(spellings.stop_of(at, encoding, length), len(view.data))))
-                yield view.first(at), min(end, page.stop[text])
+                yield max(view.first(_word_start(view.data, at)), page.start[text]), min(end, page.stop[text])
             elif whole is not None:
                 last = min(spellings.stop_of(at, encoding, whole), len(view.data))
                 end = view.stop(last)
                 yield view.first(at), end if whole <= MAX_KEPT else min(end, page.stop[text])
         if text in page.cut and page.stop[text] - view.first(at) <= _MAX_SPELLED * MAX_KEPT:
-            yield from _span_to_end(view, place, folded, by_length, page.stop[text])
+            rest, odd = _rest_of_text(view, place, folded, page.stop[text])
+            if self._is_beginning(rest, gram, odd=odd):
+                yield view.first(at), page.stop[text]
+
+    def _is_beginning(self, rest: bytes, gram: int, *, odd: int) -> bool:
+        """Return whether a secret begins with `rest`, of which up to `odd` bytes at its end may be of no meaning."""
+        keys = self._sorted.get(gram)
+        if keys is None and len(rest) >= MIN_FOUND:
+            keys = self._sorted[gram] = sorted(key for kept in self._index[gram].values() for key in kept)
+        for tail in (rest[: len(rest) - less] for less in range(odd + 1) if len(rest) - less >= MIN_FOUND):
+            place = bisect_left(keys or [], tail)
+            if keys and place < len(keys) and keys[place].startswith(tail):
+                return True
+        return False
 
     def _crowd_spans(self, view: View, at: int, encoding: int) -> Iterator[Span]:
         """Yield what is hidden from one place on where a secret may begin of which only hashes are kept."""
@@ -255,6 +274,28 @@ def _texts(name: str, cell: Cell) -> tuple[str, ...]:
     return tuple(str(one) for one in cell) if isinstance(cell, tuple) and cell and isinstance(cell[0], str) else ()
 
 
+def _rest_of_text(view: View, place: tuple[int, int], folded: bytes, end: int) -> tuple[bytes, int]:
+    """Return what of a text that ends at `end` is read from a place on, and how many bytes at its end may be of no meaning.
+
+    Nothing where the encoding ends before the text does.
+    """
+    at, encoding = place
+    rest = folded
+    while rest and view.stop(min(spellings.stop_of(at, encoding, len(rest)), len(view.data))) > end:
+        # What follows belongs to the next text.
+        rest = rest[:-1]
+    if not rest or end - view.stop(min(spellings.stop_of(at, encoding, len(rest)), len(view.data))) > _ODD_BYTES:
+        return b"", 0
+    torn = _TORN.search(rest)
+    return rest, _ODD_BYTES if encoding != spellings.PLAIN else len(rest) - torn.start() if torn else 0
+
+
+def _word_start(data: bytes, at: int) -> int:
+    """Return where the word begins that a place is in."""
+    before = data[max(at - _MAX_WORD, 0) : at]
+    return at - len(_REST_OF_WORD.split(before)[-1])
+
+
 def _word_end(data: bytes, at: int) -> int:
     """Return where the word ends that a place is in."""
     end = _WORD_END.search(data, at)
@@ -288,31 +329,6 @@ class _Page:
     def text_at(self, place: int) -> int:
         """Return which text a place is in."""
         return bisect_right(self.start, place) - 1
-
-
-def _span_to_end(view: View, place: tuple[int, int], folded: bytes, by_length: dict[int, dict[bytes, int]], end: int) -> Iterator[Span]:
-    """Yield what is hidden where the text ends at `end`, amid what may be a secret."""
-    at, encoding = place
-    # What follows belongs to the next text.
-    rest = folded
-    while rest and view.stop(min(spellings.stop_of(at, encoding, len(rest)), len(view.data))) > end:
-        rest = rest[:-1]
-    if not rest:
-        return
-    left = end - view.stop(min(spellings.stop_of(at, encoding, len(rest)), len(view.data)))
-    torn = _TORN.search(rest)
-    odd = _ODD_BYTES if encoding != spellings.PLAIN else len(rest) - torn.start() if torn else 0
-    if left <= _ODD_BYTES and _is_beginning(rest, by_length, odd=odd):
-        yield view.first(at), end
-
-
-def _is_beginning(rest: bytes, by_length: dict[int, dict[bytes, int]], *, odd: int) -> bool:
-    """Return whether a secret begins with `rest`, of which up to `odd` bytes at its end may be of no meaning."""
-    tails = tuple(rest[: len(rest) - less] for less in range(odd + 1) if len(rest) - less >= MIN_FOUND)
-    if not tails:
-        return False
-    longer = [kept for length, kept in by_length.items() if length >= len(tails[-1])]
-    return sum(map(len, longer)) > MAX_ALIKE or any(key.startswith(tails) for kept in longer for key in kept)
 
 
 def _forms(secret: bytes) -> set[bytes]:

@@ -67,7 +67,7 @@ def _pass(session: Session, line: Line) -> None:
     """Take a line that may be anything: behind a gap only the end of data is told from the lines around it, by its reply."""
     # The replies to lines that were no commands are as uncertain as they.
     session.adrift |= session.unsure
-    session.note_passed(line)
+    session.note_torn(line)
     if not session.lost or line.data != b"." or not line.whole:
         return
     reply = session.answer(line.first)
@@ -84,6 +84,8 @@ def _pass(session: Session, line: Line) -> None:
 def _obey(session: Session, line: Line) -> None:
     """Take a command line and what belongs to it."""
     command = smtp_commands.parse(line.data)
+    if line.end == "gap":
+        session.note_torn(line)
     session.note_command(line, command, rest(session.client, line))
     _HANDLERS.get(command.verb, _plain)(session, line, command)
     session.lost, session.unsure, session.unsure_next = False, session.unsure_next, False
@@ -307,6 +309,8 @@ def _login(session: Session, line: Line, command: Command) -> None:
         if answer is None:
             break
         session.note_answer(answer, rest(session.client, answer))
+        if answer.end == "gap":
+            session.note_torn(answer)
         login.add(answer.data.strip(b" \t\r"), prompt[0])
         login.turns, last = login.turns + 1, answer.last
         reply = session.answer(answer.first)

@@ -60,6 +60,7 @@ _NAMES: Final = {
 _SCRAM_NAME: Final = re.compile(rb"(?:[ny]|p=[^,]*),(?:a=[^,]*)?,n=([^,]*),r=")
 _PASSWORD: Final = re.compile(rb"([^\0]*)\Z", re.DOTALL)
 _BEARER: Final = re.compile(rb"auth=(?:Bearer +)?([^\x01]*)\x01", re.IGNORECASE)
+_READABLE: Final = re.compile(rb"[!-~]{4,}")
 _BETWEEN: Final = re.compile(rb"[\0-\x20]+")
 """What may stand between the parts of something whose form is not known."""
 _ASKS_SECRET: Final = re.compile(rb"pass|secret|pin\b|token", re.IGNORECASE)
@@ -147,6 +148,16 @@ def decoded(data: bytes) -> bytes | None:
         return base64.b64decode(data.strip(), validate=True)
     except (binascii.Error, ValueError):
         return None
+
+
+def fragments(data: bytes) -> list[bytes]:
+    """Return the text in a part of base64, of which nothing tells where a group begins."""
+    found = list[bytes]()
+    for at in range(4):
+        part = data[at:].rstrip(b"=")
+        plain = decoded(part[: len(part) - len(part) % 4]) or b""
+        found += _READABLE.findall(plain)
+    return found
 
 
 def is_answer(data: bytes) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 from analyzer.applications import smtp_messages
-from analyzer.applications.smtp_login import Login, decoded, is_answer
+from analyzer.applications.smtp_login import Login, decoded, fragments, is_answer
 from analyzer.applications.smtp_messages import Message
 from analyzer.applications.smtp_replies import LineEnds, Replies, Reply, is_tls
 from analyzer.applications.smtp_state import Log, State, precedes
@@ -325,11 +325,12 @@ class Session:
         self.first_unknown = self.first_unknown or line.first
         return False
 
-    def note_passed(self, line: Line) -> None:
-        """Take what may be an answer to AUTH though the command was not captured."""
-        word = line.data.strip()
-        if len(word) >= _LIKELY and is_answer(word):
-            self.redactor.add(word, *(decoded(word) or b"").split(b"\0"), torn=line.end == "gap")
+    def note_torn(self, line: Line) -> None:
+        """Take the secrets of a line of which a part was not captured: each word in base64 may be an answer to AUTH."""
+        for word in line.data.split():
+            if len(word) >= _LIKELY and is_answer(word):
+                self.redactor.add(*(decoded(word) or b"").split(b"\0"))
+                self.redactor.add(word, *fragments(word), torn=True)
 
     def note_answer(self, line: Line, size: int) -> None:
         """Count what an answer to AUTH shows."""

@@ -321,6 +321,12 @@ def lines(number: int) -> Iterator[tuple[str, int, str, bool]]:
             ),
             False,
         ),
+        ("http behind a NUL", 80, lambda s: echoed(f"X-Api-Key: abcd\0{s}", s), False),
+        ("http path behind a name", 80, lambda s: target(f"/reset/token/{s}/x"), True),
+        ("http xml, echoed", 80, lambda s: said_again(posted("text/xml", f"<a><password>{s}</password></a>"), s), False),
+        ("http folded, echoed", 80, lambda s: echoed(f"Authorization: Bearer\nC:  {s}", s), False),
+        ("ftp site passwd", 21, lambda s: f"{FTP}C: USER b\nS: 331 x\nC: PASS q1\nS: 230 x\nC: SITE EXEC passwd {s}\nS: 200 {s}", False),
+        ("ftp pass and a NUL", 21, lambda s: f"{FTP}C: USER b\nS: 331 x\nC: PASS {s}\0\nS: 530 no {s}", False),
         ("http other port", 9999, lambda s: header(f"Authorization: Bearer {s}"), False),
     ]
     for offset, (name, port, write, shown) in enumerate(cases):
@@ -332,7 +338,7 @@ def planted() -> tuple[Planted, ...]:
     for name, port, text, shown in lines(10):
         secret, _, said = text.partition("|")
         found.append(Planted(name, secret, Talk(port, turns(said + (MAIL if name.startswith("smtp") else ""))), shown))
-    return (*found, *_disturbed())
+    return (*found, *_disturbed(), *_torn())
 
 
 def _disturbed() -> Iterator[Planted]:
@@ -348,6 +354,29 @@ def _disturbed() -> Iterator[Planted]:
             secret = f"Yw{number}{place}pL-c6Hn.{place}{number}sD"
             said = turns(write(secret))
             yield Planted(f"{name}, {way}", secret, _disturb(way, port, greeting, said))
+
+
+def _torn() -> Iterator[Planted]:
+    """Yield secrets in lines of which some bytes were not captured, and that the server repeats whole."""
+    writers: tuple[tuple[str, int, Callable[[str], str], int, tuple[tuple[int, int], ...]], ...] = (
+        (
+            "http",
+            80,
+            lambda s: echoed(f"Authorization: Bearer {s}", s),
+            2,
+            ((3, 6), (28, 6)),
+        ),
+        ("ftp", 21, lambda s: f"{FTP}C: USER bob\nS: 331 x\nC: PASS {s}\nS: 530 {s} no\nC: RETR {s}\nS: 550 {s}", 3, ((0, 3), (11, 6))),
+        ("smtp", 25, lambda s: SMTP + f"C: AUTH PLAIN {b64(chr(0) + 'bob' + chr(0) + s)}\nS: 535 {s}" + MAIL, 6, ((0, 4), (22, 6))),
+    )
+    for number, (name, port, write, line, places) in enumerate(writers):
+        for place, (at, size) in enumerate(places):
+            secret = f"Xv{number}{place}qT-b5Km.{place}{number}wF"
+            said = list(turns(write(secret)))
+            whole = said[line]
+            pieces = [Turn(whole.by, whole.payload[:at])] if at else []
+            pieces += [Turn(whole.by, whole.payload[at : at + size], lost=True), Turn(whole.by, whole.payload[at + size :])]
+            yield Planted(f"{name}, torn {place}", secret, Talk(port, (*said[:line], *pieces, *said[line + 1 :])))
 
 
 def _disturb(way: str, port: int, greeting: tuple[Turn, ...], said: tuple[Turn, ...]) -> Talk:
@@ -407,7 +436,7 @@ def test_the_secrets_are_in_the_capture_and_are_found_in_every_form(capture: Pat
     for one in PLANTED:
         assert all(one.name in leaks(b"before" + form + b"after") for form in forms(one.secret))
     missing = {one.name for one in PLANTED} - set(leaks(capture.read_bytes()))
-    assert missing <= {one.name for one in PLANTED if "split" in one.name}
+    assert missing <= {one.name for one in PLANTED if "split" in one.name or "torn" in one.name}
 
 
 @pytest.mark.parametrize("engine", ["pyshark", "native"])

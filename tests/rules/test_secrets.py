@@ -23,7 +23,8 @@ SHIPPED = secrets.shipped()
     [
         "password", "Passwort", "kennwort", "mdp", "mot_de_passe", "contraseña", "contrase%C3%B1a", "senha", "wachtwoord", "hasło", "heslo",
         "пароль", "密码", "pswd", "psw", "oobCode", "auth_code", "verification_code", "connect.sid", "PHPSESSID", "cf_clearance",
-        "RelayState", "SAMLResponse", "csrf", "_csrf_token", "sig", "X-Amz-Signature", "X-Amz-Credential", "sas", "access_token", "refresh-token",
+        "RelayState", "SAMLResponse", "csrf", "_csrf_token", "sig", "X-Amz-Signature", "X-Amz-Credential", "sas", "access_token",
+        "refresh-token",
         "jwt",
         "client_secret", "user[password]", "apiKey", "api.key", "otp", "pin", "authorization", "x-authorization",
     ],
