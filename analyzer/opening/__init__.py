@@ -73,7 +73,7 @@ def judge(connections: Connections, rules: RuleSet, *, few: int = lockstep.FEW) 
     group_wide = checks.entries(rules, "job", len(compiled.emissions) + len(single))
     jobs.run(group_wide, compiled, known, found, log)
     emissions = (*compiled.emissions, *(entry.id for entry in (*single, *group_wide)))
-    table = findings.tabulate(log.events, emissions, steps, rules)
+    table = findings.cite_rows(findings.tabulate(log.events, emissions, steps, rules), known, rules)
     return Judged(
         verdict=found.verdict,
         view=found.view,

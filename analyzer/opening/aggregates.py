@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from analyzer.capture import options
+from analyzer.opening import sack
 from analyzer.opening.selection import SEGMENT
 from analyzer.rules.vocabulary import OPTIONS
 from analyzer.tables import ACK, AE, CWR, ECE, FIN, NO_TIME, RST, SYN
@@ -147,6 +148,16 @@ class Aggregates:
         found = np.full(self.size, -1, np.int64)
         found[self.steps.columns["flow"][steps[::-1]]] = steps[::-1]
         return found
+
+    @cached_property
+    def sacks(self) -> sack.Outside:
+        """SACK blocks outside all that was sent."""
+        return sack.find(self.connections)
+
+    @cached_property
+    def outside_sack(self) -> Array:
+        """No step: `findings.cite_rows` cites the segment itself."""
+        return np.full(self.size, -1, np.int64)
 
     # ── SYNs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -400,6 +411,7 @@ _MAKERS: Final[Mapping[str, Callable[[Aggregates], Answer]]] = {
     "client_last_ack": lambda its: its.last_ack(by_client=True),
     "server_last_ack": lambda its: its.last_ack(by_client=False),
     "mptcp_keys_echoed": Aggregates.mptcp_keys_echoed,
+    "sack_outside": lambda its: (its.sacks.count, None),
     "times_backwards": Aggregates.times_backwards,
 }
 """How each fact that is not simply a column is made."""

@@ -17,6 +17,7 @@ from analyzer.tables import ACK
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from analyzer.opening.aggregates import Aggregates
     from analyzer.opening.log import Event
     from analyzer.opening.selection import Steps
     from analyzer.rules import RuleSet
@@ -61,6 +62,21 @@ def tabulate(events: Sequence[Event], emissions: Sequence[str], steps: Steps, ru
             "message": pd.Series(message, dtype="str"),
         }
     )
+
+
+def cite_rows(found: pd.DataFrame, aggregates: Aggregates, rules: RuleSet) -> pd.DataFrame:
+    """Return the findings, those that cite a segment that is no step with that segment's frame."""
+    citing = {id_ for id_, one in rules.findings.items() if one.check is not None and "outside_sack" in one.check.cite}
+    rows = np.flatnonzero(found["id"].isin(citing).to_numpy())
+    if not len(rows):
+        return found
+    segments = aggregates.connections.segments
+    at = aggregates.sacks.row[found["flow"].to_numpy()[rows]]
+    frames = found["frames"].tolist()
+    pairs = zip(segments["capture"].to_numpy()[at].tolist(), segments["frame"].to_numpy()[at].tolist(), strict=True)
+    for row, pair in zip(rows.tolist(), pairs, strict=True):
+        frames[row] = (pair,)
+    return found.assign(frames=pd.Series(frames, dtype="object"))
 
 
 def _of_rule(id_: str, events: Sequence[Event], steps: Steps, rules: RuleSet) -> Iterable[tuple[Any, ...]]:

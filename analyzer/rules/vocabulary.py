@@ -139,6 +139,9 @@ AGGREGATE: Final[dict[str, Fact]] = {
     "client_last_ack": Fact("seq", "what the client acknowledged last, SYN- and RST-bearing segments left out"),
     "server_last_ack": Fact("seq", "what the server acknowledged last, in the same way"),
     "mptcp_keys_echoed": Fact("flag", "the third segment repeats the Multipath TCP keys of SYN and SYN+ACK (RFC 8684 3.1)"),
+    "sack_outside": Fact(
+        "int", "segments with a SACK block farther from their acknowledgment than all the payload captured of the other side, and 16 MiB"
+    ),
     "times_backwards": Fact("int", "segments with an earlier time than the one before them in the file"),
 } | {
     f"{place}_has_{option}": Fact("flag", f"{of} carries {meaning}") for place, of in _COPIES.items() for option, meaning in OPTIONS.items()
@@ -150,6 +153,7 @@ PLACES: Final = {
     "last_syn": "the client's last SYN",
     "first_synack": "the server's first SYN+ACK",
     "other_synack": "the server's first SYN+ACK with another ISN than its first",
+    "outside_sack": "the first of the segments that `sack_outside` counts",
     "third": "the client's first segment with ACK and neither SYN nor RST after the SYN+ACK",
 }
 """Segments of a connection that a check may cite."""
