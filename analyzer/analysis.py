@@ -79,7 +79,11 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     captures = [_changed(one) if number in changed else one for number, one in enumerate(captures)]
     table, findings = report.flows, report.findings
     names = [one.path for one in captures]
-    unasked = frozenset(id_ for id_, one in rules.findings.items() if openings_only and one.check is not None and one.check.scope in SPOKEN)
+    unasked = frozenset(
+        id_
+        for id_, one in rules.findings.items()
+        if (one.opt_in and id_ not in rules.reported) or (openings_only and one.check is not None and one.check.scope in SPOKEN)
+    )
     excuses = expectations.apply(table, findings, names if expect else [], unasked)
     table["excused"], findings["excused"] = excuses.flow, excuses.finding
     stale = {} if baseline is None else baseline_.accept(table, findings, names, Path(baseline), rules.reported)
@@ -111,7 +115,8 @@ def prove(rules: RuleSet, folders: Sequence[str | Path] = ()) -> list[str]:
         return []
     from analyzer import examination, flows
 
-    found = examination.examine(flows.group(captures), captures, rules)[0].findings
+    every = replace(rules, reported=frozenset(rules.findings))
+    found = examination.examine(flows.group(captures), captures, every)[0].findings
     fired = set(zip(found["capture"].tolist(), found["id"], strict=True))
     return [
         f"{finding.path}: example {number}: {finding.id} is {'not found, but must be' if one.fires else 'found, but must not be'}"

@@ -13,7 +13,7 @@ import numpy as np
 
 from analyzer.capture import options
 from analyzer.opening.selection import FLAGS_END
-from analyzer.tables import ACK, CHECKSUM_BAD, FIN, RST, SYN
+from analyzer.tables import ACK, CHECKSUM_BAD, CHECKSUM_PARTIAL, FIN, RST, SYN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -136,6 +136,16 @@ def zero_sums_taken(its: Particulars, at: Array) -> Answer:
     return its.of_syns[key][its.aggregates.sides[at]], None
 
 
+def side_offloads(its: Particulars, at: Array) -> Answer:
+    """Whether its side sent a segment whose checksum was left to a network card."""
+    key = "side_offloads"
+    if key not in its.of_syns:
+        found = np.zeros(2 * its.aggregates.size, bool)
+        found[its.aggregates.sides[np.flatnonzero(its.column("checksum_state") == CHECKSUM_PARTIAL)]] = True
+        its.of_syns[key] = found
+    return its.of_syns[key][its.aggregates.sides[at]] | zero_sums_taken(its, at)[0], None
+
+
 def over_mss(its: Particulars, at: Array) -> Answer:
     """Whether it carries more payload than the other side's MSS; False where that was not captured."""
     mss, _ = its.peer_mss(at)
@@ -192,6 +202,7 @@ FACTS: Final[Mapping[str, Callable[[Particulars, Array], Answer]]] = {
     "tsecr_sent": tsecr_sent,
     "taken_whole": taken_whole,
     "zero_sums_taken": zero_sums_taken,
+    "side_offloads": side_offloads,
     "over_mss": over_mss,
     "ttl_settled": ttl_settled,
     "mac_settled": mac_settled,

@@ -65,8 +65,9 @@ def load(
 ) -> RuleSet:
     """Return the shipped rules with those of the folders `extra` layered on top, in order.
 
-    `select` and `ignore` are finding ids or globs (`synack-*`). With `check` the shipped files are held against their
-    schemas and the lint too. Raises `RuleError` for a bad file and `UsageError` for an id that does not exist.
+    `select` and `ignore` are finding ids or globs (`synack-*`); without `select`, all but those marked `opt_in` are reported.
+    With `check` the shipped files are held against their schemas and the lint too. Raises `RuleError` for a bad file
+    and `UsageError` for an id that does not exist.
     """
     home = source.shipped()
     spoken = protocols.load(home, check=check)
@@ -170,7 +171,7 @@ def _refuse_unknown(ids: Iterable[str], registry: Mapping[str, Finding], error: 
 
 
 def _reported(registry: Mapping[str, Finding], select: Sequence[str], ignore: Sequence[str]) -> frozenset[str]:
-    chosen = _expand(registry, select) if select else frozenset(registry)
+    chosen = _expand(registry, select) if select else frozenset(id_ for id_, finding in registry.items() if not finding.opt_in)
     return chosen - _expand(registry, ignore)
 
 

@@ -53,6 +53,8 @@ class Finding:
     path: str
     check: Check | None = None
     """When it is there; None when the machine says so."""
+    opt_in: bool = False
+    """Whether it is reported only where it is selected: a column of the report says as much, or it is true of most connections."""
 
     @property
     def places(self) -> frozenset[str]:
@@ -80,4 +82,5 @@ def build(document: dict[str, Any], path: Path, machine: Machine, known: Mapping
         family=family,
         path=str(path),
         check=check.build(document["check"], machine, known, family, str(path)) if "check" in document else None,
+        opt_in=document.get("opt_in", False),
     )

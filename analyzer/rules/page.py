@@ -93,6 +93,7 @@ def _findings(rules: RuleSet) -> Iterator[str]:
 def _finding(finding: Finding) -> str:
     elsewhere = "; ".join(f"{tool}: {name}" for tool, name in finding.peers.items())
     by = f"{finding.check.scope} check" if finding.check else "machine"
+    by = f"{by}, opt-in" if finding.opt_in else by
     cells = (finding.id, finding.severity, by, finding.title, "; ".join(finding.references), elsewhere)
     return f"| {' | '.join(map(_cell, cells))} |"
 

@@ -88,6 +88,7 @@ STEP: Final[dict[str, Fact]] = {
     "tsecr_answers": Fact("flag", "TSecr is the TSval of a SYN or SYN+ACK of the other side"),
     "tsecr_sent": Fact("flag", "TSecr is the TSval of some segment of the other side, whatever its flags"),
     "over_mss": Fact("flag", "carries more payload than the other side's MSS; false where that was not captured"),
+    "side_offloads": Fact("flag", "its side sent a segment whose checksum was left to a network card, or `zero_sums_taken`"),
     "taken_whole": Fact(
         "flag", "takes sequence numbers, of which the other side acknowledged all and no other segment of its side takes any"
     ),

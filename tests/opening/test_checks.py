@@ -21,7 +21,7 @@ OPENING = """
 
 @cache
 def _shipped() -> RuleSet:
-    return rules.load()
+    return rules.load(select=["*"])
 
 
 def _judge(*scripts: str) -> opening.Judged:

@@ -109,7 +109,7 @@ VERDICTS: dict[str, Case] = {
         SYN + "+1 " + SYN + SYNACK + "+1 " + SYNACK + ACK3, "complete", "syn-retransmitted synack-retransmitted"
     ),
     "the SYN+ACK again after the third segment": Case(OPEN + "+1 " + SYNACK + ACK3, "complete", "synack-late-duplicate"),
-    "reset at once": Case(OPEN + "< R. 301:301(0) ack 101\n", "complete", "server-rst-in-syn-received early-reset"),
+    "reset at once": Case(OPEN + "< R. 301:301(0) ack 101\n", "complete", "server-rst-in-syn-received"),
     "closed at once": Case(OPEN + "> F. 101:101(0) ack 301\n< F. 301:301(0) ack 102\n> . 102:102(0) ack 302\n", "complete"),
     "the SYN not captured": Case(SYNACK + ACK3, "complete", "syn-not-captured"),
     "the SYN after the SYN+ACK in the file": Case(SYNACK + SYN + ACK3, "complete", "capture-out-of-order"),

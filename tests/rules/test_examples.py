@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @cache
 def _shipped() -> RuleSet:
-    return rules.load(check=True)
+    return rules.load(check=True, select=["*"])
 
 
 def _examples() -> list[object]:
