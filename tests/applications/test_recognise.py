@@ -203,6 +203,8 @@ def test_one_direction_alone(
         (b"STARTTLS\r\n", b"welcome\r\n", "smtp", "unknown"),
         (b"USER jo\r\n", b"welcome\r\n", "ftp", "unknown"),
         (b"USER jo\r\n", b"welcome\r\n220 ready\r\n", "ftp", "ftp"),
+        (b"USER jo\r\n", b"220ready\r\n", "ftp", "ftp"),
+        (b"QUIT\r\n", b"220ready\r\n", "smtp", "smtp"),
         (b"QUIT\r\n", b"2", "smtp", "smtp"),
     ],
 )
