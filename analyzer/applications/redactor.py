@@ -14,8 +14,6 @@ Must not know: protocols, columns.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
@@ -65,15 +63,12 @@ _DOTS: Final = "…"
 _WORD_END: Final = re.compile(rb"[\s&;,\"'<>\xfe]|\Z")
 _REST_OF_WORD: Final = re.compile(rb"[\s&;,\"'<>\xff]")
 _MAX_WORD: Final = 256
-_TEXT: Final = re.compile(rb"[\t\n\r -~]+")
 _TORN: Final = re.compile(rb"%[0-9a-fu]{0,4}\Z|&#?[0-9a-z]{0,8}\Z|\\\\[0-9a-z]{0,4}\Z")
 """An escape that was cut."""
-_MIN_ENCODED: Final = 6
 _TORN_SIZE: Final = 1 << 40
 """Added to the size of a secret of which the end is not known."""
 _KIND: Final = "kind"
 """The column that names what a row is: a word of the protocol file."""
-_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _ODD_BYTES: Final = 2
 """Bytes at the end of a text that was cut in the middle of an encoding, and that mean nothing."""
 
@@ -81,7 +76,7 @@ _ODD_BYTES: Final = 2
 class Redactor:
     """The secrets of one connection."""
 
-    __slots__ = ("_crowd", "_index", "_kept", "_sorted", "_table", "_words", "enabled", "patterns")
+    __slots__ = ("_crowd", "_index", "_kept", "_seen", "_sorted", "_table", "_words", "enabled", "patterns")
 
     def __init__(self, *, enabled: bool = True, patterns: SecretPatterns | None = None) -> None:
         """Begin with no secret; one that is not `enabled` takes none and changes no text. `patterns` are the shipped ones by default."""
@@ -90,6 +85,8 @@ class Redactor:
         self._index: dict[int, dict[int, dict[bytes, int]]] = {}
         """The secrets' kept bytes by the first four and by their number, each with the number of bytes that are to be hidden."""
         self._kept = 0
+        self._seen = set[int]()
+        """Hashes of what was added last."""
         self._sorted: dict[int, list[bytes]] = {}
         """The kept bytes in order, by the first four: those that were asked for."""
         self._table: Array | None = None
@@ -111,11 +108,15 @@ class Redactor:
         if not self.enabled:
             return
         for secret in secrets:
-            if secret:
-                data = _encode(secret) if isinstance(secret, str) else secret
+            # A client sends the same cookies with each request.
+            if secret and (once := hash((secret, words, torn))) not in self._seen:
+                if len(self._seen) >= MAX_EXACT:
+                    self._seen.clear()
+                self._seen.add(once)
+                data = spellings.encode(secret) if isinstance(secret, str) else secret
                 # What follows a NUL is a secret too where it is read further.
                 for part in {data, *data.split(b"\0")}:
-                    for form in _forms(part) if part else ():
+                    for form in spellings.forms(part) if part else ():
                         self._add(form, words=words, torn=torn)
 
     def _add(self, form: bytes, *, words: bool, torn: bool) -> None:
@@ -316,7 +317,7 @@ class _Page:
 
     @classmethod
     def of(cls, texts: Sequence[str], cut: set[int]) -> _Page:
-        encoded = [_encode(text) for text in texts]
+        encoded = [spellings.encode(text) for text in texts]
         start, stop, at = list[int](), list[int](), 0
         for number, text in enumerate(encoded):
             start.append(at)
@@ -329,40 +330,6 @@ class _Page:
     def text_at(self, place: int) -> int:
         """Return which text a place is in."""
         return bisect_right(self.start, place) - 1
-
-
-def _forms(secret: bytes) -> set[bytes]:
-    """Return a secret as it was sent, and what it stands for where it was sent encoded."""
-    found = {secret.strip()}
-    plain = found
-    for _ in range(spellings.MAX_ESCAPED):
-        plain = {spellings.unescape(one) for one in plain} - found
-        found |= plain
-    found |= {decoded for form in tuple(found) if (decoded := _from_base64(form))}
-    if not secret.isascii():
-        text = secret.decode("utf-8", "surrogateescape")
-        found |= {_encode(one) for one in (text.lower(), text.upper(), text.title(), text.casefold(), text.swapcase())}
-    found |= {form.replace(b"\0", b"") for form in found}
-    # As UTF-16 has it inside base64, without its last NUL: in either order of bytes.
-    return found | {b"\0".join(form[at : at + 1] for at in range(len(form))) for form in found if b"\0" not in form}
-
-
-def _from_base64(form: bytes) -> bytes | None:
-    """Return what base64 stands for when that is text."""
-    if len(form) < _MIN_ENCODED:
-        return None
-    try:
-        plain = base64.b64decode(form.translate(_URL_SAFE).rstrip(b"=") + b"==", validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return plain if len(plain) >= MIN_FOUND and _TEXT.fullmatch(plain) else None
-
-
-def _encode(text: str) -> bytes:
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
 
 
 def _replace(text: bytes, spans: list[Span]) -> str:

@@ -9,6 +9,8 @@ Must not know: secrets.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import html
 import re
 from dataclasses import dataclass
@@ -42,6 +44,9 @@ _SPACED: Final = re.compile(rb"(?:(?:0[xX])?[0-9a-fA-F]{2}[:. ,-]){3}")
 _SPACE: Final = re.compile(rb"(?<=[0-9a-fA-F]{2})[:. ,-](?:0[xX])?(?=[0-9a-fA-F]{2}(?![0-9a-fA-F]))")
 """What stands between the bytes of a secret written like de:ad:be:ef."""
 _NONE: Final = 255
+_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
+_MIN_ENCODED: Final = 6
+_TEXT: Final = re.compile(rb"[\t\n\r -~]+")
 
 
 def _table(alphabet: bytes, *others: tuple[bytes, int]) -> Array:
@@ -209,3 +214,38 @@ def stop_of(at: int, encoding: int, size: int) -> int:
         return at + 2 * size
     last = encoding - FROM_BASE64 + size - 1
     return at - (encoding - FROM_BASE64) + 4 * (last // 3) + last % 3 + 2
+
+
+def forms(secret: bytes) -> set[bytes]:
+    """Return a secret as it was sent, and what it stands for where it was sent encoded."""
+    found = {secret.strip()}
+    plain = found
+    for _ in range(MAX_ESCAPED):
+        plain = {unescape(one) for one in plain} - found
+        found |= plain
+    found |= {decoded for form in tuple(found) if (decoded := _from_base64(form))}
+    if not secret.isascii():
+        text = secret.decode("utf-8", "surrogateescape")
+        found |= {encode(one) for one in (text.lower(), text.upper(), text.title(), text.casefold(), text.swapcase())}
+    found |= {form.replace(b"\0", b"") for form in found}
+    # As UTF-16 has it inside base64, without its last NUL: in either order of bytes.
+    return found | {b"\0".join(form[at : at + 1] for at in range(len(form))) for form in found if b"\0" not in form}
+
+
+def _from_base64(form: bytes) -> bytes | None:
+    """Return what base64 stands for when that is text."""
+    if len(form) < _MIN_ENCODED:
+        return None
+    try:
+        plain = base64.b64decode(form.translate(_URL_SAFE).rstrip(b"=") + b"==", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return plain if len(plain) >= GRAM and _TEXT.fullmatch(plain) else None
+
+
+def encode(text: str) -> bytes:
+    """Return a text as the bytes that it was read from."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
