@@ -75,7 +75,7 @@ class Block:
     """Dialogues of one protocol as columns: those with nothing out of the ordinary.
 
     What `Dialogue` and `Exchange` say of one dialogue, a block says of all of its own; a fact without a column is unknown. Dialogues
-    that are encrypted, announce other connections, carry another protocol or lost transactions are in none.
+    that are encrypted, announce other connections, carry another protocol or hold more than is kept are in none.
     """
 
     service: str
@@ -143,7 +143,8 @@ class Block:
 
 def is_plain(dialogue: Dialogue) -> bool:
     """Return whether a block can say all of a dialogue."""
-    return bool(dialogue.facts) and not (dialogue.tls or dialogue.after or dialogue.inner or dialogue.channels or dialogue.dropped)
+    held = dialogue.tls or dialogue.after or dialogue.inner or dialogue.channels or dialogue.dropped or dialogue.cut
+    return bool(dialogue.facts) and not held
 
 
 def _names(dicts: Sequence[Mapping[str, Any]]) -> dict[str, None]:

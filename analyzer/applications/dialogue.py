@@ -116,3 +116,5 @@ class Dialogue:
     """Connections it announces, in order; the reader's module has a function `link` that finds them among all connections."""
     dropped: int = 0
     """Transactions beyond the most that are kept."""
+    cut: bool = False
+    """Whether more was said than is kept in another way: exchanges, items of a list."""

@@ -11,10 +11,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import smtp_commands, smtp_content, smtp_login, smtp_messages, smtp_summary, smtp_tls
+from analyzer.applications import (
+    smtp_chunks,
+    smtp_commands,
+    smtp_content,
+    smtp_delivery,
+    smtp_login,
+    smtp_messages,
+    smtp_summary,
+    smtp_tls,
+)
 from analyzer.applications.redactor import prepare, redact_dialogue
 from analyzer.applications.smtp_replies import Reply, is_tls, rest
-from analyzer.applications.smtp_session import Session
+from analyzer.applications.smtp_session import MIN_REPLIES, Session
 from analyzer.applications.smtp_state import parse_offer
 
 if TYPE_CHECKING:
@@ -22,11 +31,12 @@ if TYPE_CHECKING:
 
     from analyzer.applications.dialogue import Dialogue, Setting
     from analyzer.applications.smtp_commands import Command
-    from analyzer.applications.smtp_messages import Message
-    from analyzer.applications.streams import Line, Reader, Spot
+    from analyzer.applications.smtp_content import Content
+    from analyzer.applications.streams import Line, Reader
 
 START_INPUT: Final = 354
-GREETING: Final = 220
+MIN_ENVELOPE: Final = len(b".\r\nMAIL FROM:<>\r\nRCPT TO:<a>\r\nDATA\r\n")
+"""Bytes of a client from the end of one message's content to the beginning of the next one's, at least."""
 
 
 def read(client: Reader, server: Reader, setting: Setting) -> Dialogue:
@@ -88,7 +98,8 @@ def _obey(session: Session, line: Line) -> None:
         session.note_torn(line)
     session.note_command(line, command, rest(session.client, line))
     _HANDLERS.get(command.verb, _plain)(session, line, command)
-    session.lost, session.unsure, session.unsure_next = False, session.unsure_next, False
+    session.lost, session.lost_next = session.lost_next, False
+    session.unsure, session.unsure_next = session.unsure_next, False
 
 
 def _plain(session: Session, line: Line, command: Command) -> None:
@@ -161,7 +172,7 @@ def _recipient(session: Session, line: Line, command: Command) -> None:
     if session.message is None and (reply is None or reply.positive):
         session.begin_message(line, None)
     if session.message is not None:
-        session.message.add_recipient(path, reply, exchange)
+        session.message.add_recipient(path, reply, exchange, listed=session.list_recipient(path))
         session.message.hear(reply, line.last)
         session.message.stop = line.stop
     if reply is not None and reply.refusing:
@@ -201,8 +212,12 @@ def _content(session: Session) -> None:
     session.note_content(content)
     if content.first is None or content.last is None:
         return
-    replies = _final_replies(session, content.first)
-    reply = _settling(replies)
+    replies = smtp_delivery.final_replies(session, content.first)
+    hidden = session.client.missing(content.start, content.stop) if content.holed else 0
+    if hidden >= MIN_ENVELOPE and replies and replies[0].gap >= MIN_REPLIES:
+        _part(session, content, replies)
+        return
+    reply = smtp_delivery.settling(replies)
     spots = (content.first, content.last)
     size = None if content.holed else content.size
     session.exchange(
@@ -212,82 +227,43 @@ def _content(session: Session) -> None:
         needed=[],
         content_size=size,
         end_strict=content.ended == "strict" if content.ended in {"strict", "lax"} else None,
-        **_delivery(replies),
+        **smtp_delivery.facts(replies),
     )
     message = session.message or session.begin_message_at(content.start, content.first)
     message.verb = message.verb or "DATA"
     message.size, message.holed = size, message.holed or content.holed
     message.complete = content.ended in {"strict", "lax"} and not message.holed and reply is not None
-    _deliver(session, message, replies, content.last)
+    smtp_delivery.deliver(session, message, replies, content.last)
     if content.ended or reply is not None:
         session.state.close_mail()
         session.settle()
+    if content.ended == "gap":
+        # Commands may have been lost with the end of data.
+        session.lose()
+        session.lost_next = True
 
 
-def _final_replies(session: Session, first: Spot) -> list[Reply]:
-    """Return what answers the content: one reply; LMTP: one for each recipient that was accepted (RFC 2033 4.2)."""
-    wanted = 1
-    if session.hello is not None and session.hello[0] == "lhlo" and session.message is not None:
-        wanted = max(session.message.accepted, 1)
-    replies = list[Reply]()
-    while len(replies) < wanted and (reply := session.answer(first)) is not None:
-        replies.append(reply)
-    return replies
+def _part(session: Session, content: Content, replies: list[Reply]) -> None:
+    """Take a content that ends in another message than it began in, as far as the capture tells.
 
-
-def _settling(replies: list[Reply]) -> Reply | None:
-    """Return the reply to a content: of several (LMTP) the last that refuses it, else the last."""
-    return next((reply for reply in reversed(replies) if reply.refusing), replies[-1] if replies else None)
-
-
-def _delivery(replies: list[Reply]) -> dict[str, bool | int]:
-    """Return the facts of what became of a content; none without a reply."""
-    if not replies:
-        return {}
-    return {"delivered": any(reply.positive for reply in replies), "delivery_refused": sum(reply.refusing for reply in replies)}
-
-
-def _deliver(session: Session, message: Message, replies: list[Reply], asked: Spot) -> None:
-    for reply in replies:
-        message.hear(reply, asked)
-    if session.hello is not None and session.hello[0] == "lhlo":
-        message.delivery = [-1 if reply.code is None else reply.code for reply in replies]
-    message.last, message.stop = max(message.last or asked, asked), session.client.at
-
-
-def _chunk(session: Session, line: Line, command: Command) -> None:
-    """BDAT (RFC 3030): so many octets follow, whatever the reply."""
-    client, chunk = session.client, smtp_commands.chunk(command.argument)
-    start = client.at
-    moved = client.skip(chunk.size or 0)
-    last = (client.spot(client.at - 1) if moved else None) or line.last
-    final = chunk.last and chunk.fault == "none"
-    replies = _final_replies(session, line.first) if final else [reply] if (reply := session.answer(line.first)) else []
-    reply = _settling(replies)
-    session.exchange(
-        command,
-        (line.first, last),
-        reply,
-        needed=smtp_commands.needs(command, []),
-        chunk_fault=chunk.fault,
-        chunk_last=chunk.last,
-        **_delivery(replies),
-    )
-    session.state.chunked = True
-    # What follows a chunk of unknown size may be its octets.
-    session.unsure_next = chunk.fault != "none"
-    short = chunk.size is not None and moved < chunk.size
-    if short:
-        session.note_unfinished(last)
-    message = session.message or session.begin_message(line, None)
-    message.verb, message.chunks = message.verb or "BDAT", message.chunks + 1
-    message.size = (message.size or 0) + moved
-    message.holed = message.holed or bool(client.missing(start, start + moved))
-    message.complete = final and not short and not message.holed and reply is not None
-    _deliver(session, message, replies, last)
-    if final:
-        session.state.close_mail()
-        session.settle()
+    Of both sides bytes were not captured: the end of this message, its reply and the beginning of another one may be among them.
+    """
+    first, last = content.first, content.last
+    if first is None or last is None:
+        return
+    message = session.message or session.begin_message_at(content.start, first)
+    message.verb, message.holed, message.size = message.verb or "DATA", True, None
+    message.last, message.stop = max(message.last or first, first), max(message.stop, content.start)
+    session.exchange(smtp_commands.Command("content", b""), (first, first), None, needed=[])
+    session.settle()
+    session.log.lose()
+    reply = smtp_delivery.settling(replies)
+    session.exchange(smtp_commands.Command("content", b""), (last, last), reply, needed=[], **smtp_delivery.facts(replies))
+    other = session.begin_message_at(session.client.at, last)
+    other.verb, other.holed = "DATA", True
+    smtp_delivery.deliver(session, other, replies, last)
+    session.state.close_mail()
+    session.settle()
 
 
 def _reset(session: Session, line: Line, command: Command) -> None:
@@ -348,7 +324,7 @@ _HANDLERS: Final[dict[str, Callable[[Session, Line, Command], None]]] = {
     "mail": _mail,
     "rcpt": _recipient,
     "data": _data,
-    "bdat": _chunk,
+    "bdat": smtp_chunks.take,
     "rset": _reset,
     "auth": _login,
     "starttls": smtp_tls.start,

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from analyzer.applications.streams import Spot
     from analyzer.rules.secrets import SecretPatterns
 
-MAX_RECIPIENTS: Final = 1_000
 MAX_REPLY: Final = 200
 MAX_REFUSALS: Final = 10
 """Distinct refusals of a message that are kept."""
@@ -85,11 +84,11 @@ class Message:
     turned_away: list[Exchange] = field(default_factory=list)
     """The exchanges in which a recipient was refused."""
 
-    def add_recipient(self, path: str | None, reply: Reply | None, exchange: Exchange | None) -> None:
-        """Take note of a RCPT and its reply; `exchange` is None when it is not kept."""
+    def add_recipient(self, path: str | None, reply: Reply | None, exchange: Exchange | None, *, listed: bool) -> None:
+        """Take note of a RCPT and its reply; `exchange` is None when it is not kept, and `listed` False when its address is not."""
         code = reply.code if reply is not None else None
         self.named += 1
-        if len(self.recipients) < MAX_RECIPIENTS:
+        if listed:
             self.recipients.append(path or "")
             self.codes.append(-1 if code is None else code)
         if reply is not None and reply.positive:

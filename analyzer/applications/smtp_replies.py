@@ -44,13 +44,18 @@ class Reply:
     """What is wrong with its form: none, code, separator, mixed-codes, unfinished."""
     holed: bool = False
     """Bytes of it were not captured."""
-    after_gap: bool = False
-    """Bytes right before it were not captured."""
+    gap: int = 0
+    """How many bytes right before it were not captured."""
 
     @property
     def text(self) -> bytes:
         """The first line, behind its code."""
         return self.lines[0] if self.lines else b""
+
+    @property
+    def after_gap(self) -> bool:
+        """Whether bytes right before it were not captured."""
+        return self.gap > 0
 
     @property
     def words(self) -> bytes:
@@ -172,22 +177,23 @@ class Replies:
     def _read(self) -> Reply | None:
         if self.tls is not None:
             return None
-        line, after_gap = self._next()
-        if after_gap:
+        line, gap = self._next()
+        if gap:
             # What stands before the first code is the rest of a line that was lost.
             while line is not None and not _LINE.match(line.data):
-                line, _ = self._next()
+                line, more = self._next()
+                gap += more
             self.gap_behind |= line is None
-        return None if line is None else self._gather(line, after_gap=after_gap)
+        return None if line is None else self._gather(line, gap)
 
-    def _gather(self, line: Line, *, after_gap: bool) -> Reply:
+    def _gather(self, line: Line, gap: int) -> Reply:
         """Return the reply that begins with `line`."""
         first, start, texts = line.first, line.start, [line.data[:MAX_TEXT]]
         code, more, fault = _parse(line)
         holed = self._is_cut(line)
         while more:
             following, lost = self._next()
-            holed |= lost
+            holed |= lost > 0
             if following is None:
                 holed |= not self.reader.closing
                 fault = fault if holed or fault != "none" else "unfinished"
@@ -209,14 +215,14 @@ class Replies:
             fault = "unfinished"
         self._note(fault, first)
         lines = tuple(text[4:] if _LINE.match(text) else text for text in texts)
-        return Reply(code, lines, first, line.last, start, line.stop, fault, holed, after_gap)
+        return Reply(code, lines, first, line.last, start, line.stop, fault, holed, gap)
 
-    def _next(self) -> tuple[Line | None, bool]:
-        """Return the next line, behind a gap if there is one, and whether there was."""
+    def _next(self) -> tuple[Line | None, int]:
+        """Return the next line, behind a gap if there is one, and how many bytes that was."""
         line = self._line()
-        if line is None and self.tls is None and self.reader.jump():
-            return self._line(), True
-        return line, False
+        if line is None and self.tls is None and (gap := self.reader.jump()):
+            return self._line(), gap
+        return line, 0
 
     def _is_cut(self, line: Line) -> bool:
         """Return whether the rest of `line` may have been sent and was not captured."""

@@ -30,6 +30,13 @@ MAX_ROWS: Final = 10_000
 GREETINGS: Final = frozenset({220, 421, 521, 554})
 """RFC 5321 3.1 and 4.3.2, RFC 7504."""
 CLOSING: Final = 421
+START_INPUT: Final = 354
+MIN_REPLIES: Final = len(b"250\r\n" * 3 + b"354\r\n")
+"""Bytes of the replies from the end of one message's content to that of the next one's DATA, at least."""
+MAX_LISTED: Final = 16_777_216
+"""Bytes that the addresses of a dialogue's recipients take, about; more are counted and not listed."""
+_ADDRESS: Final = 64
+"""Bytes that an address takes beside its text."""
 _AHEAD: Final = 4
 """Replies looked at to tell whether one was asked for."""
 _PARTS: Final = 8
@@ -57,8 +64,15 @@ class Session:
     delivered: int = 0
     recipients: int = 0
     refused: int = 0
+    listed: int = 0
+    """Bytes that the recipients' addresses take."""
+    unlisted: int = 0
+    """Recipients that are counted only."""
     lost: bool = False
     """Bytes of the client before the next line were not captured."""
+    lost_next: bool = False
+    incomplete: bool = False
+    """Bytes of the client were not captured: a reply that seems to answer nothing may answer what was in them."""
     unsure: bool = False
     """The next line may not be a command."""
     unsure_next: bool = False
@@ -134,7 +148,7 @@ class Session:
 
     def lose(self) -> None:
         """Take note that bytes of the client were not captured."""
-        self.lost = True
+        self.lost = self.incomplete = True
         self.state.forget()
         self.log.lose()
         self.data_refused, self.answers_due = False, 0
@@ -157,8 +171,11 @@ class Session:
 
     def answer(self, first: Spot) -> Reply | None:
         """Return the reply to a request that begins at `first`, when the client's next byte is the one behind it."""
-        self._pass_early(first)
+        parted = self._pass_early(first)
         reply = self.replies.peek()
+        if self.lost and (parted or self.setting.one_sided or (reply is not None and reply.gap >= MIN_REPLIES)):
+            # Among the bytes that were not captured may be the end of this message and the beginning of another.
+            self.settle()
         if reply is None:
             return None
         if not self.adrift and not reply.after_gap:
@@ -169,6 +186,14 @@ class Session:
             found = self._take()
         self.adrift = found is None or found.holed
         return found
+
+    def coming(self, first: Spot) -> Reply | None:
+        """Return the reply that a request that begins at `first` is about to have, where there is no doubt; it is not taken."""
+        if self.lost or self.adrift:
+            return None
+        self._pass_early(first)
+        reply = self.replies.peek()
+        return None if reply is None or reply.after_gap else reply
 
     def is_answered(self, spot: Spot | None) -> bool:
         """Return whether the next reply was captured before `spot`; without one, whether there is one or may have been."""
@@ -184,7 +209,7 @@ class Session:
     def hear_rest(self) -> None:
         """Take the replies that no command is left for."""
         self.settle()
-        asked = None if self.setting.one_sided or self.lost or self.adrift or not self.setting.whole else False
+        asked = None if self.setting.one_sided or self.incomplete or self.adrift else False
         previous: Reply | None = None
         while (reply := self.replies.take() if self.tls is None else None) is not None:
             self._note_closing(reply)
@@ -192,7 +217,7 @@ class Session:
             parting = reply.refusing and self.replies.peek() is None
             if reply.code != CLOSING:
                 self.log.add_reply(reply, asked=None if parting else asked)
-            if previous is not None and previous.code == 354 and self.setting.one_sided:  # noqa: PLR2004 - the server took the content
+            if previous is not None and previous.code == START_INPUT and self.setting.one_sided:
                 message = self.begin_message_at(reply.start, reply.first)
                 message.hear(reply, reply.first)
                 self.settle()
@@ -200,17 +225,20 @@ class Session:
         if self.tls is None and self.replies.tls is not None:
             self.begin_tls(agreed=None)
 
-    def _pass_early(self, first: Spot) -> None:
-        """Take the replies that were there before a request began and do not answer it."""
+    def _pass_early(self, first: Spot) -> bool:
+        """Take the replies that were there before a request began and do not answer it; return whether they may have ended a message."""
+        parted = False
         while (reply := self.replies.peek()) is not None and precedes(reply.last, first):
             if self.lost:
                 self._take()
+                parted |= reply.gap >= MIN_REPLIES or reply.code == START_INPUT
             elif reply.code == CLOSING or self._was_unasked(first):
                 self._take()
                 if reply.code != CLOSING:
-                    self.log.add_reply(reply, asked=None if self.may_have_replied or not self.setting.whole else False)
+                    self.log.add_reply(reply, asked=None if self.may_have_replied or self.incomplete else False)
             else:
-                return
+                break
+        return parted
 
     def _was_unasked(self, first: Spot) -> bool:
         """Return whether a reply before `first` is one too many: another follows the request, before the client speaks again."""
@@ -267,6 +295,12 @@ class Session:
         self.messages += 1
         self.message = Message(self.messages, start, first)
         return self.message
+
+    def list_recipient(self, path: str | None) -> bool:
+        """Return whether there is room to list a recipient, and take it."""
+        self.listed += len(path or "") + _ADDRESS
+        self.unlisted += self.listed > MAX_LISTED
+        return self.listed <= MAX_LISTED
 
     def settle(self) -> None:
         """Close the message that is on its way, and keep its row."""
@@ -349,6 +383,7 @@ class Session:
 
     def note_content(self, content: Content) -> None:
         """Count what the content of a message shows."""
+        self.incomplete |= content.holed
         self.ends.add(content.bare_lf, content.bare_cr, content.bare)
         self.false_ends += content.false_ends
         self.never_strict |= content.never_strict

@@ -39,6 +39,7 @@ def conclude(session: Session) -> Dialogue:
         tls="starttls" if agreed else "",
         tls_spot=session.tls if agreed else None,
         dropped=session.messages - len(session.rows),
+        cut=session.unlisted > 0 or session.log.dropped > 0,
     )
 
 

@@ -58,7 +58,7 @@ def flows(found: Dialogues, flow_ids: Array, protocols: Mapping[str, Protocol]) 
         numbers["tls_frame"][flow] = -1 if dialogue.tls_spot is None else dialogue.tls_spot.frame
     for flow, _, dialogue in unfold(found.dialogues):
         numbers["transactions"][flow] += len(dialogue.rows) + dialogue.dropped
-        unsure[flow] |= dialogue.dropped > 0
+        unsure[flow] |= dialogue.dropped > 0 or dialogue.cut
     for block in found.blocks:
         texts["dialogue"][block.flow] = [_short(legible(summary)) for summary in block.summary]
         numbers["transactions"][block.flow] = block.row_count

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.applications.smtp_talk import EHLO, MAIL, QUIT, commands, exchange, read
 
 
@@ -152,3 +154,62 @@ def test_nothing_at_all() -> None:
     dialogue = read("S? 220 mx\nC? EHLO c")
     assert dialogue.exchanges == []
     assert dialogue.facts["greeting_code"] is None
+
+
+FIRST = EHLO + "C: MAIL FROM:<one@c>\nS: 250 ok\nC: RCPT TO:<b@mx>\nS: 250 ok\n"
+TAKEN = "C: DATA\nS: 354 go\nC: first\n"
+LOST_END = "C? .\nS? 250 queued 1\n"
+LOST_ENVELOPE = "C? MAIL FROM:<two@c>\nS? 250 ok\nC? RCPT TO:<d@mx>\nS? 250 ok\n"
+ENDED = "C? .\nS: 250 queued 1\nC? MAIL FROM:<two@c>\nS: 250 ok\nC? RCPT TO:<d@mx>\nS: 250 ok\n"
+LOST_DATA = "C? DATA\nS? 354 go\n"
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        # The gap begins in the content of one message and ends in that of the next,
+        TAKEN + LOST_END + LOST_ENVELOPE + LOST_DATA + "C? second\nC: second\nC: .\nS: 250 queued 2\n",
+        # right before the end of data,
+        TAKEN + LOST_END + LOST_ENVELOPE + LOST_DATA + "C: .\nS: 250 queued 2\n",
+        # in the envelope of one and in front of the next one's DATA, RCPT, or chunk.
+        "C? DATA\nS? 354 go\nC? first\n" + LOST_END + LOST_ENVELOPE + "C: DATA\nS: 354 go\nC: second\nC: .\nS: 250 queued 2\n",
+        "C? DATA\nS? 354 go\nC? first\n"
+        + LOST_END
+        + "C? MAIL FROM:<two@c>\nS? 250 ok\nC: RCPT TO:<d@mx>\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 queued 2\n",
+        "C? BDAT 4 LAST\nC? hi\nS? 250 queued 1\n" + LOST_ENVELOPE + "C: BDAT 4 LAST\nC: ho\nS: 250 queued 2\n",
+        # Of the server's side all is there.
+        "C? DATA\nS: 354 go\n" + ENDED + "C: DATA\nS: 354 go\nC: .\nS: 250 queued 2\n",
+        TAKEN + ENDED + "C? DATA\nS: 354 go\nC: x\nC: .\nS: 250 queued 2\n",
+    ],
+)
+def test_the_envelope_of_one_message_and_the_reply_to_another_are_not_joined(lost: str) -> None:
+    dialogue = read(FIRST + lost + QUIT)
+    rows = [(row["mail_from"], row["reply"]) for row in dialogue.rows]
+    assert rows[0][0] == "one@c"
+    assert rows[-1] == (None, "queued 2")
+    assert ("one@c", "queued 2") not in rows
+    assert commands(dialogue)[-1] == ("quit", 221)
+
+
+def test_one_message_with_a_gap_is_still_one() -> None:
+    for lost in (
+        "C: DATA\nS: 354 go\nC? " + "x" * 200 + "\nC: .\nS: 250 queued",
+        "C? RCPT TO:<d@mx>\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 queued",
+    ):
+        dialogue = read(FIRST + lost + QUIT)
+        assert [(row["mail_from"], row["reply"]) for row in dialogue.rows] == [("one@c", "queued")]
+
+
+def test_all_recipients_are_listed_as_far_as_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = "".join(f"C: RCPT TO:<u{number}@mx>\n" for number in range(12_000)) + "S: 250 ok\n" * 12_000
+    text = EHLO + "C: MAIL FROM:<a@c>\nS: 250 ok\n" + many + "C: DATA\nS: 354 go\nC: .\nS: 250 ok"
+    (row,) = read(text).rows
+    assert row["rcpt_to"] == tuple(f"u{number}@mx" for number in range(12_000))
+    assert (row["recipients_accepted"], row["code"]) == (12_000, 250)
+    monkeypatch.setattr("analyzer.applications.smtp_session.MAX_LISTED", 100_000)
+    dialogue = read(text)
+    (row,) = dialogue.rows
+    assert isinstance(row["rcpt_to"], tuple)
+    assert 1_000 < len(row["rcpt_to"]) < 12_000
+    assert row["recipients_accepted"] == 12_000
+    assert dialogue.cut

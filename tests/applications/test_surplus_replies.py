@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.applications import ftp_scripts
 from tests.applications.smtp_talk import EHLO, MAIL, QUIT, commands, exchange, read
+
+if TYPE_CHECKING:
+    from analyzer.applications.dialogue import Fact
 
 HELLO = r"\x16\x03\x01\x00\x02\x01\x00"
 SERVER_HELLO = r"\x16\x03\x03\x00\x02\x02\x00"
 TLS = f"C= {HELLO}\nS= {SERVER_HELLO}\n"
 
 
-def surplus(text: str, **changes: bool) -> list[int]:
+def surplus(text: str, *, whole: bool = True) -> list[Fact]:
     """Return the codes of the replies that answer no command."""
-    return [one.facts["reply_code"] for one in read(text, **changes).exchanges if one.facts["request_seen"] is False]
+    return [one.facts["reply_code"] for one in read(text, whole=whole).exchanges if one.facts["request_seen"] is False]
 
 
 @pytest.mark.parametrize(
