@@ -14,8 +14,18 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from analyzer.applications import ftp_commands, ftp_pending, ftp_replies, ftp_rows, ftp_secrets, ftp_summary, ftp_tls
-from analyzer.applications.dialogue import WORDS, Dialogue, Exchange
+from analyzer.applications import (
+    ftp_commands,
+    ftp_greeting,
+    ftp_lines,
+    ftp_pending,
+    ftp_replies,
+    ftp_rows,
+    ftp_secrets,
+    ftp_summary,
+    ftp_tls,
+)
+from analyzer.applications.dialogue import Dialogue, Exchange
 from analyzer.applications.ftp_data import link
 from analyzer.applications.ftp_session import Asked, Session
 from analyzer.applications.redactor import prepare, redact_dialogue
@@ -25,14 +35,14 @@ if TYPE_CHECKING:
     from analyzer.applications.dialogue import Fact, Setting
     from analyzer.applications.ftp_replies import Reply
     from analyzer.applications.redactor import Redactor
-    from analyzer.applications.streams import Line, Reader, Spot
+    from analyzer.applications.streams import Line, Reader
 
 __all__ = ["link", "read"]
 
 MOST: Final = 10_000
 """Commands of a dialogue that are kept."""
-_READY_SOON, _PROCEED, _CLOSING = 120, 234, 421
-_FIRST_MARK, _FIRST_FINAL, _FIRST_REFUSAL = 100, 200, 400
+_PROCEED, _CLOSING = 234, 421
+_FIRST_MARK, _FIRST_FINAL = 100, 200
 _PATIENCE: Final = 1_000_000_000
 """Ns that a reply may still have been under way when the capture ended."""
 
@@ -60,7 +70,7 @@ class _Control:
         self.number = 0
         self.line: Line | None = None
         self.reply: Reply | None = None
-        self.line_order = self.reply_order = 0
+        self.line_order = self.order_before = self.reply_order = 0
         self.line_torn = self.reply_torn = not setting.whole
         """Whether the next line may begin in the middle of one."""
         self.greeted = not setting.whole
@@ -94,7 +104,7 @@ class _Control:
                 self._take_reply(reply)
             elif self.line is not None:
                 line, self.line = self.line, None
-                self._take_line(line)
+                self._take_lines(line)
         return self._finish()
 
     # What comes next
@@ -134,7 +144,7 @@ class _Control:
             client.at = line.start
             self.encrypted = True
             return
-        self.line_order = max(self.line_order, line.last.frame)
+        self.order_before, self.line_order = self.line_order, max(self.line_order, line.last.frame)
         self.line = line
 
     def _next_reply(self) -> None:
@@ -164,7 +174,23 @@ class _Control:
 
     # The client
 
-    def _take_line(self, line: Line) -> None:
+    def _cut_line(self, reply: Reply) -> None:
+        """Take what the client had sent of the line at hand when a reply came that no command waits for: the server took it for one."""
+        line = self.line
+        if line is None or line.first.frame >= reply.first.frame or reply.code == _CLOSING:
+            return
+        head = ftp_lines.answered(self.client, line, reply.first.frame)
+        if head is not None:
+            self.line, self.line_order = None, max(self.order_before, head.last.frame)
+            self._take_lines(head)
+
+    def _take_lines(self, line: Line) -> None:
+        """Take the command, or the commands, that a line holds."""
+        ftp_pending.move_on(self.pending, self.session)
+        for number, part in enumerate(ftp_lines.parts(self.client, line)):
+            self._take_line(part, guessed=number > 0)
+
+    def _take_line(self, line: Line, *, guessed: bool = False) -> None:
         command = ftp_commands.parse(line.data)
         torn, self.line_torn = self.line_torn, not line.whole
         if torn and command.known.name == "other":
@@ -185,7 +211,12 @@ class _Control:
             facts["telnet"], facts["telnet_inside"] = True, command.inside
         exchange = Exchange(facts, {"request": line.first.frame, "request_end": line.last.frame})
         asked = Asked(
-            command, exchange, ftp_rows.of_command(line, command, self.number, self.session, self.redactor), self.line_order, line.last
+            command,
+            exchange,
+            ftp_rows.of_command(line, command, self.number, self.session, self.redactor),
+            self.line_order,
+            line.last,
+            guessed=guessed,
         )
         self._keep(asked)
         self.session.ask(asked)
@@ -216,8 +247,11 @@ class _Control:
     def _take_reply(self, reply: Reply) -> None:
         torn, self.reply_torn = self.reply_torn, not reply.whole
         if reply.code is None:
-            if not torn and reply.whole and "stray_line" not in self.facts:
-                self.facts["stray_line"], self.places["stray_line"] = True, reply.first.frame
+            if not torn and reply.whole:
+                self.facts["stray_line"] = True
+                self.places.setdefault("stray_line", reply.first.frame)
+                if self.pending:
+                    self.pending[0].stray = self.pending[0].stray or reply
             return
         if not self.greeted:
             self._greet(reply, reply.code)
@@ -227,6 +261,8 @@ class _Control:
             self.facts["auth_reply_injection"] = True
             self.places.setdefault("auth_reply_injection", reply.first.frame)
             return
+        if not self.pending:
+            self._cut_line(reply)
         if reply.code == _CLOSING:
             self.closing = True
             self.facts["service_closing"], self.places["service_closing"] = True, reply.first.frame
@@ -239,23 +275,13 @@ class _Control:
 
     def _greet(self, reply: Reply, code: int) -> None:
         self.banner = self.banner or reply.text.strip()
-        if "greeting" not in self.places and NO_TIME not in {self.setting.opened_at, reply.first.time}:
-            self.facts["greeting_after"] = reply.first.time - self.setting.opened_at
-        self.places.setdefault("greeting", reply.first.frame)
-        self.facts["greeting_code"] = code
-        self.facts["greeting_expected"] = code in self.table.greetings and self.facts.get("greeting_expected") is not False
-        self.facts["greeting_refusal"] = code in self.table.refusals
-        self.facts["greeting_delayed"] = code == _READY_SOON or self.facts.get("greeting_delayed", False)
-        self.greeted = code != _READY_SOON
-        if self.greeted and "early" not in self.facts and self.line is not None:
-            self._note_early(reply)
-        self.closing = code == _CLOSING
-
-    def _note_early(self, reply: Reply) -> None:
-        """Take note of a client's line that began before the greeting was complete, and was complete behind it."""
+        ftp_greeting.note(self.dialogue, reply, code, self.table, self.setting.opened_at)
+        self.greeted = code != ftp_greeting.READY_SOON
         line = self.line
-        if line is not None and line.first.frame < reply.last.frame:
+        if self.greeted and "early" not in self.facts and line is not None and line.first.frame < reply.last.frame:
+            # It began before the greeting was complete, and was complete behind it.
             self.facts["early"], self.places["early"] = True, line.first.frame
+        self.closing = code == _CLOSING
 
     def _skip_answered(self) -> None:
         """Give up commands whose replies were missed: a client sends the next one when it has the reply to the one before."""
@@ -278,7 +304,7 @@ class _Control:
     def _answer(self, reply: Reply, code: int) -> None:
         asked = ftp_pending.take(self.pending, code) or self._unasked(reply)
         facts, places, row = asked.exchange.facts, asked.exchange.places, asked.row
-        latency = _between(asked.done, reply.first) if asked.sent else None
+        latency = ftp_rows.latency(asked.done, reply.first) if asked.sent else None
         facts.update(
             replied=True,
             reply_code=code,
@@ -348,30 +374,11 @@ class _Control:
     def _finish(self) -> Dialogue:
         for asked in self.pending:
             self._leave(asked)
-        for exchange, row in zip(self.dialogue.exchanges, self.dialogue.rows, strict=True):
-            if (code := exchange.facts.get("reply_code")) is not None and int(code) >= _FIRST_REFUSAL:
-                exchange.facts[WORDS] = f"{code} {row['reply']}".strip()
-        session, facts = self.session, self.facts
-        if "greeting_code" in facts and not self.setting.one_sided:
-            facts.setdefault("early", False)
-        if self.complete:
-            facts["early_excused"] = False
-            for name in (
-                "tls_missing",
-                "clear_after_refusal",
-                "service_closing",
-                "auth_injection",
-                "auth_reply_injection",
-                "tls_cleared",
-                "stray_line",
-            ):
-                facts.setdefault(name, False)
-        encrypted = bool(self.dialogue.tls) and not facts.get("tls_cleared")
-        facts["login"] = None if encrypted and session.login == "none" else session.login
-        facts["auth"] = session.auth
-        facts["anonymous"] = session.anonymous
-        facts["login_failures"] = None if encrypted else session.failures
-        self.dialogue.summary = ftp_summary.write(self.banner, session, self.dialogue)
+        ftp_rows.note_refusals(self.dialogue)
+        if "greeting_code" in self.facts and not self.setting.one_sided:
+            self.facts.setdefault("early", False)
+        ftp_summary.conclude(self.session, self.dialogue, complete=self.complete)
+        self.dialogue.summary = ftp_summary.write(self.banner, self.session, self.dialogue)
         return self.dialogue
 
     def _leave(self, asked: Asked) -> None:
@@ -388,7 +395,3 @@ class _Control:
             return False
         end, sent = self.setting.end_time, asked.done.time
         return NO_TIME in {end, sent} or end - sent < _PATIENCE
-
-
-def _between(before: Spot, after: Spot) -> int | None:
-    return None if NO_TIME in {before.time, after.time} else after.time - before.time

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _IAC: Final = b"\xff"
 _TELNET: Final = re.compile(rb"\xff(?:\xff|\xfa.*?(?:\xff\xf0|$)|[\xfb-\xfe].?|[\xf0-\xf9])", re.DOTALL)
 """A TELNET command: a subnegotiation, an option, or one byte (RFC 854). IAC IAC is the byte 255, and so is IAC before anything else."""
+_PADDING: Final = b"\r\0"
+"""What may stand around a command: ends that other servers, or clients, know."""
+_PADDED: Final = frozenset({b"\r", b"\0"})
 _ESCAPED: Final = b"\xff\xff"
 _WORDS: Final = re.compile(rb"[ \t]*([^ \t\x00]*)[ \t]?(.*)", re.DOTALL)
 
@@ -77,6 +80,7 @@ def table() -> Table:
 def parse(line: bytes) -> Command:
     """Return the command in `line`, which comes without its line end."""
     telnet = inside = False
+    line = line.strip(_PADDING) if line[:1] in _PADDED or line[-1:] in _PADDED else line
     if _IAC in line:
         found = [match.start() for match in _TELNET.finditer(line) if match[0] != _ESCAPED]
         telnet = bool(found)

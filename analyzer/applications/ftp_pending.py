@@ -11,10 +11,12 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from analyzer.applications import ftp_secrets
+
 if TYPE_CHECKING:
     from collections import deque
 
-    from analyzer.applications.ftp_session import Asked
+    from analyzer.applications.ftp_session import Asked, Session
 
 REACH: Final = 16
 """Commands behind the oldest one that a reply may belong to."""
@@ -24,6 +26,22 @@ def announced(pending: deque[Asked], code: int) -> Asked | None:
     """Return the command that a reply 1yz belongs to: the first that may have it, else the oldest; None when none waits."""
     found = next((asked for asked in islice(pending, REACH) if not asked.marked and code in asked.command.known.marks), None)
     return found or (pending[0] if pending else None)
+
+
+def move_on(pending: deque[Asked], session: Session) -> None:
+    """Give up the oldest command where the client goes on though it has no reply: a line without a code was one, or it was no command."""
+    first = pending[0] if len(pending) == 1 else None
+    if first is not None and first.stray is not None and not first.marked:
+        pending.popleft()
+        session.miss(first)
+        first.exchange.facts["replied"] = True
+        first.exchange.places["reply"] = first.exchange.places["reply_end"] = first.stray.first.frame
+        size = first.stray.stop - first.stray.start
+        said = ftp_secrets.text(first.stray.text.strip())
+        first.row.update(reply=said, response_bytes=size, last_frame=first.stray.last.frame, complete=True)
+    while pending and all(asked.guessed for asked in pending):
+        # Of the line they stood in only the first command was answered.
+        pending.popleft().exchange.facts["replied"] = None
 
 
 def take(pending: deque[Asked], code: int) -> Asked | None:

@@ -6,17 +6,21 @@ Must not know: replies' meaning, data connections.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from analyzer.applications import ftp_secrets
+from analyzer.applications.dialogue import WORDS
+from analyzer.tables import NO_TIME
 
 if TYPE_CHECKING:
-    from analyzer.applications.dialogue import Cell
+    from analyzer.applications.dialogue import Cell, Dialogue
     from analyzer.applications.ftp_commands import Command
     from analyzer.applications.ftp_replies import Reply
     from analyzer.applications.ftp_session import Session
     from analyzer.applications.redactor import Redactor
-    from analyzer.applications.streams import Line
+    from analyzer.applications.streams import Line, Spot
+
+_FIRST_REFUSAL: Final = 400
 
 
 def of_command(line: Line, command: Command, number: int, session: Session, redactor: Redactor) -> dict[str, Cell]:
@@ -55,3 +59,16 @@ def of_reply(reply: Reply, number: int, session: Session) -> dict[str, Cell]:
         "user": session.user,
         "cwd": session.cwd,
     }
+
+
+def latency(before: Spot, after: Spot) -> int | None:
+    """Return the time from one byte to another in ns; None where it is not known."""
+    return None if NO_TIME in {before.time, after.time} else after.time - before.time
+
+
+def note_refusals(dialogue: Dialogue) -> None:
+    """Give each exchange that was refused the words of its row's reply."""
+    for exchange, row in zip(dialogue.exchanges, dialogue.rows, strict=True):
+        code = exchange.facts.get("reply_code")
+        if code is not None and int(code) >= _FIRST_REFUSAL:
+            exchange.facts[WORDS] = f"{code} {row['reply']}".strip()

@@ -50,6 +50,10 @@ class Asked:
     bound: bool = False
     sent: bool = True
     """Whether the command was captured."""
+    guessed: bool = False
+    """Whether it may have been taken for a part of the command before it."""
+    stray: Reply | None = None
+    """A line without a code that came while it waited."""
 
 
 class Session:

@@ -1,4 +1,4 @@
-"""An FTP dialogue in one line: the server's software, who logged in, what was transferred and how.
+"""What a finished FTP dialogue amounts to: its last facts, and one line: the software, who logged in, what was transferred and how.
 
 Promises: nothing in it is a password.
 Must not know: how dialogues are read.
@@ -18,8 +18,31 @@ if TYPE_CHECKING:
 _SOFTWARE: Final = re.compile(
     rb"(?i)[\w-]*ftpd(?:lib)?(?:[ /][\w.]+)?|FileZilla Server(?: [\w.]+)?|Microsoft FTP Service|Serv-U[\w ./-]{0,20}"
 )
+_FALSE_UNLESS_SEEN: Final = (
+    "tls_missing",
+    "clear_after_refusal",
+    "service_closing",
+    "auth_injection",
+    "auth_reply_injection",
+    "tls_cleared",
+    "stray_line",
+)
 _WORDS: Final = 60
 """Bytes of a banner that are shown when no software is found in it."""
+
+
+def conclude(session: Session, dialogue: Dialogue, *, complete: bool) -> None:
+    """Fill in the facts of a dialogue that was read to its end; `complete` says that all of it was captured."""
+    facts = dialogue.facts
+    if complete:
+        facts["early_excused"] = False
+        for name in _FALSE_UNLESS_SEEN:
+            facts.setdefault(name, False)
+    encrypted = bool(dialogue.tls) and not facts.get("tls_cleared")
+    facts["login"] = None if encrypted and session.login == "none" else session.login
+    facts["auth"] = session.auth
+    facts["anonymous"] = session.anonymous
+    facts["login_failures"] = None if encrypted else session.failures
 
 
 def write(banner: bytes, session: Session, dialogue: Dialogue) -> str:

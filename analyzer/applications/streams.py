@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Side = Literal["client", "server"]
 Closing = Literal["fin", "rst", ""]
-LineEnd = Literal["crlf", "lf", "gap", "end", "long"]
+LineEnd = Literal["crlf", "lf", "gap", "end", "long", "taken"]
 
 LONGEST_LINE: Final = 65_536
 """Bytes of a line that are kept together; a longer one comes in parts that end `long`."""
@@ -43,7 +43,7 @@ class Line(NamedTuple):
     data: bytes
     """Its bytes without the line end."""
     end: LineEnd
-    """What ended it: CR LF; a bare LF; bytes that were not captured; the end of the stream; or its length."""
+    """What ended it: CR LF; a bare LF; bytes that were not captured; the end of the stream; its length; or that it was taken for a line."""
     start: int
     """Offset of its first byte."""
     stop: int
@@ -56,7 +56,7 @@ class Line(NamedTuple):
     @property
     def whole(self) -> bool:
         """Whether the line has its end."""
-        return self.end in {"crlf", "lf"}
+        return self.end in {"crlf", "lf", "taken"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +175,20 @@ class Reader:
         moved = max(min(size, self.left), 0)
         self.at += moved
         return moved
+
+    def reached(self, offset: int, frame: int) -> int:
+        """Return the offset behind the bytes from `offset` on that were captured before `frame`, up to the first that was not."""
+        pieces = self._pieces
+        place = bisect_right(pieces.stop, offset)
+        while place < len(pieces.start) and pieces.frame[place] < frame and pieces.start[place] <= offset:
+            offset = pieces.stop[place]
+            place += 1
+        return offset
+
+    def begins(self, start: int, stop: int) -> Sequence[int]:
+        """Return the offsets between `start` and `stop` at which a segment begins."""
+        starts = self._pieces.start
+        return starts[bisect_right(starts, start) : bisect_right(starts, stop - 1)]
 
     def missing(self, start: int, stop: int) -> int:
         """Return how many of the bytes from `start` to `stop` were not captured."""
