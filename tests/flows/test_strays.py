@@ -5,7 +5,6 @@ Which segments they are is written into each script: the lines marked with `old`
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from analyzer import analysis, flows, notation, rules
@@ -59,7 +58,7 @@ def _found(script: str) -> list[int]:
     segments = flows.group([notation.capture(notation.parse(script))]).segments
     numbers = strays.Numbers(*(segments[name].to_numpy() for name in strays.Numbers._fields))
     rows = strays.find(numbers, strays.isns(numbers, 2 * (int(segments["flow"].max()) + 1)))
-    return np.sort(segments["frame"].to_numpy()[rows]).tolist()
+    return sorted(int(frame) for frame in segments["frame"].to_numpy()[rows])
 
 
 NUMBERS = {
