@@ -84,6 +84,7 @@ def _user(said: bytes, redactor: Redactor) -> str:
     """Return a user's name; what follows a blank or a colon in it is a password for a gateway."""
     parts = re.split(rb"([ \t:]+)", said, maxsplit=1)
     if len(parts) == 1 or not parts[2]:
+        redactor.show(said)
         return text(said)
     _remember(parts[2], redactor, words=True)
     return text(parts[0] + parts[1]) + HIDDEN

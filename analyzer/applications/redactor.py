@@ -44,6 +44,8 @@ MAX_KEPT: Final = 64
 """Bytes of a secret that are kept."""
 MAX_EXACT: Final = 65_536
 """Spellings of secrets that are kept; of others, hashes alone."""
+MAX_NAMES: Final = 64
+"""User names of a connection that are kept."""
 MIN_CUT: Final = 50
 """Characters of a text from which on it may have been cut, so that the beginning of a secret is hidden at its end."""
 _MAX_ROUNDS: Final = 8
@@ -76,7 +78,7 @@ _ODD_BYTES: Final = 2
 class Redactor:
     """The secrets of one connection."""
 
-    __slots__ = ("_crowd", "_index", "_kept", "_seen", "_sorted", "_table", "_words", "enabled", "patterns")
+    __slots__ = ("_crowd", "_index", "_kept", "_names", "_seen", "_sorted", "_table", "_words", "enabled", "patterns")
 
     def __init__(self, *, enabled: bool = True, patterns: SecretPatterns | None = None) -> None:
         """Begin with no secret; one that is not `enabled` takes none and changes no text. `patterns` are the shipped ones by default."""
@@ -87,6 +89,8 @@ class Redactor:
         self._kept = 0
         self._seen = set[int]()
         """Hashes of what was added last."""
+        self._names = set[bytes]()
+        """User names, which reports show."""
         self._sorted: dict[int, list[bytes]] = {}
         """The kept bytes in order, by the first four: those that were asked for."""
         self._table: Array | None = None
@@ -99,6 +103,11 @@ class Redactor:
     def holds(self) -> bool:
         """Whether a secret was added."""
         return bool(self._index or self._words)
+
+    def show(self, name: bytes) -> None:
+        """Take a user name, which reports show: a secret that equals it is hidden where it was sent, and not looked for elsewhere."""
+        if self.enabled and len(self._names) < MAX_NAMES:
+            self._names.add(name.translate(FOLD))
 
     def add(self, *secrets: bytes | str | None, words: bool = False, torn: bool = False) -> None:
         """Take secrets as they were sent; with `words`, those shorter than `MIN_FOUND` bytes too.
@@ -114,6 +123,8 @@ class Redactor:
                     self._seen.clear()
                 self._seen.add(once)
                 data = spellings.encode(secret) if isinstance(secret, str) else secret
+                if data.translate(FOLD) in self._names:
+                    continue
                 # What follows a NUL is a secret too where it is read further.
                 for part in {data, *data.split(b"\0")}:
                     for form in spellings.forms(part) if part else ():
@@ -149,16 +160,16 @@ class Redactor:
         """Return `text` with each secret in it replaced by HIDDEN; `cut` says that a secret may have been cut at its end."""
         return self._redact([text], {0} if cut else set())[0]
 
-    def redact_all(self, texts: Sequence[str]) -> list[str]:
-        """Return texts redacted, long ones as if they were cut."""
+    def redact_all(self, texts: Sequence[str], *, words: bool = True) -> list[str]:
+        """Return texts redacted, long ones as if they were cut; without `words`, secrets shorter than `MIN_FOUND` bytes are left in."""
         if not self.holds:
             return list(texts)
         unique = list(dict.fromkeys(texts))
         cut = {number for number, text in enumerate(unique) if len(text) >= MIN_CUT or text.endswith(_DOTS)}
-        shown = dict(zip(unique, self._redact(unique, cut), strict=True))
+        shown = dict(zip(unique, self._redact(unique, cut, words=words), strict=True))
         return [shown[text] for text in texts]
 
-    def _redact(self, texts: Sequence[str], cut: set[int]) -> list[str]:
+    def _redact(self, texts: Sequence[str], cut: set[int], *, words: bool = True) -> list[str]:
         found = list(texts)
         left = list(range(len(found))) if self.holds else []
         for _ in range(_MAX_ROUNDS):
@@ -166,7 +177,7 @@ class Redactor:
                 break
             page = _Page.of([found[number] for number in left], {place for place, number in enumerate(left) if number in cut})
             changed = []
-            for place, spans in self._search(page).items():
+            for place, spans in self._search(page, words=words).items():
                 text = _replace(page.texts[place], spans)
                 if text != found[left[place]]:
                     found[left[place]] = text
@@ -174,19 +185,19 @@ class Redactor:
             left = changed
         return found
 
-    def _search(self, page: _Page) -> dict[int, list[Span]]:
+    def _search(self, page: _Page, *, words: bool) -> dict[int, list[Span]]:
         """Return where secrets stand, by text."""
         hidden: dict[int, list[Span]] = {}
-        for begin, end in self._spans(page):
+        for begin, end in self._spans(page, words=words):
             text = page.text_at(begin)
             if end <= page.stop[text]:
                 hidden.setdefault(text, []).append((begin - page.start[text], end - page.start[text]))
         return hidden
 
-    def _spans(self, page: _Page) -> Iterator[Span]:
-        if self._words:
-            words = b"|".join(re.escape(word) for word in sorted(self._words))
-            pattern = re.compile(rb"(?<![a-z0-9])(?:" + words + rb")(?![a-z0-9])")
+    def _spans(self, page: _Page, *, words: bool) -> Iterator[Span]:
+        if self._words and words:
+            short = b"|".join(re.escape(word) for word in sorted(self._words))
+            pattern = re.compile(rb"(?<![a-z0-9])(?:" + short + rb")(?![a-z0-9])")
             yield from (match.span() for match in pattern.finditer(page.data.translate(FOLD)))
         if not self._index:
             return
@@ -251,14 +262,15 @@ def redact_dialogue(dialogue: Dialogue, redactor: Redactor) -> None:
     """Redact all text of a dialogue: its summary, the cells of its rows but for their kind, and the words of its exchanges."""
     if not redactor.holds:
         return
-    texts = [dialogue.summary]
+    # A short secret may be a word of the server's greeting, from which the summary's name of the software is.
+    dialogue.summary = redactor.redact_all([dialogue.summary], words=False)[0]
+    texts = list[str]()
     for row in dialogue.rows:
         for name, cell in row.items():
             texts += _texts(name, cell)
     said = [one.facts for one in dialogue.exchanges if isinstance(one.facts.get(WORDS), str)]
     texts += [str(facts[WORDS]) for facts in said]
     shown = iter(redactor.redact_all(texts))
-    dialogue.summary = next(shown)
     for row in dialogue.rows:
         for name, cell in row.items():
             if isinstance(cell, str) and name != _KIND:

@@ -183,3 +183,10 @@ def test_all_text_of_a_dialogue_is_redacted() -> None:
     assert dialogue.rows == [
         {"kind": "request", "reply": "no (hidden)", "cookies": ("a", "(hidden)"), "code": 530, "codes": (1, 2), "host": None}
     ]
+
+
+def test_a_secret_that_equals_a_shown_name_is_not_looked_for() -> None:
+    redactor = Redactor()
+    redactor.show(b"Anonymous")
+    redactor.add(b"anonymous", b"other-secret")
+    assert redactor.redact("user anonymous, other-secret") == f"user anonymous, {HIDDEN}"
