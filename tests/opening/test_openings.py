@@ -64,6 +64,7 @@ VERDICTS: dict[str, Case] = {
         SYN + "< . 900:900(0) ack 700\n> R 700:700(0)\n", "unfinished", "ack-answers-syn half-open-recovery"
     ),
     "crossing SYNs, the capture ends": Case(CROSSED, "unfinished", "syns-crossed"),
+    "crossing SYNs, data that fits neither": Case(CROSSED + "> P. 100:110(10) ack 200\n", "invalid", "syns-crossed"),
     "crossing SYNs, one SYN+ACK, the capture ends": Case(CROSSED + "> S. 100:100(0) ack 301\n", "unfinished", "syns-crossed"),
     "crossing SYNs, nothing for a second": Case(CROSSED + "+1 > S 100:100(0)\n", "invalid", "syns-crossed syn-retransmitted"),
     "a SYN four times": Case(SYN + "+1 " + SYN + "+2 " + SYN + "+4 " + SYN, "unanswered", "syn-retransmitted"),
