@@ -7,6 +7,7 @@ Must not know: how rules are run.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
@@ -181,7 +182,9 @@ def _drawn(finding: Finding, rules: RuleSet, layout: Layout) -> str:
     from analyzer.notation import parse
     from analyzer.report import ladder
 
-    report = play(parse(example.segments, where=finding.path), rules)
+    # A rule that is reported only where it is selected explains itself all the same.
+    selected = replace(rules, reported=rules.reported | {finding.id})
+    report = play(parse(example.segments, where=finding.path), selected)
     flows = report.findings.loc[report.findings["id"] == finding.id, "flow_id"]
     return ladder.draw(report, flows.iloc[0], layout) if len(flows) else ""
 
