@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from analyzer import examination, flows, opening, rules
 from analyzer.applications import tabulate as dialogues
 from analyzer.opening import selection, tabulate
+from analyzer.tables import RST
 from tests.reference import exchanges
 from tests.reference.exchanges import CIRCLE, EDGES, FROM_CLIENT, FROM_SERVER, MILLISECOND, Sent
 
@@ -91,9 +92,14 @@ SHIFTS = st.sampled_from(EDGES) | st.integers(0, CIRCLE - 1)
 @given(BATCH, SHIFTS, SHIFTS)
 @SOME
 def test_shifting_a_sides_numbers_changes_nothing(data: bytes, client: int, server: int) -> None:
-    batch = exchanges.decode(data)
-    moved = [[shift(sent, client, server) for sent in exchange] for exchange in batch]
-    assert judge(moved) == judge(batch)
+    pairs = [(exchange, [shift(sent, client, server) for sent in exchange]) for exchange in exchanges.decode(data)]
+    pairs = [pair for pair in pairs if not any(map(has_literal_zero, pair))]
+    assert judge([moved for _, moved in pairs]) == judge([exchange for exchange, _ in pairs])
+
+
+def has_literal_zero(exchange: Exchange) -> bool:
+    """Return whether a reset has sequence number 0: to a segment without ACK that is what it must have, and no number of its sender."""
+    return any(sent.icmp is None and sent.flags & RST and sent.seq == 0 for sent in exchange)
 
 
 def shift(sent: Sent, client: int, server: int) -> Sent:
