@@ -17,7 +17,9 @@ def main() -> None:
 
     # The process ends with its report and makes few cycles; to look for them among millions of values takes a tenth of its time.
     gc.set_threshold(*_SELDOM)
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    streams.drop_unwritten_errors()
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,16 @@ def open_closed() -> None:
         sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
+def drop_unwritten_errors() -> None:
+    """Drop what standard error does not take: from Python 3.13 on a flush that fails at the end changes the exit status to 120."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        os.close(null)
+
+
 def _is_open(descriptor: int) -> bool:
     try:
         os.fstat(descriptor)

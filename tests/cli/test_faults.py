@@ -164,7 +164,8 @@ def test_a_configuration_that_names_what_no_file_can_be_called_is_refused(captur
         (captures / "pcaplint.toml").write_text(setting)
         status, out, err = pcaplint("check", "good.pcap")
         assert (status, out) == (2, "")
-        assert "null byte" in err
+        # Python 3.11 says "null byte", later versions "null character".
+        assert "null " in err
         assert err.count("\n") == 1
 
 
