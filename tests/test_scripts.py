@@ -117,6 +117,17 @@ def test_a_system_that_allows_no_mounts_is_a_failure_that_says_so(programs: Path
     assert made.exists()
 
 
+@pytest.mark.parametrize("status", [0, 1, 5])
+def test_the_status_is_that_of_the_tests(programs: Path, tmp_path: Path, status: int) -> None:
+    if not (shutil.which("apt-get") and shutil.which("git") and shutil.which("flock")):
+        pytest.skip("this is not Debian")
+    made = tmp_path / "roots" / "trixie" / ".made-by-test_on"
+    made.parent.mkdir(parents=True)
+    made.touch()
+    write(programs / "unshare", f'for last; do :; done; [ "$last" = true ] || exit {status}')
+    assert run(programs, str(TEST_ON), "trixie", PCAPLINT_ROOTS=str(tmp_path / "roots")).returncode == status
+
+
 def test_the_workflow_names_the_pythons_that_the_project_does() -> None:
     import tomllib
 
