@@ -13,11 +13,11 @@ __version__ = "0.1.0"
 __all__ = ["Report", "__version__", "analyze", "load_rules"]
 
 if TYPE_CHECKING:
-    from analyzer.analysis import analyze
+    from analyzer.api import analyze
     from analyzer.model import Report
     from analyzer.rules import load as load_rules
 
-_HOME = {"analyze": ("analyzer.analysis", "analyze"), "Report": ("analyzer.model", "Report"), "load_rules": ("analyzer.rules", "load")}
+_HOME = {"analyze": ("analyzer.api", "analyze"), "Report": ("analyzer.model", "Report"), "load_rules": ("analyzer.rules", "load")}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - the names differ in kind

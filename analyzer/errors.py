@@ -58,7 +58,7 @@ class RuleError(PcaplintError):
     status: ClassVar[Exit] = Exit.RULES_INVALID
 
 
-class MachineError(PcaplintError):
+class EnvironmentFaultError(PcaplintError):
     """The machine lacks something: tshark is missing, too old or not runnable, or memory, disk space or open files are exhausted."""
 
     status: ClassVar[Exit] = Exit.ENVIRONMENT
@@ -82,4 +82,4 @@ def refuse_machine_fault(error: OSError) -> None:
     """Raise `MachineError` for an `error` that says nothing about the file at hand: the machine cannot open any file."""
     message = name_exhausted(error)
     if message:
-        raise MachineError(message) from error
+        raise EnvironmentFaultError(message) from error

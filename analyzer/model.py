@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from analyzer.tables import ACCOUNTS, Column, Table
+from analyzer.schema import TCP_STATS, Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +81,7 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class CaptureSummary:
     """One capture in a report: what was read and how it ended."""
 
     path: str
@@ -97,7 +97,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class RuleMetadata:
     """What the rules say of a finding, for formats that carry it along."""
 
     severity: Severity
@@ -107,7 +107,7 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
+class DetailColumn:
     """A column of transactions that is printed below a transaction."""
 
     name: str
@@ -121,7 +121,7 @@ class Detail:
 class Report:
     """What `analysis.analyze` returns: three tables, the steps behind them, and what was read."""
 
-    captures: tuple[Summary, ...]
+    captures: tuple[CaptureSummary, ...]
     flows: pd.DataFrame
     """Table `FLOWS`: a row a connection."""
     findings: pd.DataFrame
@@ -139,9 +139,9 @@ class Report:
     """What the columns of `transactions` are."""
     spoken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Per protocol, the columns of `transactions` that are its own."""
-    details: Mapping[str, tuple[Detail, ...]] = field(default_factory=dict)
+    details: Mapping[str, tuple[DetailColumn, ...]] = field(default_factory=dict)
     """Per protocol, what is printed below a transaction."""
-    about: Mapping[str, About] = field(default_factory=dict)
+    about: Mapping[str, RuleMetadata] = field(default_factory=dict)
     """What the rules say of each finding that was looked for, by id."""
 
 
@@ -197,7 +197,7 @@ FLOWS: Final = Table(
         Column("server_bytes", "int64", "payload bytes the server sent, repeats included", "bytes"),
         Column("client_first_ns", "int64", "time of the client's first segment, NO_TIME when none", "ns"),
         Column("server_first_ns", "int64", "time of the server's first segment, NO_TIME when none", "ns"),
-        *ACCOUNTS.columns,
+        *TCP_STATS.columns,
         Column("duplicate_frames", "int64", "frames dropped as copies of another frame"),
         Column("zeek_conn_state", "str", "Zeek's word for it"),
         Column("tcp_completeness", "int64", "Wireshark's tcp.completeness at the end"),

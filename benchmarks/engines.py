@@ -17,8 +17,12 @@ from typing import TYPE_CHECKING
 
 import traffic
 
-from analyzer.capture import fields, frames, headers, native, probe, read
-from analyzer.capture.names import Dictionaries
+from analyzer.capture import probe, read
+from analyzer.capture.decode import tcp
+from analyzer.capture.decode.dictionary import Dictionaries
+from analyzer.capture.formats import model
+from analyzer.capture.native import engine as native_engine
+from analyzer.capture.tshark import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +30,8 @@ if TYPE_CHECKING:
 
 def split(path: Path) -> tuple[float, float]:
     """Return the seconds that framing and decoding take."""
-    outline, known, framing, decoding = frames.Outline(), Dictionaries(), 0.0, 0.0
-    parts = frames.read(path, outline)
+    outline, known, framing, decoding = model.ScanState(), Dictionaries(), 0.0, 0.0
+    parts = model.read(path, outline)
     while True:
         begun = time.perf_counter()
         part = next(parts, None)
@@ -35,7 +39,7 @@ def split(path: Path) -> tuple[float, float]:
         framing += framed - begun
         if part is None:
             return framing, decoding
-        headers.decode(part, outline.interfaces, known)
+        tcp.decode(part, outline.interfaces, known)
         decoding += time.perf_counter() - framed
 
 
@@ -69,8 +73,8 @@ def measure(path: Path, count: int, repeat: int, *, pyshark: bool) -> None:
     print(f"{path.name}: {count:,} frames, {path.stat().st_size / 1e6:.0f} MB")
     rounds = [split(path) for _ in range(repeat)]
     seconds: dict[str, float | None] = {"framing": min(one for one, _ in rounds), "decoding": min(two for _, two in rounds)}
-    request = native.Request(path, path.name, None, 1e9)
-    seconds["native engine"] = min(timed(lambda: native.read(request)) for _ in range(repeat))
+    request = native_engine.NativeRequest(path, path.name, None, 1e9)
+    seconds["native engine"] = min(timed(lambda: native_engine.read(request)) for _ in range(repeat))
     if pyshark:
         seconds["pyshark engine"] = timed(lambda: read(path, engine="pyshark"))
     for name, argv in peers(path).items():

@@ -41,7 +41,7 @@ OK = (0, 1)
 
 INSTALL = "apt install tshark"
 READ = "import sys; from analyzer import capture; capture.read(sys.argv[1], engine='native', processes=int(sys.argv[2]))"
-START = "import pandas, analyzer.analysis, analyzer.capture.native"
+START = "import pandas, analyzer.api, analyzer.capture.native.engine"
 NFSTREAM = "import sys; from nfstream import NFStreamer; print(sum(1 for _ in NFStreamer(sys.argv[1], n_dissections=0)))"
 DPKT = """
 import sys, dpkt

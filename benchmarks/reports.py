@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rule_engine import six_segments
 
-from analyzer import analysis, capture, examination, flows, opening, report, rules
-from analyzer.applications import tabulate as dialogues
-from analyzer.model import Report, Summary
-from analyzer.opening import tabulate
+from analyzer import api, capture, openings, report, rules
+from analyzer import connections as connections_
+from analyzer.dialogues import tables as dialogues
+from analyzer.model import CaptureSummary, Report
+from analyzer.openings import tables
+from analyzer.pipeline import stages
 from analyzer.report import Layout
 
 if TYPE_CHECKING:
@@ -45,18 +47,18 @@ def judge(count: int) -> Report:
     wrong = made.segments.index % (6 * 50) == 2  # noqa: PLR2004 - the third segment of every 50th connection
     made.segments.loc[wrong, "ack"] += 7
     loaded = rules.load()
-    connections = flows.group([made])
-    judged = opening.judge(connections, loaded)
-    read = Summary("made", "findings", complete=True, reason="", packets=6 * count, segments=6 * count, engines={}, notes=())
-    begun = examination.openings(judged, loaded)
-    said = examination.hear(examination.ask(connections, [made], begun, loaded, openings_only=True))
-    ids = tabulate.flow_ids(count)
-    found = tabulate.findings(judged, ids)
-    told = tabulate.judgement(judged, loaded) | dialogues.flows(said, ids, loaded.protocols) | tabulate.count(connections.segments, count)
-    told["worst"] = tabulate.worst(found["severity"], judged.findings["flow"].to_numpy(), count)
-    flow_table = tabulate.flows(connections.flows, told, ids)
+    connections = connections_.group([made])
+    judged = openings.judge(connections, loaded)
+    read = CaptureSummary("made", "findings", complete=True, reason="", packets=6 * count, segments=6 * count, engines={}, notes=())
+    begun = stages.opening_summary(judged, loaded)
+    said = stages.parse_dialogues(stages.build_dialogue_request(connections, [made], begun, loaded, openings_only=True))
+    ids = tables.flow_ids(count)
+    found = tables.findings(judged, ids)
+    told = tables.judgement(judged, loaded) | dialogues.flows(said, ids, loaded.protocols) | tables.count(connections.segments, count)
+    told["worst"] = tables.worst(found["severity"], judged.findings["flow"].to_numpy(), count)
+    flow_table = tables.flows(connections.flows, told, ids)
     return Report(
-        (read,), flow_table, found, tabulate.steps(judged, ids), dialogues.transactions(said, ids, np.zeros(count), loaded.protocols)
+        (read,), flow_table, found, tables.steps(judged, ids), dialogues.transactions(said, ids, np.zeros(count), loaded.protocols)
     )
 
 
@@ -100,7 +102,7 @@ def measure_fixtures(count: int, repeat: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
             (Path(folder) / f"fixture-{number:04}.pcap").write_bytes(texts[number % len(texts)])
-        spent = best(lambda: "".join(report.render(analysis.analyze(folder, rules=loaded, engine="native"))), repeat)
+        spent = best(lambda: "".join(report.render(api.analyze(folder, rules=loaded, engine="native"))), repeat)
     print(f"  {count} captures: {spent / count * 1000:.1f} ms each")
 
 

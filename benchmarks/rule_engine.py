@@ -13,10 +13,13 @@ import time
 import numpy as np
 import pandas as pd
 
-from analyzer import flows, opening, rules, tables
+from analyzer import connections as connections_
+from analyzer import openings, rules, schema
 from analyzer.model import Capture
-from analyzer.opening import aggregates, ending, lockstep, program, selection
-from analyzer.tables import ACK, FIN, PSH, SYN
+from analyzer.openings import steps as steps_
+from analyzer.openings.facts import connection
+from analyzer.openings.machine import compiler, conclude, vector
+from analyzer.schema import ACK, FIN, PSH, SYN
 
 SIX = (  # (by the client, flags, sequence number from the ISN, acknowledgment from the peer's ISN, payload)
     (True, SYN, 0, 0, 0),
@@ -57,13 +60,13 @@ def capture(columns: dict[str, np.ndarray], option_bytes: bytes = MSS) -> Captur
     size = len(columns["seq"])
     plain = {"time": np.arange(size) * 1000, "ttl": 64, "window": 64240, "header_length": 20, "header_captured": 20, "ip_id": -1}
     table = {}
-    for column in tables.SEGMENTS.columns:
+    for column in schema.SEGMENTS.columns:
         values = columns.get(column.name, plain.get(column.name, 0))
         if column.dtype == "category":
             table[column.name] = values if isinstance(values, pd.Categorical) else pd.Categorical.from_codes(np.zeros(size, np.int8), [""])
         else:
             table[column.name] = np.broadcast_to(np.asarray(values), size).astype(column.dtype)
-    return Capture("made", pd.DataFrame(table), tables.empty(tables.QUOTES), option_bytes, size, complete=True)
+    return Capture("made", pd.DataFrame(table), schema.empty(schema.QUOTES), option_bytes, size, complete=True)
 
 
 def six_segments(count: int, *, linux: bool = False, spread: bool = False) -> Capture:
@@ -138,14 +141,14 @@ def one_connection(count: int) -> Capture:
     )
 
 
-def machine(connections: flows.Connections, loaded: rules.RuleSet) -> float:
+def machine(connections: connections_.Connections, loaded: rules.RuleSet) -> float:
     """Return the seconds that all rows of opening.toml take over the steps of `connections`, and the choice of verdicts."""
-    steps = selection.select(connections)
-    alone = program.compile_(loaded.machine)
+    steps = steps_.select(connections)
+    alone = compiler.compile_(loaded.machine)
     begin = time.perf_counter()
-    known = aggregates.Aggregates(steps, connections, opening.connection_facts(connections))
-    log, blocks, facts = lockstep.run(alone, steps, known)
-    ending.conclude(alone, steps, facts, blocks, log)
+    known = connection.ConnectionFacts(steps, connections, openings.connection_facts(connections))
+    log, blocks, facts = vector.run(alone, steps, known)
+    conclude.conclude(alone, steps, facts, blocks, log)
     return time.perf_counter() - begin
 
 
@@ -164,13 +167,13 @@ def main() -> None:
     if args.one_tuple or args.long:
         made = one_tuple(args.one_tuple) if args.one_tuple else one_connection(args.long)
     begin = time.perf_counter()
-    connections = flows.group([made])
+    connections = connections_.group([made])
     spent = time.perf_counter() - begin
     segments = len(connections.segments)
     print(f"grouping {segments:,} segments into {len(connections.flows):,} connections: {spent:.2f} s")
     for _ in range(args.repeat):
         begin = time.perf_counter()
-        judged = opening.judge(connections, loaded)
+        judged = openings.judge(connections, loaded)
         spent = time.perf_counter() - begin
         count = len(judged.verdict)
         rows = machine(connections, loaded)

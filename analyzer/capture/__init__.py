@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from analyzer.errors import MachineError, refuse_machine_fault
+from analyzer.errors import EnvironmentFaultError, refuse_machine_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from analyzer.capture.engines import Engine
-    from analyzer.capture.tshark import Tshark
+    from analyzer.capture.choose_engine import Engine
+    from analyzer.capture.tshark.probe import Tshark
     from analyzer.model import Capture
 
 __all__ = ["limit", "probe", "read"]
@@ -36,7 +36,7 @@ def probe(tshark: str | None = None) -> Tshark:
 
     Raises `MachineError` when there is none or it cannot be used.
     """
-    from analyzer.capture.tshark import probe as ask
+    from analyzer.capture.tshark.probe import probe as ask
 
     return ask(tshark)
 
@@ -64,18 +64,18 @@ def read(  # noqa: PLR0913 - every option has a default and a name
     Raises `MachineError` when tshark cannot be used, or is missing and was named or asked for by `engine`, and when memory, open files or
     room for temporary files run out.
     """
-    from analyzer.capture import engines, paths
+    from analyzer.capture import choose_engine, discovery
 
     shown = os.fspath(path)
-    reason = paths.examine(shown)
+    reason = discovery.sniff(shown)
     if reason:
         return refuse(shown, reason)
     known = _find(tshark, needed=engine == "pyshark")
     compare = False
     try:
         if engine == "auto" and known is not None:
-            engine = "native" if (engines.is_large([shown]) if large is None else large) else "pyshark"
-            compare = Path(shown).stat().st_size >= engines.COMPARED_BYTES
+            engine = "native" if (choose_engine.is_large([shown]) if large is None else large) else "pyshark"
+            compare = Path(shown).stat().st_size >= choose_engine.COMPARED_BYTES
         absolute = Path(shown).absolute()
         seconds = limit(absolute.stat().st_size) if timeout_s is None else timeout_s
         job = _Job(absolute, shown, known, seconds, progress, processes)
@@ -99,24 +99,27 @@ class _Job:
 
 def _find(tshark: str | None, *, needed: bool) -> Tshark | None:
     """Return the tshark to use; None when there is none and it is neither named nor needed."""
-    from analyzer.capture.tshark import locate
+    from analyzer.capture.tshark.probe import locate
 
     if tshark is None and not needed:
         try:
             locate()
-        except MachineError:
+        except EnvironmentFaultError:
             return None
     return probe(tshark)
 
 
 def _dissect(job: _Job) -> Capture:
     """Return the capture as tshark reads it."""
-    from analyzer.capture import containers, dissect
+    from analyzer.capture.formats import compression
+    from analyzer.capture.tshark import engine as tshark_engine
 
     if job.tshark is None:
         return refuse(job.shown, "only tshark reads this kind of file, and it was not found")
-    capture = _dissect_frames(job, job.tshark) or dissect.read(dissect.Request(job.path, job.shown, job.tshark, job.seconds, job.progress))
-    cut = containers.examine(job.path) if capture.complete else ""
+    capture = _dissect_frames(job, job.tshark) or tshark_engine.read(
+        tshark_engine.TsharkRequest(job.path, job.shown, job.tshark, job.seconds, job.progress)
+    )
+    cut = compression.find_damage(job.path) if capture.complete else ""
     return replace(capture, complete=False, reason=cut) if cut else capture
 
 
@@ -125,42 +128,44 @@ def _dissect_frames(job: _Job, tshark: Tshark) -> Capture | None:
 
     See the quirks `fine-clocks-wrong` and `fine-clocks-refused`.
     """
-    from analyzer.capture.clocks import has_fine_clock
+    from analyzer.capture.formats.clocks import has_fine_clock
 
     if not has_fine_clock(job.path):
         return None
-    from analyzer.capture import native
-    from analyzer.capture.frames import ForeignError
+    from analyzer.capture.formats.model import UnsupportedFormatError
+    from analyzer.capture.native import engine as native_engine
 
     try:
-        return native.read(native.Request(job.path, job.shown, tshark, job.seconds, progress=job.progress, undecoded=True))
-    except ForeignError:
+        return native_engine.read(
+            native_engine.NativeRequest(job.path, job.shown, tshark, job.seconds, progress=job.progress, undecoded=True)
+        )
+    except UnsupportedFormatError:
         return None
 
 
 def _decode(job: _Job, *, compare: bool) -> Capture:
     """Return the capture as we read it, as far as we do."""
-    from analyzer.capture import native
-    from analyzer.capture.frames import ForeignError
+    from analyzer.capture.formats.model import UnsupportedFormatError
+    from analyzer.capture.native import engine as native_engine
 
     try:
-        request = native.Request(
+        request = native_engine.NativeRequest(
             job.path, job.shown, job.tshark, job.seconds, compare=compare, progress=job.progress, processes=job.processes
         )
-        return native.read(request)
-    except ForeignError:
+        return native_engine.read(request)
+    except UnsupportedFormatError:
         return _dissect(job)
 
 
 def refuse(path: str, reason: str) -> Capture:
     """Return the capture that stands for a path that cannot be read."""
-    from analyzer import tables
+    from analyzer import schema
     from analyzer.model import Capture
 
     return Capture(
         path=path,
-        segments=tables.empty(tables.SEGMENTS),
-        quotes=tables.empty(tables.QUOTES),
+        segments=schema.empty(schema.SEGMENTS),
+        quotes=schema.empty(schema.QUOTES),
         option_bytes=b"",
         packets=0,
         complete=False,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analyzer.capture import frames
+from analyzer.capture.formats import model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,9 +26,9 @@ class Count:
 
 def count(path: Path) -> Count:
     """Return what the capture at `path` holds. Raises `OSError` when it is gone."""
-    outline = frames.Outline()
+    outline = model.ScanState()
     try:
-        total = sum(map(len, frames.read(path, outline)))
-    except frames.ForeignError:
+        total = sum(map(len, model.read(path, outline)))
+    except model.UnsupportedFormatError:
         return Count()
     return Count(total, outline.damage)

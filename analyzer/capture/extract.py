@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from analyzer.capture import isolation, tshark
-from analyzer.errors import MachineError
+from analyzer.capture.tshark import probe, sandbox
+from analyzer.errors import EnvironmentFaultError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Sequence
@@ -60,9 +60,9 @@ def extract(path: str | Path, frames: Sequence[int], *, program: str | None = No
     Raises `MachineError` when tshark is missing, does not end well or copies fewer frames; of a damaged capture, which no tshark ends well
     on, too.
     """
-    found = tshark.probe(program)
+    found = probe.probe(program)
     # What lies above TCP matters to no frame number, and costs much.
-    with isolation.private_home(found.forbidden) as home:
+    with sandbox.private_home(found.forbidden) as home:
         copied = _Packets()
         for chosen in filters(frames):
             arguments = [found.path, "-n", "-r", str(Path(path).absolute()), "-Y", chosen, "-F", "pcapng", "-w", "-"]
@@ -71,7 +71,7 @@ def extract(path: str | Path, frames: Sequence[int], *, program: str | None = No
                 yield batch
     if copied.count < len(frames):
         message = f"tshark copied {copied.count} of {len(frames)} frames"
-        raise MachineError(message)
+        raise EnvironmentFaultError(message)
 
 
 class _Packets:
@@ -101,14 +101,14 @@ class _Packets:
 
 
 def _copy(arguments: list[str], home: str, seconds: float) -> Iterator[bytes]:
-    child = isolation.start(arguments, home, time.monotonic() + seconds, threading.Event())
+    child = sandbox.start(arguments, home, time.monotonic() + seconds, threading.Event())
     try:
         while batch := _result(child.read()):
             yield batch
         if _result(child.wait()) or child.overdue:
             said = child.error_text.decode(errors="replace").strip().splitlines()
             message = f"tshark did not copy the frames: {said[-1] if said else f'it ended with {child.process.returncode}'}"
-            raise MachineError(message)
+            raise EnvironmentFaultError(message)
     finally:
         child.close()
 

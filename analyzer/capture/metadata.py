@@ -9,10 +9,10 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from analyzer.capture.blocks import DamageError, read_options
+from analyzer.capture.formats.pcapng_blocks import DamageError, read_options
 
 if TYPE_CHECKING:
-    from analyzer.capture.frames import Store
+    from analyzer.capture.formats.model import Store
 
 NAMES, STATISTICS, SECRETS = 4, 5, 10
 """Types of blocks: name resolution, interface statistics, decryption secrets."""

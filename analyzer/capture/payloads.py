@@ -32,7 +32,7 @@ _IN_MEMORY: Final = 1 << 20
 _BLOCK: Final = 1 << 18
 _BLOCKS: Final = 64
 """Blocks of files that are kept: 16 MiB in all. Connections that run side by side lie side by side in a capture."""
-_held: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+_block_cache: OrderedDict[tuple[int, int], bytes] = OrderedDict()
 """Those blocks, by capture and number."""
 _serials = itertools.count()
 
@@ -159,7 +159,7 @@ class Payloads:
     def read(self, address: int, length: int) -> bytes:
         """Return the `length` bytes at `address`. Raises `InputError` when they are not there any more: the file was changed meanwhile."""
         number, offset = divmod(address, _BLOCK)
-        block = _held.get((self._serial, number))
+        block = _block_cache.get((self._serial, number))
         if block is not None and offset + length <= len(block):
             return block[offset : offset + length]
         return self.spool.read(address, length) if address >= SPOOL else self._gather(address, length)
@@ -178,11 +178,11 @@ class Payloads:
 
     def _block(self, number: int) -> bytes:
         """Return a block of the file, read it if it is not at hand."""
-        block = _held.get((self._serial, number))
+        block = _block_cache.get((self._serial, number))
         if block is None:
-            block = _held[self._serial, number] = self._fetch(number)
-            if len(_held) > _BLOCKS:
-                _held.popitem(last=False)
+            block = _block_cache[self._serial, number] = self._fetch(number)
+            if len(_block_cache) > _BLOCKS:
+                _block_cache.popitem(last=False)
         return block
 
     def _fetch(self, number: int) -> bytes:
@@ -202,6 +202,6 @@ class Payloads:
 
     def close(self) -> None:
         """Let the bytes and the spool go; without it, the blocks at hand go when others come."""
-        for key in [key for key in list(_held) if key[0] == self._serial]:
-            _held.pop(key, None)
+        for key in [key for key in list(_block_cache) if key[0] == self._serial]:
+            _block_cache.pop(key, None)
         self.spool.close()

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyzer.capture import endings, frames, headers, merging, pieces, remainder
-from analyzer.capture.endings import Endings
+from analyzer.capture.decode import last_protocol, tcp
+from analyzer.capture.decode.last_protocol import Endings
+from analyzer.capture.formats import model
+from analyzer.capture.native import batches
+from analyzer.capture.native import merge as merge_
+from analyzer.capture.tshark import remainder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
 class Recovered:
     """What was found in the strays."""
 
-    rows: merging.Rows = field(default_factory=merging.Rows)
+    rows: merge_.Rows = field(default_factory=merge_.Rows)
     frames: list[Ints] = field(default_factory=list)
     """The strays that hold a segment, or a quote of one, in parts."""
     links: dict[int, int] = field(default_factory=dict)
@@ -44,13 +48,13 @@ def recover(path: Path, strays: Sequence[tuple[str, Ints]], spool: Spool) -> tup
     found = Recovered()
     number = np.sort(np.concatenate([part for _, part in strays]))
     unlinked = np.concatenate([np.zeros(0, dtype=np.int64), *(part for name, part in strays if name == remainder.LINK)])
-    outline = frames.Outline()
+    outline = model.ScanState()
     try:
-        for window in frames.read(path, outline):
+        for window in model.read(path, outline):
             low, high = np.searchsorted(number, (window.first, window.first + len(window)))
             if low < high:
                 _take(found, window, outline.interfaces, (number[low:high], unlinked), spool)
-    except frames.ForeignError:
+    except model.UnsupportedFormatError:
         pass
     rest, done = Endings(), np.concatenate([np.zeros(0, dtype=np.int64), *found.frames])
     for name, part in strays:
@@ -58,13 +62,16 @@ def recover(path: Path, strays: Sequence[tuple[str, Ints]], spool: Spool) -> tup
         if name == remainder.LINK:
             links = np.array([found.links.get(one, -1) for one in left.tolist()], dtype=np.int64)
             # A record that holds no packet has no link type.
-            rest.count(endings.tally(links, lambda link: endings.show_link(link) if link >= -1 else endings.NO_PACKET), hidden=True)
+            rest.count(
+                last_protocol.tally(links, lambda link: last_protocol.show_link(link) if link >= -1 else last_protocol.NO_PACKET),
+                hidden=True,
+            )
         elif name != remainder.CARRIED:
             rest.count([(name, len(left))])
     return found, rest
 
 
-def _take(found: Recovered, window: frames.Frames, interfaces: Sequence[frames.Interface], chosen: tuple[Ints, Ints], spool: Spool) -> None:
+def _take(found: Recovered, window: model.Frames, interfaces: Sequence[model.Interface], chosen: tuple[Ints, Ints], spool: Spool) -> None:
     """Decode the strays of a window."""
     number, unlinked = chosen
     rows = number - window.first
@@ -76,10 +83,10 @@ def _take(found: Recovered, window: frames.Frames, interfaces: Sequence[frames.I
     link = some.look_up(interfaces, "link", -2)
     named = np.isin(number, unlinked)
     found.links.update(zip(number[named].tolist(), link[named].tolist(), strict=True))
-    decoded = headers.decode(some, interfaces, found.rows.known)
+    decoded = tcp.decode(some, interfaces, found.rows.known)
     segments = decoded.segments
     segments["option_start"] += len(found.rows.options)
-    payloads = pieces.place_payloads(some, segments, packed=True)
+    payloads = batches.place_payloads(some, segments, packed=True)
     if payloads:
         start = segments["payload_start"]
         start[start >= 0] += spool.add(payloads)
@@ -93,4 +100,4 @@ def _take(found: Recovered, window: frames.Frames, interfaces: Sequence[frames.I
 def merge(found: Recovered, capture: Capture) -> tuple[pd.DataFrame, pd.DataFrame, bytes]:
     """Return the tables and option bytes of `capture` with what was found."""
     kept = np.concatenate([table["frame"].to_numpy().astype(np.int64) for table in (capture.segments, capture.quotes)])
-    return merging.merge(found.rows, capture, np.setdiff1d(kept, np.concatenate(found.frames)))
+    return merge_.merge(found.rows, capture, np.setdiff1d(kept, np.concatenate(found.frames)))

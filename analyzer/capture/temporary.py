@@ -10,7 +10,7 @@ import contextlib
 import tempfile
 from typing import TYPE_CHECKING
 
-from analyzer.errors import MachineError, refuse_machine_fault
+from analyzer.errors import EnvironmentFaultError, refuse_machine_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ def blame_folder() -> Iterator[None]:
     except OSError as error:
         refuse_machine_fault(error)
         message = f"{_name_folder()}: {error.strerror or error}; make room there, or name another folder by TMPDIR"
-        raise MachineError(message) from error
+        raise EnvironmentFaultError(message) from error
 
 
 def _name_folder() -> str:

@@ -16,7 +16,7 @@ from analyzer.cli.doctor import doctor
 from analyzer.cli.expect import expect
 from analyzer.cli.extract import extract
 from analyzer.cli.flows import flows
-from analyzer.cli.folder import report
+from analyzer.cli.report import report
 from analyzer.cli.rules import rules
 from analyzer.cli.schema import schema
 from analyzer.cli.show import show

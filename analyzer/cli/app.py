@@ -19,8 +19,8 @@ import typer
 from typer.core import TyperGroup
 
 from analyzer import __version__
-from analyzer.cli.output import complain, say
-from analyzer.errors import MEMORY_HINT, Exit, MachineError, PcaplintError, name_exhausted
+from analyzer.cli.output import complain, stderr
+from analyzer.errors import MEMORY_HINT, EnvironmentFaultError, Exit, PcaplintError, name_exhausted
 from analyzer.report.escaping import printable
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ app = typer.Typer(
     epilog="Exit status: 0 clean, 1 findings, 2 usage, 3 unreadable, 4 incomplete, 5 nothing checked, 6 rules invalid, 7 environment.",
 )
 
-_NEAR_PAYLOAD = ("analyzer.applications", "analyzer.capture")
+_NEAR_PAYLOAD = ("analyzer.dialogues", "analyzer.capture")
 """Packages that handle payload bytes."""
 
 _NO_MEMORY: Final = ("failed to map segment", "annot allocate memory")
@@ -118,7 +118,7 @@ def _end(call: Any) -> int:  # noqa: ANN401 - any callable; one return an end
         status = call()
         sys.stdout.flush()
     except typer.TyperException as error:
-        return _refuse(error)
+        return _usage_error(error)
     except PcaplintError as error:
         complain(str(error))
         return error.status
@@ -127,15 +127,15 @@ def _end(call: Any) -> int:  # noqa: ANN401 - any callable; one return an end
     except Terminated:
         return Exit.TERMINATED
     except BrokenPipeError:
-        return _leave()
+        return _broken_pipe()
     except SystemExit as end:
-        return _leave() if isinstance(end.__context__, BrokenPipeError) else int(end.code or 0)
+        return _broken_pipe() if isinstance(end.__context__, BrokenPipeError) else int(end.code or 0)
     except Exception as error:  # noqa: BLE001 - this is where every other exception ends
-        return _blame_machine(error) or _confess(error)
+        return _blame_machine(error) or _internal_error(error)
     return int(status or Exit.CLEAN)
 
 
-def _refuse(error: typer.TyperException) -> int:
+def _usage_error(error: typer.TyperException) -> int:
     """Say what is wrong with the command line, and where to read how it is used."""
     context = getattr(error, "ctx", None)
     message = error.format_message()
@@ -147,7 +147,7 @@ def _refuse(error: typer.TyperException) -> int:
     return Exit.USAGE
 
 
-def _leave() -> int:
+def _broken_pipe() -> int:
     """Return the status for whoever read standard output having left."""
     _drop_output()
     return Exit.CLOSED_PIPE
@@ -165,11 +165,11 @@ def _blame_machine(error: Exception) -> int:
     if not message:
         return 0
     if _debug:
-        say("\n".join(_trace(error)))
+        stderr("\n".join(_trace(error)))
     complain(message)
     if message.startswith(_CANNOT_WRITE):
         _drop_output()
-    return MachineError.status
+    return EnvironmentFaultError.status
 
 
 def _name_lack(error: Exception) -> str:
@@ -191,9 +191,9 @@ def _name_fault(error: OSError) -> str:
     return f"{_CANNOT_WRITE}: {'standard output is closed' if error.errno == errno.EBADF else error.strerror}"
 
 
-def _confess(error: Exception) -> int:
+def _internal_error(error: Exception) -> int:
     if _debug:
-        say("\n".join(_trace(error)))
+        stderr("\n".join(_trace(error)))
     complain(f"internal error: {_words(error)}; please report it (--debug shows the traceback)")
     return Exit.INTERNAL
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from analyzer.cli import options, output, statuses
-from analyzer.cli.check import complain_of, load_rules, tell_passed_over
+from analyzer.cli.check import load_rules, print_failures, tell_passed_over
 from analyzer.cli.config import Configured
 from analyzer.cli.progress import shown
 
@@ -34,17 +34,17 @@ def write(  # noqa: PLR0913 - a command line is its options
     tshark: options.Tshark = None,
 ) -> None:
     """Write all that is found in PATHS and not expected into a baseline (pcaplint-baseline.toml), for `check --baseline`."""
-    from analyzer import baseline as baseline_
-    from analyzer.analysis import analyze
+    from analyzer.api import analyze
+    from analyzer.suppression import baseline as baseline_
 
     destination = output_file or Path(baseline_.FILE)
     output.refuse(destination, paths)
     with shown() as progress:
         found = analyze(paths, rules=load_rules(rules), expect=not no_expect, timeout_s=timeout, tshark=tshark, progress=progress)
-    complain_of(found)
+    print_failures(found)
     text = list(baseline_.draft(found, destination))
     output.refuse(destination, [capture.path for capture in found.captures])
     output.write(text, destination, exact=True)
-    output.say(f"{destination}: {len(text) - 1} accepted")
+    output.stderr(f"{destination}: {len(text) - 1} accepted")
     tell_passed_over(found)
     raise typer.Exit(statuses.of_reading(capture.status for capture in found.captures))

@@ -42,7 +42,7 @@ def build(script: Source, *, destination: Destination, notation: Notation = Fals
     del notation
     output.refuse(destination, [script], what="the script")
     from analyzer import notation as notation_
-    from analyzer.report.wording import count
+    from analyzer.report.formatting import count
 
     pcapng = destination.suffix.lower() == ".pcapng"
     try:
@@ -54,7 +54,7 @@ def build(script: Source, *, destination: Destination, notation: Notation = Fals
         message = f"--output {printable(str(destination))}: the script names interfaces, which only a pcapng holds: call it .pcapng"
         raise UsageError(message)
     output.write_bytes([data], destination)
-    output.say(f"{printable(str(destination))}: {count(sum(notation_.numbers(found)[-1:]), 'frame')}")
+    output.stderr(f"{printable(str(destination))}: {count(sum(notation_.numbers(found)[-1:]), 'frame')}")
 
 
 def _read(path: Path) -> str:

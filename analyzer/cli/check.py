@@ -17,12 +17,12 @@ from analyzer.cli.progress import shown
 from analyzer.errors import UsageError
 from analyzer.files import identify
 from analyzer.report.escaping import printable
-from analyzer.report.wording import SECRETS_SHOWN
+from analyzer.report.formatting import SECRETS_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from analyzer.capture.engines import Engine
+    from analyzer.capture.choose_engine import Engine
     from analyzer.model import FailOn, Report
     from analyzer.report import Layout
     from analyzer.rules import RuleSet
@@ -60,7 +60,7 @@ def check(  # noqa: PLR0913 - a command line is its options
         raise UsageError(message)
     refuse_files(output_file, files, paths)
     ruleset = load_rules(rules, select, ignore)
-    from analyzer.analysis import analyze
+    from analyzer.api import analyze
     from analyzer.report import render
 
     with shown(quiet=quiet) as progress:
@@ -88,9 +88,9 @@ def check(  # noqa: PLR0913 - a command line is its options
     if format_name == "github":
         summarise(found)
     if baseline is not None:
-        tell_stale(baseline)
+        print_stale(baseline)
     if verbose:
-        tell(found, ruleset)
+        print_read_stats(found, ruleset)
     raise typer.Exit(statuses.worst((capture.status for capture in found.captures), allow_empty=allow_empty))
 
 
@@ -121,12 +121,12 @@ def summarise(report: Report) -> None:
         output.complain(f"$GITHUB_STEP_SUMMARY {name}: {error.strerror or error}")
 
 
-def tell_stale(baseline: Path) -> None:
+def print_stale(baseline: Path) -> None:
     """Say on standard error which captures the baseline names and that are gone."""
-    from analyzer.baseline import gone
+    from analyzer.suppression.baseline import gone
 
     for file in gone(baseline):
-        output.say(printable(f"{baseline}: {file} is not there any more; pcaplint baseline write forgets it"))
+        output.stderr(printable(f"{baseline}: {file} is not there any more; pcaplint baseline write forgets it"))
 
 
 def load_rules(rules: list[Path] | None, select: list[str] | None = None, ignore: list[str] | None = None) -> RuleSet:
@@ -150,28 +150,28 @@ def text_layout(output_file: Path | None, *, color: str, show_all: bool = False,
 
 def write(report: Report, format_name: str, layout: Layout, output_file: Path | None, *, quiet: bool) -> None:
     """Write a report, and on standard error what its reader would not see in it."""
-    from analyzer.report import render, tally
+    from analyzer.report import render, summary
 
     output.refuse(output_file, [capture.path for capture in report.captures])
     output.write(render(report, format_name, layout), output_file, exact=format_name != "text")
     seen = format_name == "text" and output_file is None
     if quiet or not seen:
-        warn_of(report)
+        warn_of_notes(report)
     if seen:
         return
     warn_of_secrets(report)
-    complain_of(report)
+    print_failures(report)
     if not quiet and format_name not in {"github", "markdown"}:
-        output.say(tally.sentence(report))
+        output.stderr(summary.sentence(report))
 
 
 def warn_of_secrets(report: Report) -> None:
     """Say on standard error that what was written holds secrets; text on a terminal says so itself."""
     if report.secrets:
-        output.say(f"pcaplint: warning: {SECRETS_SHOWN}")
+        output.stderr(f"pcaplint: warning: {SECRETS_SHOWN}")
 
 
-def warn_of(report: Report) -> None:
+def warn_of_notes(report: Report) -> None:
     """Say on standard error where the two engines do not agree: nothing else in the report can be trusted as much as usual."""
     for capture in report.captures:
         for note in capture.notes:
@@ -179,28 +179,28 @@ def warn_of(report: Report) -> None:
                 output.complain(f"{capture.path}: {note.text}")
 
 
-def complain_of(report: Report) -> None:
+def print_failures(report: Report) -> None:
     """Say on standard error which captures could not be read, or not to their end, and what is in those without TCP."""
     for capture in report.captures:
         for note in capture.notes if capture.status == "nothing-checked" else ():
             if note.id == "no-tcp":
-                output.say(printable(f"pcaplint: {capture.path}: nothing to check: {note.text}"))
+                output.stderr(printable(f"pcaplint: {capture.path}: nothing to check: {note.text}"))
         if capture.status in {"unreadable", "incomplete"}:
             output.complain(f"{capture.path}: {capture.reason or 'an opening lacks bytes that a check needs'}")
 
 
 def tell_passed_over(report: Report) -> None:
     """Say on standard error how many files of folders were no captures, where no summary says so."""
-    from analyzer.report import tally
+    from analyzer.report import summary
 
     if report.passed_over:
-        output.say(tally.passed_over(report))
+        output.stderr(summary.passed_over(report))
 
 
-def tell(report: Report, rules: RuleSet | None) -> None:
+def print_read_stats(report: Report, rules: RuleSet | None) -> None:
     """Say on standard error what read each capture."""
     for capture in report.captures:
         engines = ", ".join(f"{name} {number:,}" for name, number in capture.engines.items()) or "nothing"
-        output.say(printable(f"{capture.path}: {capture.packets:,} frames ({engines}), {capture.segments:,} segments, {capture.status}"))
+        output.stderr(printable(f"{capture.path}: {capture.packets:,} frames ({engines}), {capture.segments:,} segments, {capture.status}"))
     if rules is not None:
-        output.say(f"rules: {len(rules.findings)} findings, {len(rules.verdicts)} verdicts, digest {rules.digest}")
+        output.stderr(f"rules: {len(rules.findings)} findings, {len(rules.verdicts)} verdicts, digest {rules.digest}")

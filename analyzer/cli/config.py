@@ -129,17 +129,17 @@ def _shorten(path: Path, here: Path) -> Path:
 
 def _read(path: Path) -> dict[str, Any] | None:
     """Return the settings in `path`, None when it is a pyproject.toml without our table."""
-    from analyzer.rules import source
+    from analyzer.rules import toml_loader
 
     try:
-        document = source.read(path, limit=MAX_BYTES)
+        document = toml_loader.read(path, limit=MAX_BYTES)
         if path.name == _SHARED:
             document = document.get("tool", {}).get("pcaplint")
             if document is None:
                 return None
         if isinstance(document, dict):
             _refuse_unknown(document, path)
-        source.check(document, "config", path)
+        toml_loader.check(document, "config", path)
     except RuleError as error:
         raise UsageError(str(error)) from None
     return document

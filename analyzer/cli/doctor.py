@@ -15,7 +15,7 @@ import typer
 
 from analyzer import __version__
 from analyzer.cli import options, output
-from analyzer.errors import Exit, MachineError, RuleError
+from analyzer.errors import EnvironmentFaultError, Exit, RuleError
 from analyzer.report.escaping import printable
 
 _PACKAGES: Final = ("pandas", "numpy", "pyshark", "typer", "rich", "jsonschema")
@@ -46,12 +46,12 @@ def _tell_python() -> Exit:
 
 def _tell_tshark(tshark: str | None) -> Exit:
     from analyzer.capture import probe
-    from analyzer.capture.fields import LOSSES
-    from analyzer.capture.quirks import list_losses
+    from analyzer.capture.tshark.fields import LOSSES
+    from analyzer.capture.tshark.quirks import list_losses
 
     try:
         found = probe(tshark)
-    except MachineError as error:
+    except EnvironmentFaultError as error:
         _line("tshark", "MISSING", str(error))
         return Exit.ENVIRONMENT
     _line("tshark", "ok", f"{found.version}  {found.path}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 import typer
 
 from analyzer.cli import options, output, statuses
-from analyzer.cli.check import complain_of, load_rules, tell_passed_over
+from analyzer.cli.check import load_rules, print_failures, tell_passed_over
 from analyzer.cli.config import Configured
 from analyzer.cli.progress import shown
 from analyzer.errors import UsageError
@@ -45,8 +45,8 @@ def write(  # noqa: PLR0913 - a command line is its options
         message = f"--output {printable(str(output_file))}: is there already, with reasons somebody gave"
         raise UsageError(message)
     output.refuse(output_file, paths)
-    from analyzer import expectations
-    from analyzer.analysis import analyze
+    from analyzer.api import analyze
+    from analyzer.suppression import expectations
 
     with shown() as progress:
         found = analyze(
@@ -62,7 +62,7 @@ def write(  # noqa: PLR0913 - a command line is its options
     if len(folders) > 1:
         message = f"the captures lie in {len(folders)} folders, and each needs an expect.toml of its own"
         raise UsageError(message)
-    complain_of(found)
+    print_failures(found)
     output.write(expectations.draft(found), output_file, exact=True)
     tell_passed_over(found)
     raise typer.Exit(statuses.of_reading(capture.status for capture in found.captures))

@@ -27,13 +27,13 @@ Destination = Annotated[
 def extract(path: File, flows: Flows, *, destination: Destination, timeout: options.Timeout = None, tshark: options.Tshark = None) -> None:
     """Copy the frames of the connections FLOW... of the capture PATH into a pcapng file."""
     output.refuse(destination, [path])
-    from analyzer.analysis import locate
+    from analyzer.api import frames_of
     from analyzer.capture.extract import extract as copy
-    from analyzer.report.wording import count
+    from analyzer.report.formatting import count
 
-    capture, frames = locate(path, flows, timeout_s=timeout, tshark=tshark)
+    capture, frames = frames_of(path, flows, timeout_s=timeout, tshark=tshark)
     output.write_bytes(copy(path, frames, program=tshark, timeout_s=timeout), destination)
-    output.say(f"{destination}: {count(len(frames), 'frame')} of {count(len(set(flows)), 'connection')}")
+    output.stderr(f"{destination}: {count(len(frames), 'frame')} of {count(len(set(flows)), 'connection')}")
     if not capture.complete:
         output.complain(f"{capture.path}: {capture.reason}")
         raise typer.Exit(Exit.INCOMPLETE)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from analyzer.cli import options, output, statuses
-from analyzer.cli.check import complain_of, tell_passed_over, text_layout, write
+from analyzer.cli.check import print_failures, tell_passed_over, text_layout, write
 from analyzer.cli.progress import shown
 
 if TYPE_CHECKING:
@@ -53,22 +53,23 @@ def flows(  # noqa: PLR0913 - a command line is its options
     if sort is not None:
         options.one_of(_SORTS)(sort)
     output.refuse(output_file, paths)
-    from analyzer.analysis import analyze
+    from analyzer.api import analyze
 
     with shown() as progress:
         whole = analyze(paths, fail_on="never", expect=False, timeout_s=timeout, tshark=tshark, progress=progress, secrets=show_secrets)
     report = arrange(whole, sort, top)
     layout = text_layout(output_file, color=color, show_all=show_all, table="flows")
     if format_name == "text":
-        from analyzer.report import listing, tally
+        from analyzer.report import summary
+        from analyzer.report.terminal import listing
 
         output.refuse(output_file, [capture.path for capture in report.captures])
         output.write(listing.render(report, layout), output_file)
-        complain_of(report)
+        print_failures(report)
         if len(report.flows):
             tell_passed_over(report)
         else:
-            output.say(tally.sentence(report))
+            output.stderr(summary.sentence(report))
     else:
         write(report, format_name, layout, output_file, quiet=True)
     raise typer.Exit(statuses.worst((capture.status for capture in report.captures), allow_empty=allow_empty))

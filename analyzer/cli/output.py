@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from analyzer.errors import MachineError, UsageError
+from analyzer.errors import EnvironmentFaultError, UsageError
 from analyzer.files import has_working_folder
 from analyzer.report.escaping import printable
 
@@ -33,7 +33,7 @@ _PLAIN: Final = str.maketrans(
 COLORS: Final = ("auto", "always", "never")
 
 
-def say(text: str) -> None:
+def stderr(text: str) -> None:
     """Write a line to standard error; a closed one is no reason to end."""
     stream = sys.stderr
     if stream is None:
@@ -46,7 +46,7 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """Say what went wrong, each line as `pcaplint: error: …`."""
     for line in text.splitlines() or [""]:
-        say(f"pcaplint: error: {printable(line)}")
+        stderr(f"pcaplint: error: {printable(line)}")
 
 
 def colored(choice: str, stream: TextIO) -> bool:
@@ -154,6 +154,6 @@ def _replace(pieces: Iterable[str] | Iterable[bytes], destination: Path) -> None
         beside.replace(destination)
     except OSError as error:
         message = f"--output {printable(str(destination))}: {error.strerror or error}"
-        raise MachineError(message) from error
+        raise EnvironmentFaultError(message) from error
     finally:
         beside.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from analyzer.report import Layout
-    from analyzer.report.text import Page
+    from analyzer.report.terminal.text import Page
     from analyzer.rules import Finding, RuleSet, Verdict
 
 rules = typer.Typer(name="rules", no_args_is_help=True, rich_markup_mode=None, help="List, explain, check and draw rules.")
@@ -132,7 +132,7 @@ def _layout(color: str) -> Layout:
 
 
 def _page(color: str) -> Page:
-    from analyzer.report.text import Page
+    from analyzer.report.terminal.text import Page
 
     return Page(_layout(color))
 
@@ -178,13 +178,13 @@ def _drawn(finding: Finding, rules: RuleSet, layout: Layout) -> str:
     example = next((one for one in finding.examples if one.fires), None)
     if example is None:
         return ""
-    from analyzer.analysis import play
+    from analyzer.api import analyze_script
     from analyzer.notation import parse
-    from analyzer.report import ladder
+    from analyzer.report.terminal import ladder
 
     # A rule that is reported only where it is selected explains itself all the same.
     selected = replace(rules, reported=rules.reported | {finding.id})
-    report = play(parse(example.segments, where=finding.path), selected)
+    report = analyze_script(parse(example.segments, where=finding.path), selected)
     flows = report.findings.loc[report.findings["id"] == finding.id, "flow_id"]
     return ladder.draw(report, flows.iloc[0], layout) if len(flows) else ""
 
@@ -202,9 +202,9 @@ def check(folders: Folders = None) -> None:
     from analyzer.rules import load
 
     ruleset = load(folders or (), check=True)
-    from analyzer.analysis import prove
+    from analyzer.api import run_rule_examples
 
-    if faults := prove(ruleset, folders or ()):
+    if faults := run_rule_examples(ruleset, folders or ()):
         raise RuleError("\n".join(faults))
     typer.echo(f"{len(ruleset.findings)} findings, {len(ruleset.verdicts)} verdicts: no fault (digest {ruleset.digest})")
 
@@ -213,7 +213,7 @@ def check(folders: Folders = None) -> None:
 def draw(*, format_name: Picture = "mermaid", extra: options.Rules = None, destination: options.Output = None) -> None:
     """Draw the state machine of an opening, as its rows say: what moves the client, what moves the server."""
     output.refuse(destination)
-    from analyzer.rules import drawing, load
+    from analyzer.rules import diagram, load
 
-    picture = {"mermaid": drawing.mermaid, "svg": drawing.svg}[format_name]
+    picture = {"mermaid": diagram.mermaid, "svg": diagram.svg}[format_name]
     output.write(picture(load(extra or ())), destination, exact=True)

@@ -19,9 +19,9 @@ Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="A schema; wi
 
 def schema(name: Name = None) -> None:
     """Print the JSON Schema NAME: of the report, of rule files, of expect.toml, of the configuration or of a baseline."""
-    from analyzer.rules import source
+    from analyzer.rules import toml_loader
 
-    files = {path.name.removesuffix(".schema.json"): path for path in sorted((source.shipped() / "schema").glob("*.schema.json"))}
+    files = {path.name.removesuffix(".schema.json"): path for path in sorted((toml_loader.shipped() / "schema").glob("*.schema.json"))}
     if name is None:
         output.write([f"{known}\n" for known in files], None)
         return

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analyzer.cli import options, output, statuses
-from analyzer.cli.check import complain_of, text_layout
+from analyzer.cli.check import print_failures, text_layout
 from analyzer.cli.progress import shown
 from analyzer.errors import Exit
 
 if TYPE_CHECKING:
-    from analyzer.report.ladder import Words
+    from analyzer.report.terminal.ladder import Words
     from analyzer.rules import RuleSet
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The capture.", show_default=False, readable=False)]
@@ -38,13 +38,13 @@ def show(  # noqa: PLR0913 - a command line is its options
     from analyzer.rules import load
 
     ruleset = load(rules or ())
-    from analyzer.analysis import analyze
-    from analyzer.report import ladder
+    from analyzer.api import analyze
+    from analyzer.report.terminal import ladder
 
     with shown() as progress:
         report = analyze([file], rules=ruleset, fail_on="never", timeout_s=timeout, tshark=tshark, progress=progress, secrets=show_secrets)
     ended = statuses.worst(capture.status for capture in report.captures)
-    complain_of(report)
+    print_failures(report)
     if not len(report.flows) and ended:
         if ended == Exit.NOTHING_CHECKED:
             output.complain(f"{file}: no TCP connection in it")
@@ -55,8 +55,10 @@ def show(  # noqa: PLR0913 - a command line is its options
 
 def words(rules: RuleSet) -> Words:
     """Return what the rules say about verdicts and findings."""
-    from analyzer.report.ladder import Words
-    from analyzer.rules.check import SPOKEN
+    from analyzer.report.terminal.ladder import Words
+    from analyzer.rules.check import DIALOGUE_SCOPES
 
-    spoken = frozenset(id_ for id_, finding in rules.findings.items() if finding.check is not None and finding.check.scope in SPOKEN)
+    spoken = frozenset(
+        id_ for id_, finding in rules.findings.items() if finding.check is not None and finding.check.scope in DIALOGUE_SCOPES
+    )
     return Words({verdict.name: verdict.meaning for verdict in rules.verdicts}, rules.findings, spoken)

@@ -5,7 +5,7 @@ an unknown condition does not hold. Both compilers, arrays and scalars, give the
 Must not know: which rows, variables or rules exist.
 """
 
-from analyzer.language.kinds import Scope, check
 from analyzer.language.syntax import ExpressionError, Node, parse, records_of, walk
+from analyzer.language.types import Scope, check
 
 __all__ = ["ExpressionError", "Node", "Scope", "check", "parse", "records_of", "walk"]

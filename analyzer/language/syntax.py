@@ -65,7 +65,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class StateQuery:
     """`seen("id")` or `lost("record")`."""
 
     what: str
@@ -107,7 +107,7 @@ class OneOf:
     names: tuple[str, ...]
 
 
-Node = Number | Name | Field | Ask | Not | Binary | Within | OneOf
+Node = Number | Name | Field | StateQuery | Not | Binary | Within | OneOf
 
 
 def _fail(text: str, column: int, reason: str) -> NoReturn:
@@ -240,7 +240,7 @@ class _Parser:
             _fail(self.text, column, f"{what} takes one quoted id")
         self.at += 1
         self.take(")")
-        return Ask(what, value[1:-1])
+        return StateQuery(what, value[1:-1])
 
 
 def _bounded(text: str, column: int, value: int) -> int:

@@ -9,11 +9,11 @@ says how a script is written; the fields and their defaults in `values`. Importi
 Must not know: rules, connections, verdicts.
 """
 
-from analyzer.notation.columns import capture
+from analyzer.notation.from_tables import script
 from analyzer.notation.grammar import GRAMMAR, parse
 from analyzer.notation.packets import build, numbers
-from analyzer.notation.rows import script
 from analyzer.notation.text import flag_letters, line, show
+from analyzer.notation.to_tables import capture
 from analyzer.notation.values import MAX_TEXT, Connection, Host, NotationError, Quote, Script, Segment, connection
 
 __all__ = [

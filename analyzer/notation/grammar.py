@@ -27,7 +27,7 @@ from analyzer.notation.values import (
     connection,
     limit,
 )
-from analyzer.tables import ACK, FLAG_LETTERS, SYN
+from analyzer.schema import ACK, FLAG_LETTERS, SYN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

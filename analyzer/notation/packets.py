@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from analyzer.notation.values import Connection, NotationError, Quote, Script, Segment, Side
-from analyzer.tables import SYN
+from analyzer.schema import SYN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

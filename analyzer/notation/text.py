@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from analyzer.notation.options import show as show_options
 from analyzer.notation.values import EPOCH, LETTERED, STEP, Host, Quote, Script, Segment, Side, connection
-from analyzer.tables import ACK, FLAG_LETTERS
+from analyzer.schema import ACK, FLAG_LETTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

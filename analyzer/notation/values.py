@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from analyzer.errors import RuleError
-from analyzer.tables import AE
+from analyzer.schema import AE
 
 Side = Literal["client", "server"]
 ChecksumWord = Literal["good", "bad", "partial", "zero"]

@@ -45,7 +45,7 @@ class Format:
 
 
 FORMATS: Final[Mapping[str, Format]] = {
-    "text": Format("for a terminal: a line a connection, findings below it", "analyzer.report.text"),
+    "text": Format("for a terminal: a line a connection, findings below it", "analyzer.report.terminal.text"),
     "json": Format("for programs: everything, as report.schema.json describes it", "analyzer.report.json"),
     "jsonl": Format("for programs that read line by line: one object a line", "analyzer.report.jsonl"),
     "csv": Format("for spreadsheets: one table", "analyzer.report.csv"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from analyzer.tables import NO_TIME, Column
+from analyzer.schema import NO_TIME, Column
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.errors import UsageError
 from analyzer.model import FINDINGS, FLOWS, STEPS, TRANSACTIONS
-from analyzer.report import CSV_TABLES, rows
+from analyzer.report import CSV_TABLES, templates
 from analyzer.report.columns import CHUNK, is_time
 from analyzer.report.escaping import RISKY_STARTS, disarm, printable
-from analyzer.report.rows import Piece
+from analyzer.report.templates import Field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
     from analyzer.model import Report
     from analyzer.report import Layout
-    from analyzer.tables import Column, Table
+    from analyzer.schema import Column, Table
 
 _QUOTED: Final = (",", '"', "\r", "\n")
 """Characters that want quotes around their cell."""
 _SHAPES: Final[dict[str, Table]] = {"flows": FLOWS, "findings": FINDINGS, "steps": STEPS}
 """The tables that are the same in every report; the columns of transactions are those of the protocols it was read with."""
 
-Columns = dict[str, Piece]
+Columns = dict[str, Field]
 
 
 def _cells(cells: Sequence[str]) -> list[str]:
@@ -69,24 +69,27 @@ def _column(table: pd.DataFrame, column: Column, paths: list[str]) -> Columns:
     """Return a column, and before or after it the columns that only make it readable: path and ISO time."""
     cells = table[column.name]
     if column.name == "capture":
-        return {"capture": rows.numbers(cells, column, ""), "path": rows.words([paths[index] for index in cells.tolist()], _cells)}
+        return {
+            "capture": templates.numbers(cells, column, ""),
+            "path": templates.words([paths[index] for index in cells.tolist()], _cells),
+        }
     if column.name == "frames":
-        return {"frames": Piece("%s", (list(map(_cite, table["capture"].tolist(), cells.tolist())),))}
+        return {"frames": Field("%s", (list(map(_cite, table["capture"].tolist(), cells.tolist())),))}
     if column.dtype == "object":
-        return {column.name: rows.words(cells.tolist(), lambda lists: [_quote(_items(cell)) for cell in lists])}
+        return {column.name: templates.words(cells.tolist(), lambda lists: [_quote(_items(cell)) for cell in lists])}
     if column.dtype == "str":
-        return {column.name: rows.words(cells.tolist(), _cells)}
+        return {column.name: templates.words(cells.tolist(), _cells)}
     if column.dtype == "bool":
-        return {column.name: rows.truths(cells)}
-    numbers = rows.numbers(cells, column, "")
-    return ({column.name.removesuffix("_ns"): rows.times(cells, "")} if is_time(column) else {}) | {column.name: numbers}
+        return {column.name: templates.truths(cells)}
+    numbers = templates.numbers(cells, column, "")
+    return ({column.name.removesuffix("_ns"): templates.times(cells, "")} if is_time(column) else {}) | {column.name: numbers}
 
 
 def _columns(table: pd.DataFrame, shape: Table, paths: list[str], *, secrets: bool) -> Columns:
     columns: Columns = {}
     for column in shape.columns:
         columns |= _column(table, column, paths)
-    return columns | {"secrets": Piece("true")} if secrets else columns
+    return columns | {"secrets": Field("true")} if secrets else columns
 
 
 def _foreign(table: pd.DataFrame, report: Report) -> Columns:
@@ -96,7 +99,7 @@ def _foreign(table: pd.DataFrame, report: Report) -> Columns:
         if column.dtype == "bool" and column.name not in TRANSACTIONS.names:
             known = {protocol for protocol, own in report.spoken.items() if column.name in own}
             cells = zip(table[column.name].tolist(), table["protocol"].tolist(), strict=True)
-            columns[column.name] = Piece("%s", ([str(cell).lower() if protocol in known else "" for cell, protocol in cells],))
+            columns[column.name] = Field("%s", ([str(cell).lower() if protocol in known else "" for cell, protocol in cells],))
     return columns
 
 
@@ -119,4 +122,4 @@ def render(report: Report, layout: Layout) -> Iterator[str]:
         part = table.iloc[first : first + CHUNK]
         columns = _columns(part, shape, paths, secrets=report.secrets)
         columns |= _foreign(part, report) if layout.table == "transactions" else {}
-        yield "".join([line + "\r\n" for line in rows.fill(list(columns.values()), ",", len(part))])
+        yield "".join([line + "\r\n" for line in templates.fill(list(columns.values()), ",", len(part))])

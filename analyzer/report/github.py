@@ -10,16 +10,16 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Final
 
-from analyzer.report import complaints, tally
+from analyzer.report import issues, summary
 from analyzer.report.escaping import printable
-from analyzer.report.wording import SECRETS_SHOWN
+from analyzer.report.formatting import SECRETS_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from analyzer.model import Report, Severity
     from analyzer.report import Layout
-    from analyzer.report.complaints import Complaint
+    from analyzer.report.issues import Issue
 
 LIMIT: Final = 10
 """Annotations of a kind that GitHub shows of a step."""
@@ -34,18 +34,18 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _annotation(report: Report, complaint: Complaint, command: str) -> str:
+def _annotation(report: Report, complaint: Issue, command: str) -> str:
     path = _property(posixpath.normpath(report.captures[complaint.capture].path))
-    return f"::{command} file={path},line=1,title={_property(complaint.name)}::{_data(complaints.sentence(complaint))}\n"
+    return f"::{command} file={path},line=1,title={_property(complaint.name)}::{_data(issues.sentence(complaint))}\n"
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
     """Return annotations, errors first, and a last line that sums up."""
-    found = [complaint for complaint in complaints.worst_first(complaints.collect(report)) if not complaint.excused]
+    found = [complaint for complaint in issues.worst_first(issues.collect(report)) if not complaint.excused]
     for severity, command in _COMMANDS.items():
         own = [complaint for complaint in found if complaint.severity == severity]
         fitting = own if len(own) <= LIMIT else own[: LIMIT - 1]
         yield "".join(_annotation(report, complaint, command) for complaint in fitting)
         if len(own) > len(fitting):
             yield f"::{command} title=pcaplint::and {len(own) - len(fitting):,} more\n"
-    yield tally.sentence(report) + "\n" + (f"{SECRETS_SHOWN}\n" if report.secrets else "")
+    yield summary.sentence(report) + "\n" + (f"{SECRETS_SHOWN}\n" if report.secrets else "")

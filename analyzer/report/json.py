@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from analyzer import __version__
-from analyzer.model import FINDINGS, FLOWS, STEPS, TRANSACTIONS, Note, Report, Summary
-from analyzer.report import rows, tally
+from analyzer.model import FINDINGS, FLOWS, STEPS, TRANSACTIONS, CaptureSummary, Note, Report
+from analyzer.report import summary, templates
 from analyzer.report.columns import CHUNK, EMPTY_IS_A_VALUE, is_time
 from analyzer.report.escaping import unicode
-from analyzer.report.rows import Piece
-from analyzer.tables import Table
+from analyzer.report.templates import Field
+from analyzer.schema import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analyzer.report import Layout
-    from analyzer.tables import Column
+    from analyzer.schema import Column
 
 SCHEMA_VERSION: Final = "1"
 
@@ -42,7 +42,7 @@ def _note(note: Note) -> dict[str, Any]:
     return {"id": note.id, "text": unicode(note.text), "frame": note.frame}
 
 
-def capture_row(capture: Summary) -> dict[str, Any]:
+def capture_row(capture: CaptureSummary) -> dict[str, Any]:
     """Return one capture as plain values."""
     return {
         "path": unicode(capture.path),
@@ -72,35 +72,35 @@ def _arrays(cells: Sequence[tuple[Any, ...]]) -> list[str]:
     return [encode([unicode(item) if isinstance(item, str) else item for item in cell]) for cell in cells]
 
 
-def _column(cells: pd.Series[Any], column: Column) -> Iterator[Piece]:
+def _column(cells: pd.Series[Any], column: Column) -> Iterator[Field]:
     """Yield a column as members of an object; a time as ISO text and then as decimal digits in a string."""
     name = f'"{column.name}": '
     if is_time(column):
-        yield rows.times(cells, "null", '"').between(f'"{column.name.removesuffix("_ns")}": ')
-        yield rows.numbers(cells, column, "null", '"').between(name)
+        yield templates.times(cells, "null", '"').between(f'"{column.name.removesuffix("_ns")}": ')
+        yield templates.numbers(cells, column, "null", '"').between(name)
     elif column.dtype == "str":
-        yield rows.words(cells.tolist(), _texts if column.name in EMPTY_IS_A_VALUE else _texts_or_null).between(name)
+        yield templates.words(cells.tolist(), _texts if column.name in EMPTY_IS_A_VALUE else _texts_or_null).between(name)
     elif column.dtype == "object":
-        yield rows.words(cells.tolist(), _arrays).between(name)
+        yield templates.words(cells.tolist(), _arrays).between(name)
     elif column.dtype == "bool":
-        yield rows.truths(cells).between(name)
+        yield templates.truths(cells).between(name)
     else:
-        yield rows.numbers(cells, column, "null").between(name)
+        yield templates.numbers(cells, column, "null").between(name)
 
 
 def _place(capture: int, frame: int) -> str:
     return f'{{"capture": {capture}, "frame": {frame}}}'
 
 
-def _bodies(table: pd.DataFrame, shape: Table, leave_out: frozenset[str], *more: Piece) -> list[str]:
+def _bodies(table: pd.DataFrame, shape: Table, leave_out: frozenset[str], *more: Field) -> list[str]:
     """Return each row as the inside of a JSON object: the columns in order, then what is in `more`."""
     kept = [column for column in shape.columns if column.name not in leave_out]
-    return rows.fill([*(piece for column in kept for piece in _column(table[column.name], column)), *more], ", ", len(table))
+    return templates.fill([*(piece for column in kept for piece in _column(table[column.name], column)), *more], ", ", len(table))
 
 
 def _findings(table: pd.DataFrame) -> list[str]:
     cited = [", ".join([_place(capture, frame) for capture, frame in frames]) for frames in table["frames"].tolist()]
-    return _bodies(table, FINDINGS, frozenset({"flow_id", "capture", "frames"}), Piece('"frames": [%s]', (cited,)))
+    return _bodies(table, FINDINGS, frozenset({"flow_id", "capture", "frames"}), Field('"frames": [%s]', (cited,)))
 
 
 def _steps(table: pd.DataFrame) -> list[str]:
@@ -110,10 +110,10 @@ def _steps(table: pd.DataFrame) -> list[str]:
 def _flows(table: pd.DataFrame, opening: list[str], ill: list[str]) -> list[str]:
     captures, first, last = (table[name].tolist() for name in ("capture", "first_frame", "last_frame"))
     more = (
-        Piece('"first": {"capture": %d, "frame": %d}', (captures, first)),
-        Piece('"last": {"capture": %d, "frame": %d}', (captures, last)),
-        Piece('"opening": %s', (opening,)),
-        Piece('"findings": %s', (ill,)),
+        Field('"first": {"capture": %d, "frame": %d}', (captures, first)),
+        Field('"last": {"capture": %d, "frame": %d}', (captures, last)),
+        Field('"opening": %s', (opening,)),
+        Field('"findings": %s', (ill,)),
     )
     return _bodies(table, FLOWS, frozenset({"first_frame", "last_frame"}), *more)
 
@@ -133,7 +133,7 @@ class _Sorted:
     __slots__ = ("bounds", "table")
 
     def __init__(self, report: Report, table: pd.DataFrame) -> None:
-        positions = tally.flow_positions(report, table)
+        positions = summary.flow_positions(report, table)
         order = np.argsort(positions, kind="stable")
         order = order[np.searchsorted(positions[order], 0) :]
         self.table = table.take(order)
@@ -190,4 +190,4 @@ def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - e
     yield from _lines(flow_lines(report))
     yield '\n],\n"transactions": [\n'
     yield from _lines(transaction_lines(report))
-    yield '\n],\n"summary": ' + encode(tally.summarise(report)) + "\n}\n"
+    yield '\n],\n"summary": ' + encode(summary.summarise(report)) + "\n}\n"

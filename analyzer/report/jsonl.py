@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analyzer.report import tally
+from analyzer.report import summary
 from analyzer.report.json import capture_row, encode, flow_lines, head, transaction_lines
 
 if TYPE_CHECKING:
@@ -37,4 +37,4 @@ def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - e
     kinds = _kinds(report)
     for bodies in transaction_lines(report, frozenset({"kind"})):
         yield "".join(f'{{"kind": "transaction", "transaction": {next(kinds)}, {body}}}\n' for body in bodies)
-    yield _line("summary", tally.summarise(report))
+    yield _line("summary", summary.summarise(report))

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape, quoteattr
 
-from analyzer.report import complaints
+from analyzer.report import issues
 from analyzer.report.escaping import printable
-from analyzer.report.wording import count
+from analyzer.report.formatting import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from analyzer.model import Report
     from analyzer.report import Layout
-    from analyzer.report.complaints import Complaint
+    from analyzer.report.issues import Issue
 
 SHOWN: Final = 50
 """Connections a case names at most."""
@@ -56,11 +56,11 @@ class _Case:
         return f"{start}><{self.ended} message={quoteattr(_safe(self.message))}{kind}>{body}</{self.ended}></testcase>\n"
 
 
-def _case(report: Report, name: str, own: list[Complaint]) -> _Case:
+def _case(report: Report, name: str, own: list[Issue]) -> _Case:
     """Return the case of one rule or verdict in one capture from all its complaints there."""
-    failing = [complaint for complaint in own if complaints.fails(report, complaint)]
+    failing = [complaint for complaint in own if issues.fails(report, complaint)]
     shown = failing or own
-    lines = tuple(f"{complaint.severity}: {complaints.sentence(complaint)}" for complaint in shown[:SHOWN])
+    lines = tuple(f"{complaint.severity}: {issues.sentence(complaint)}" for complaint in shown[:SHOWN])
     lines += (f"and {len(shown) - SHOWN:,} more",) if len(shown) > SHOWN else ()
     message = shown[0].message + (f" (and {len(shown) - 1:,} more)" if len(shown) > 1 else "")
     if failing:
@@ -70,7 +70,7 @@ def _case(report: Report, name: str, own: list[Complaint]) -> _Case:
     return _Case(name, "passed", "", lines)
 
 
-def _reading(report: Report, index: int, own: list[Complaint]) -> _Case:
+def _reading(report: Report, index: int, own: list[Issue]) -> _Case:
     """Return the case that tells whether the capture was read, and read whole."""
     capture = report.captures[index]
     ended = next((complaint for complaint in own if complaint.name == capture.status), None)
@@ -88,9 +88,9 @@ def _verdict(name: str, outcome: str, number: int) -> _Case | None:
     return _Case(f"verdict {name}", ended, "" if ended == "passed" else "not judged", (said,)) if ended else None
 
 
-def _cases(report: Report, index: int, own: list[Complaint], verdicts: Verdicts) -> list[_Case]:
+def _cases(report: Report, index: int, own: list[Issue], verdicts: Verdicts) -> list[_Case]:
     cases = [_reading(report, index, [complaint for complaint in own if complaint.kind == "capture"])]
-    groups: dict[str, list[Complaint]] = {}
+    groups: dict[str, list[Issue]] = {}
     for complaint in own:
         if complaint.kind != "capture":
             groups.setdefault(f"{complaint.kind} {complaint.name}", []).append(complaint)
@@ -119,8 +119,8 @@ def _suite(path: str, cases: list[_Case], *, secrets: bool) -> str:
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
     """Return the report as one XML document, in pieces."""
-    own: dict[int, list[Complaint]] = {}
-    for complaint in complaints.collect(report):
+    own: dict[int, list[Issue]] = {}
+    for complaint in issues.collect(report):
         own.setdefault(complaint.capture, []).append(complaint)
     columns = (report.flows[name].tolist() for name in ("capture", "verdict", "outcome"))
     verdicts: dict[int, Verdicts] = {}

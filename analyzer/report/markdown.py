@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analyzer.report import complaints, tally, wording
+from analyzer.report import formatting, issues, summary
 from analyzer.report.escaping import printable
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from analyzer.model import Report
     from analyzer.report import Layout
-    from analyzer.report.complaints import Complaint
+    from analyzer.report.issues import Issue
 
 LIMIT: Final = 900_000
 """Bytes of the whole document at most."""
@@ -57,19 +57,26 @@ def _rows(lines: Iterable[str], total: int, room: int) -> Iterator[str]:
 
 
 def _captures(report: Report) -> Iterator[str]:
-    flows, standing = report.flows["capture"].to_numpy(), tally.stand(report)
+    flows, standing = report.flows["capture"].to_numpy(), summary.classify(report)
     size = len(report.captures)
     connections = np.bincount(flows, minlength=size).tolist()
-    failed = np.bincount(flows[standing == tally.FAILED], minlength=size).tolist()
+    failed = np.bincount(flows[standing == summary.FAILED], minlength=size).tolist()
     for index, capture in enumerate(report.captures):
         status = capture.status.replace("-", " ") + (f": {code(capture.reason)}" if capture.reason else "")
         yield f"| {code(capture.path)} | {status} | {connections[index]:,} | {failed[index]:,} |\n"
 
 
-def _complaint(report: Report, complaint: Complaint) -> str:
+def _complaint(report: Report, complaint: Issue) -> str:
     severity = complaint.severity + (" (expected)" if complaint.excused else "")
     path = report.captures[complaint.capture].path
-    cells = (severity, code(complaint.name), code(path), code(complaint.where), code(complaint.message), wording.frames(complaint.frames))
+    cells = (
+        severity,
+        code(complaint.name),
+        code(path),
+        code(complaint.where),
+        code(complaint.message),
+        formatting.frames(complaint.frames),
+    )
     return "| " + " | ".join(cells) + " |\n"
 
 
@@ -83,16 +90,16 @@ def _dialogues(report: Report) -> list[str]:
             continue
         if len(rows) == _DIALOGUES:
             break
-        rows.append(f"| {code(flow['flow_id'])} | {code(report.captures[flow['capture']].path)} | {code(wording.said(flow))} |\n")
+        rows.append(f"| {code(flow['flow_id'])} | {code(report.captures[flow['capture']].path)} | {code(formatting.said(flow))} |\n")
     return rows
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
     """Return a sentence, a table of the captures, one of the complaints, worst first, and one of what was said."""
-    stamp = f"{wording.SECRETS_SHOWN}\n\n" if report.secrets else ""
-    yield f"## pcaplint\n\n{stamp}{tally.sentence(report)}\n\n| capture | status | connections | failed |\n| :-- | :-- | --: | --: |\n"
+    stamp = f"{formatting.SECRETS_SHOWN}\n\n" if report.secrets else ""
+    yield f"## pcaplint\n\n{stamp}{summary.sentence(report)}\n\n| capture | status | connections | failed |\n| :-- | :-- | --: | --: |\n"
     yield from _rows(_captures(report), len(report.captures), _HALF - _MARGIN)
-    found = complaints.worst_first(complaints.collect(report))
+    found = issues.worst_first(issues.collect(report))
     if found:
         yield "\n| severity | rule | capture | connection | what | evidence |\n| :-- | :-- | :-- | :-- | :-- | :-- |\n"
         yield from _rows((_complaint(report, complaint) for complaint in found), len(found), _HALF - _MARGIN)

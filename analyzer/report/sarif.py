@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from analyzer import __version__
-from analyzer.report import complaints
-from analyzer.report.complaints import INCONCLUSIVE
+from analyzer.report import issues
 from analyzer.report.escaping import printable
+from analyzer.report.issues import INCONCLUSIVE
 from analyzer.report.json import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from analyzer.model import Report, Summary
+    from analyzer.model import CaptureSummary, Report
     from analyzer.report import Layout
-    from analyzer.report.complaints import Complaint
+    from analyzer.report.issues import Issue
 
 LIMIT: Final = 25_000
 """Results that GitHub's code scanning takes from a run."""
@@ -67,7 +67,7 @@ def _bases(report: Report) -> dict[str, Any]:
     return {name: {"description": {"text": f"{name.removeprefix('ABOVE')} folders above the working directory"}} for name in names}
 
 
-def _rule(report: Report, complaint: Complaint) -> dict[str, Any]:
+def _rule(report: Report, complaint: Issue) -> dict[str, Any]:
     about = report.about.get(complaint.name) if complaint.kind == "finding" else None
     level = about.severity if about else complaint.severity
     title = about.title if about else _title(complaint)
@@ -79,19 +79,19 @@ def _rule(report: Report, complaint: Complaint) -> dict[str, Any]:
     return rule | {"properties": {"tags": ["tcp", complaint.kind]}}
 
 
-def _title(complaint: Complaint) -> str:
+def _title(complaint: Issue) -> str:
     if complaint.name in _TITLES:
         return _TITLES[complaint.name]
     return {"capture": "An expectation is not met", "verdict": f"The opening is {complaint.name}"}.get(complaint.kind, complaint.name)
 
 
-def _rule_id(complaint: Complaint) -> str:
+def _rule_id(complaint: Issue) -> str:
     """Return the id of a rule; verdicts and ends of captures get a prefix, for some share their names with rules."""
     name = printable(complaint.name)
     return name if complaint.kind == "finding" else f"{complaint.kind}/{name}"
 
 
-def _place(report: Report, complaint: Complaint) -> dict[str, Any]:
+def _place(report: Report, complaint: Issue) -> dict[str, Any]:
     """Return where it is: a capture has no lines, so its first stands for all of them; connection and frames are logical places."""
     path = report.captures[complaint.capture].path
     place: dict[str, Any] = {"physicalLocation": {"artifactLocation": location(path), "region": {"startLine": 1}}}
@@ -110,12 +110,12 @@ def _place(report: Report, complaint: Complaint) -> dict[str, Any]:
     return place
 
 
-def _result(report: Report, complaint: Complaint, index: int, fingerprint: str) -> dict[str, Any]:
+def _result(report: Report, complaint: Issue, index: int, fingerprint: str) -> dict[str, Any]:
     result = {
         "ruleId": _rule_id(complaint),
         "ruleIndex": index,
         "level": complaint.severity,
-        "message": text(complaints.sentence(complaint)),
+        "message": text(issues.sentence(complaint)),
         "locations": [_place(report, complaint)],
         "partialFingerprints": {"pcaplint/v1": fingerprint},
     }
@@ -134,15 +134,15 @@ def _notices(report: Report, left_out: int) -> Iterator[dict[str, Any]]:
             yield {"level": "error", "message": text(capture.reason or capture.status), "locations": where}
 
 
-def _unread(capture: Summary) -> bool:
+def _unread(capture: CaptureSummary) -> bool:
     return capture.status == "unreadable" or not capture.complete
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
     """Return the report as one SARIF log with one run, a result a line, in pieces."""
-    everything = complaints.collect(report)
-    scopes = dict(zip(map(id, everything), complaints.scopes(report, everything), strict=True))
-    shown = complaints.worst_first(everything)[:LIMIT]
+    everything = issues.collect(report)
+    scopes = dict(zip(map(id, everything), issues.scopes(report, everything), strict=True))
+    shown = issues.worst_first(everything)[:LIMIT]
     rules = {_rule_id(complaint): complaint for complaint in reversed(shown)}
     index = {name: number for number, name in enumerate(sorted(rules))}
     driver = {"name": "pcaplint", "semanticVersion": __version__, "rules": [_rule(report, rules[name]) for name in sorted(rules)]}
@@ -156,6 +156,6 @@ def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - e
     yield '"properties": {"secrets": true},\n' if report.secrets else ""
     yield f'"invocations": [{encode(invocation)}],\n"columnKind": "utf16CodeUnits",\n"results": [\n'
     for number, complaint in enumerate(shown):
-        result = _result(report, complaint, index[_rule_id(complaint)], complaints.fingerprint(scopes[id(complaint)]))
+        result = _result(report, complaint, index[_rule_id(complaint)], issues.fingerprint(scopes[id(complaint)]))
         yield (",\n" if number else "") + encode(result)
     yield "\n]}]}\n"

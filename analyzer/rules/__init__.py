@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.errors import RuleError, UsageError
 from analyzer.rules import finding as findings_
-from analyzer.rules import opening, protocols, secrets, source
+from analyzer.rules import opening, protocols, secrets, toml_loader
 from analyzer.rules.finding import Example, Finding
 from analyzer.rules.lint import lint
 from analyzer.rules.machine import Machine, Verdict
@@ -69,13 +69,13 @@ def load(
     With `check` the shipped files are held against their schemas and the lint too. Raises `RuleError` for a bad file
     and `UsageError` for an id that does not exist.
     """
-    home = source.shipped()
+    home = toml_loader.shipped()
     spoken = protocols.load(home, check=check)
     files = _files(home, spoken)
-    document = source.read(home / "opening.toml")
+    document = toml_loader.read(home / "opening.toml")
     if check:
-        source.check(document, "opening", home / "opening.toml")
-    known = {path: source.read(path) for path in files}
+        toml_loader.check(document, "opening", home / "opening.toml")
+    known = {path: toml_loader.read(path) for path in files}
     disabled: set[str] = set()
     severities: dict[str, Any] = {}
     layers = [_layer(Path(folder)) for folder in extra]
@@ -86,7 +86,7 @@ def load(
         document = _merge(document, layer.changes, layer.path)
     if check:
         for path, entry in known.items():
-            source.check(entry, "finding", path)
+            toml_loader.check(entry, "finding", path)
     hidden = secrets.load(home, [layer.secrets for layer in layers if layer.secrets], check=check)
     path = layers[-1].path if layers else home / "opening.toml"
     machine = opening.build(document, path)
@@ -113,7 +113,7 @@ def _files(home: Path, spoken: Mapping[str, Protocol]) -> list[Path]:
 
 def _layer(folder: Path) -> _Layer:
     """Read a user's folder: finding files, an opening.toml that changes the machine, a secrets.toml that adds to what is hidden."""
-    paths = source.list_files(folder)
+    paths = toml_loader.list_files(folder)
     changes: dict[str, Any] = {}
     hidden: dict[str, Any] = {}
     entries = {}
@@ -121,12 +121,12 @@ def _layer(folder: Path) -> _Layer:
         if path.name == secrets.FILE:
             hidden = secrets.read_layer(path)
             continue
-        document = source.read(path)
+        document = toml_loader.read(path)
         if path.name == "opening.toml":
-            source.check(document, "opening#changes", path)
+            toml_loader.check(document, "opening#changes", path)
             changes = document
         else:
-            source.check(document, "finding", path)
+            toml_loader.check(document, "finding", path)
             entries[path] = document
     return _Layer(folder / "opening.toml", entries, changes, hidden)
 
@@ -192,7 +192,7 @@ def _digest(home: Path, files: Sequence[Path], extra: Sequence[str | Path]) -> s
         home / secrets.FILE,
         *sorted((home / "protocols").glob("*.toml")),
         *files,
-        *(path for folder in extra for path in source.list_files(Path(folder))),
+        *(path for folder in extra for path in toml_loader.list_files(Path(folder))),
     ]:
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:16]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EVERY: Final = "any"
 """In `see`, stands for every class of segments with readable flags, or for both sides."""
-SPOKEN: Final = ("dialogue", "exchange")
+DIALOGUE_SCOPES: Final = ("dialogue", "exchange")
 """Scopes of checks about what the endpoints said: of a whole connection, of a request and its answer."""
 
 
@@ -79,11 +79,11 @@ def build(entry: dict[str, Any], machine: Machine, known: Mapping[str, Protocol]
 
     `known` are the protocols, `family` is the folder the file lies in: of a protocol, if it is called like one.
     """
-    if entry["scope"] in SPOKEN:
+    if entry["scope"] in DIALOGUE_SCOPES:
         return _build_spoken(entry, known, family, where)
     scope = scope_of(machine, entry["scope"])
     see, rows = _see(entry.get("see", ()), machine, where)
-    _refuse_strangers(entry.get("cite", ()), {*vocabulary.PLACES, *machine.records}, f"{where}: check.cite")
+    _refuse_strangers(entry.get("cite", ()), {*vocabulary.EVIDENCE, *machine.records}, f"{where}: check.cite")
     return Check(
         scope=entry["scope"],
         see=see,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyzer.rules.check import SPOKEN
+from analyzer.rules.check import DIALOGUE_SCOPES
 from analyzer.rules.machine import emitted
 
 if TYPE_CHECKING:
@@ -91,9 +91,9 @@ def _check(check: Check, path: str) -> Iterator[str]:
         yield f"{path}: check.see: a segment check needs it, and no other has it"
     if (check.scope == "job") != bool(check.over):
         yield f"{path}: check.over: a job check needs it, and no other has it"
-    if check.cite and check.scope not in {"connection", *SPOKEN}:
+    if check.cite and check.scope not in {"connection", *DIALOGUE_SCOPES}:
         yield f"{path}: check.cite: only a check of a connection, a dialogue or an exchange has it"
-    if check.scope in SPOKEN and not check.cite:
+    if check.scope in DIALOGUE_SCOPES and not check.cite:
         yield f"{path}: check.cite: a check of a {check.scope} needs it: nothing else says which frames prove it"
     if check.of is not None and check.scope != "job":
         yield f"{path}: check.of: only a job check has it"

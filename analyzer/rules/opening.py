@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.errors import RuleError
 from analyzer.language import ExpressionError, check, parse, records_of, walk
-from analyzer.language.kinds import NUMERIC
 from analyzer.language.syntax import Binary, Field, Name, Not, transform
+from analyzer.language.types import NUMERIC
 from analyzer.rules.machine import (
     INTRINSIC_CLASSES,
     REUSE,

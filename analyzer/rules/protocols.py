@@ -1,7 +1,7 @@
 """rules/protocols/*.toml to frozen `Protocol`s: how dialogues are recognised, what rules may ask of them, what transactions hold.
 
 `any.toml` declares what every dialogue has; each other file describes a protocol. A fact is declared once, here; the module of
-`analyzer.applications` that reads the protocol fills it in.
+`analyzer.dialogues` that reads the protocol fills it in.
 
 Promises: every kind a fact has is known, every name is declared once for a protocol; a fault names file and key.
 Must not know: how a dialogue is read.
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.errors import RuleError
-from analyzer.model import Detail
-from analyzer.rules import source
+from analyzer.model import DetailColumn
+from analyzer.rules import toml_loader
 from analyzer.rules.vocabulary import Fact
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Protocol:
     speaks_first: str
     """client, server, or none when it does not matter."""
     reader: str
-    """Module of `analyzer.applications` that reads it; empty when it is only recognised."""
+    """Module of `analyzer.dialogues` that reads it; empty when it is only recognised."""
     signs: tuple[Sign, ...]
     enums: Mapping[str, tuple[str, ...]]
     dialogue: Mapping[str, Fact]
@@ -72,7 +72,7 @@ class Protocol:
     exchange_places: Mapping[str, str]
     transaction: Mapping[str, Fact]
     """Columns of the transactions table; `kind` is str, int, float, flag or list."""
-    details: tuple[Detail, ...]
+    details: tuple[DetailColumn, ...]
     """Which of these columns are printed below a transaction, in order."""
     data: Mapping[str, Any]
     """What else the file holds for its reader: tables of commands and the like."""
@@ -89,11 +89,11 @@ class Protocol:
 def load(home: Path, *, check: bool = False) -> dict[str, Protocol]:
     """Return the protocols under `home`/protocols by id, `any` first. Raises `RuleError`; with `check` holds them against the schema."""
     folder = home / "protocols"
-    documents = {path: source.read(path) for path in sorted(folder.glob("*.toml"))}
+    documents = {path: toml_loader.read(path) for path in sorted(folder.glob("*.toml"))}
     if check:
         for path, document in documents.items():
-            source.check(document, "protocol", path)
-    common = source.read(folder / f"{ANY}.toml")
+            toml_loader.check(document, "protocol", path)
+    common = toml_loader.read(folder / f"{ANY}.toml")
     found = {document["id"]: _build(document, common, path) for path, document in documents.items()}
     return {ANY: found[ANY], **found}
 
@@ -148,8 +148,8 @@ def _fact(entry: dict[str, Any], where: str, kinds: tuple[str, ...]) -> Fact:
     return Fact(entry["kind"], entry["meaning"], entry.get("unit", ""))
 
 
-def _details(columns: dict[str, Any], path: Path) -> tuple[Detail, ...]:
-    found = tuple(Detail(name, entry["show"], entry.get("beside", "")) for name, entry in columns.items() if "show" in entry)
+def _details(columns: dict[str, Any], path: Path) -> tuple[DetailColumn, ...]:
+    found = tuple(DetailColumn(name, entry["show"], entry.get("beside", "")) for name, entry in columns.items() if "show" in entry)
     for detail in found:
         if detail.beside and columns.get(detail.beside, {}).get("dtype") != "list":
             message = f"{path}: transaction.{detail.name}: beside: {detail.beside} is no column that holds lists"

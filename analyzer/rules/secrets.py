@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
 from analyzer.errors import RuleError
-from analyzer.rules import source
+from analyzer.rules import toml_loader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,16 +109,16 @@ def plain_name(name: str) -> str:
 
 def load(home: Path, extra: Sequence[Mapping[str, Any]] = (), *, check: bool = False) -> SecretPatterns:
     """Return the patterns of `home`/secrets.toml with users' documents added, in order. Raises `RuleError`."""
-    if not extra and not check and home == source.shipped():
+    if not extra and not check and home == toml_loader.shipped():
         return shipped()
     return _load(home, extra, check=check)
 
 
 def _load(home: Path, extra: Sequence[Mapping[str, Any]] = (), *, check: bool = False) -> SecretPatterns:
     path = home / FILE
-    document = source.read(path)
+    document = toml_loader.read(path)
     if check:
-        source.check(document, "secrets", path)
+        toml_loader.check(document, "secrets", path)
         _lint(document, path)
     merged = {section: {key: list(document[section][key]) for key in keys} for section, keys in _LISTS.items()}
     numbers = {key: document["shape"][key] for key in _NUMBERS}
@@ -171,8 +171,8 @@ def _any(words: list[str]) -> re.Pattern[str] | None:
 
 def read_layer(path: Path) -> dict[str, Any]:
     """Return a user's document. Raises `RuleError` where it is not of the schema's shape, or says nothing."""
-    document = source.read(path)
-    source.check(document, "secrets", path)
+    document = toml_loader.read(path)
+    toml_loader.check(document, "secrets", path)
     _lint(document, path)
     if not set(document) - {"schema"}:
         message = f"{path}: adds nothing"
@@ -183,4 +183,4 @@ def read_layer(path: Path) -> dict[str, Any]:
 @cache
 def shipped() -> SecretPatterns:
     """Return the patterns that come with the program."""
-    return _load(source.shipped())
+    return _load(toml_loader.shipped())

@@ -149,7 +149,7 @@ AGGREGATE: Final[dict[str, Fact]] = {
 }
 """Facts of one connection, beside those of `machine.CONNECTION`; unknown where the segment they are about was not captured."""
 
-PLACES: Final = {
+EVIDENCE: Final = {
     "first_syn": "the client's first SYN",
     "last_syn": "the client's last SYN",
     "first_synack": "the server's first SYN+ACK",

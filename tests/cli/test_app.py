@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import analyzer
-from analyzer.errors import MachineError
+from analyzer.errors import EnvironmentFaultError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ COMMANDS = (["check"], ["flows"], ["show"], ["doctor"], ["rules"], ["rules", "li
 
 
 def test_what_finds_and_reads_captures_waits_with_pandas_until_tshark_starts() -> None:
-    script = "import sys; import analyzer.analysis; assert not {'pandas', 'numpy', 'pyshark'} & set(sys.modules)"
+    script = "import sys; import analyzer.api; assert not {'pandas', 'numpy', 'pyshark'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
@@ -87,7 +87,7 @@ def test_an_internal_error_is_one_line_and_a_traceback_only_on_request(pcaplint:
 def test_errors_carry_their_status_through(pcaplint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         message = "no tshark"
-        raise MachineError(message)
+        raise EnvironmentFaultError(message)
 
     monkeypatch.setattr("analyzer.rules.load", fail)
     assert pcaplint("rules", "list") == (7, "", "pcaplint: error: no tshark\n")

@@ -26,7 +26,7 @@ def test_everything_is_named_with_its_version(pcaplint: Run) -> None:
 
 
 def test_a_missing_tshark_is_status_7_with_the_way_to_get_it(pcaplint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analyzer.capture.tshark._USUAL_FOLDERS", ())
+    monkeypatch.setattr("analyzer.capture.tshark.probe._USUAL_FOLDERS", ())
     monkeypatch.setenv("PATH", "/nonexistent")
     status, out, _ = pcaplint("doctor")
     assert status == 7

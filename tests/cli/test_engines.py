@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from analyzer.capture import headers
+    from analyzer.capture.decode import tcp
 
     Run = Callable[..., tuple[int, str, str]]
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let there be no tshark."""
-    monkeypatch.setattr("analyzer.capture.tshark._USUAL_FOLDERS", ())
+    monkeypatch.setattr("analyzer.capture.tshark.probe._USUAL_FOLDERS", ())
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
@@ -65,19 +65,20 @@ def test_an_engine_that_is_asked_for_and_missing_is_status_7(captures: Path, pca
 def test_a_disagreement_between_the_engines_is_not_to_be_overlooked(
     captures: Path, pcaplint: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
-    from analyzer.capture import engines, headers
+    from analyzer.capture import choose_engine
+    from analyzer.capture.decode import tcp
 
-    right = headers.decode
+    right = tcp.decode
 
-    def mistaken(*given: Any) -> headers.Decoded:  # noqa: ANN401 - whatever `decode` takes
+    def mistaken(*given: Any) -> tcp.Decoded:  # noqa: ANN401 - whatever `decode` takes
         decoded = right(*given)
         decoded.segments["window"][1] = 7
         return decoded
 
     assert captures.is_dir()
-    monkeypatch.setattr(headers, "decode", mistaken)
-    monkeypatch.setattr(engines, "LARGE_SECONDS", 0.0)
-    monkeypatch.setattr(engines, "COMPARED_BYTES", 0)
+    monkeypatch.setattr(tcp, "decode", mistaken)
+    monkeypatch.setattr(choose_engine, "LARGE_SECONDS", 0.0)
+    monkeypatch.setattr(choose_engine, "COMPARED_BYTES", 0)
     _, out, err = pcaplint("check", *arguments, "good.pcap")
     shown = " ".join((err if arguments else out).split())
     assert "the native engine and tshark read frame 2 differently" in shown

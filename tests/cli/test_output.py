@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analyzer.cli import output
-from analyzer.errors import MachineError, UsageError
+from analyzer.errors import EnvironmentFaultError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,7 @@ def test_links_devices_and_missing_folders_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_name_too_long_is_the_machines_fault_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises((UsageError, MachineError), match="--output"):
+    with pytest.raises((UsageError, EnvironmentFaultError), match="--output"):
         output.write(["x"], tmp_path / ("n" * 300))
     assert list(tmp_path.iterdir()) == []
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analyzer import model, tables
-from analyzer.tables import ACK, FIN, NO_TIME, PSH, RST, SYN, URG
+from analyzer import model, schema
+from analyzer.schema import ACK, FIN, NO_TIME, PSH, RST, SYN, URG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,8 +77,8 @@ def capture(exchanges: Sequence[Exchange], *, swapped: bool = False) -> model.Ca
     times = [row["time"] for row in (*rows, *quotes)]
     return model.Capture(
         "made",
-        _table(rows, tables.SEGMENTS),
-        _table(quotes, tables.QUOTES),
+        _table(rows, schema.SEGMENTS),
+        _table(quotes, schema.QUOTES),
         blob,
         len(times),
         complete=True,
@@ -120,7 +120,7 @@ def _quote(icmp: tuple[int, int], source: tuple[str, int], target: tuple[str, in
     }
 
 
-def _table(rows: list[dict[str, Any]], table: tables.Table) -> pd.DataFrame:
+def _table(rows: list[dict[str, Any]], table: schema.Table) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for column in table.columns:
         values = [row.get(column.name, "" if column.dtype == "category" else 0) for row in rows]
@@ -130,7 +130,7 @@ def _table(rows: list[dict[str, Any]], table: tables.Table) -> pd.DataFrame:
             columns[column.name] = pd.Categorical(values, categories=sorted({"", *values}))
         else:
             columns[column.name] = np.array(values, dtype=column.dtype)
-    return tables.check(pd.DataFrame(columns), table)
+    return schema.check(pd.DataFrame(columns), table)
 
 
 def openings(client_isn: int, server_isn: int) -> list[Exchange]:

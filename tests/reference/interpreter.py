@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from analyzer.language.syntax import Ask, Binary, Field, Name, Node, Not, Number, OneOf, Within
+from analyzer.language.syntax import Binary, Field, Name, Node, Not, Number, OneOf, StateQuery, Within
 from analyzer.rules.machine import CONNECTION, SEGMENT, STATES
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def evaluate(node: Node, view: View) -> Any:  # noqa: ANN401 - a value of any ki
         case Field():
             member = view.member(node.record)
             return None if member is None else member[node.name]
-        case Ask():
+        case StateQuery():
             return node.id in (view.memory.seen if node.what == "seen" else view.memory.lost)
         case Not():
             value = evaluate(node.operand, view)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analyzer.tables import ACK, FIN, NO_TIME, RST, SYN
+from analyzer.schema import ACK, FIN, NO_TIME, RST, SYN
 from tests.reference.interpreter import Seq
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analyzer.flows import Connections
+    from analyzer.connections import Connections
 
 Row = dict[str, Any]
 NEAR = 4

@@ -1,0 +1,306 @@
+"""Frames ─► where their IP packets begin: link headers, VLAN tags, PPPoE, MPLS, whole arrays at a time.
+
+Promises: a frame is IP, or certainly nothing that can hold a TCP segment, or left to tshark; nothing is guessed.
+Must not know: what lies beyond the link headers, but the first four bits of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analyzer.capture.decode import pseudowires
+from analyzer.capture.formats.window import gather_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from analyzer.capture.formats.model import Frames, Interface
+
+    Array = npt.NDArray[Any]
+    Ints = npt.NDArray[np.int64]
+    Bools = npt.NDArray[np.bool_]
+
+NOTHING, FOUR, SIX, ASK = 0, 4, 6, 1
+"""What a frame holds: nothing of interest, IPv4, IPv6, or what only tshark can tell."""
+ENDED_PPP: Final = -2
+"""Stands for PPP where an Ethernet type is told."""
+TAG_BITS: Final = 13
+"""Each VLAN id, plus 1, takes so many bits of a number that stands for a stack of them, the outermost highest."""
+_NUMBERED_TAGS: Final = 4
+"""So many tags fit a 64-bit number; what stands for deeper stacks is kept as Python's integers."""
+_MOST_TAGS: Final = 128
+_MOST_LABELS: Final = 8
+
+_NULL, _ETHERNET, _PPP, _HDLC, _LOOP, _SLL, _SLL2 = 0, 1, 9, 50, 108, 113, 276
+_RAW: Final = (12, 14, 101)
+_RAW_FOUR, _RAW_SIX = 228, 229
+UNREAD: Final = 0xFFFF
+"""A link type that is none: its frames are left to tshark."""
+LINKS: Final = frozenset({_NULL, _ETHERNET, _PPP, _HDLC, _LOOP, _SLL, _SLL2, *_RAW, _RAW_FOUR, _RAW_SIX})
+"""The link types (LINKTYPE_ numbers) read here."""
+
+_TYPE_FOUR, _TYPE_SIX, _TYPE_PPPOE, _TYPE_MPLS = 0x0800, 0x86DD, 0x8864, 0x8847
+_TAG_TYPES: Final = (0x8100, 0x88A8, 0x9100)
+_NOTHING_TYPES: Final = (
+    0x0806,  # ARP
+    0x8035,  # RARP
+    0x8808,  # Ethernet flow control
+    0x8809,  # LACP and other slow protocols
+    0x8863,  # PPPoE discovery
+    0x888E,  # EAPOL
+    0x8892,  # PROFINET
+    0x88B8,  # GOOSE
+    0x88BA,  # sampled values
+    0x88CC,  # LLDP
+    0x88F7,  # PTP
+    0x893A,  # IEEE 1905
+    0x9000,  # loopback test
+)
+_MOST_LENGTH: Final = 1500
+"""An Ethernet type up to this is a length, and an LLC header follows."""
+_SPANNING_TREE: Final = 0x424203
+_CISCO: Final = (0xAAAA0300000C2000, 0xAAAA0300000C2003, 0xAAAA0300000C2004, 0xAAAA0300000C010B)
+"""LLC and SNAP headers of CDP, VTP, DTP and PVST+."""
+_PPP_FOUR, _PPP_SIX, _PPP_CONTROL = 0x0021, 0x0057, 0x8000
+_FAMILIES: Final = {2: FOUR, 24: SIX, 28: SIX, 30: SIX}
+"""Address families of the BSD null header."""
+_MOST_FAMILY: Final = 0xFFFF
+"""A larger one was written in the other byte order."""
+_HARDWARE: Final = (1, 512, 772, 65534)
+"""ARPHRD_ numbers of cooked captures that have an Ethernet type: Ethernet, PPP, loopback, none."""
+
+
+@dataclass(slots=True)
+class LinkPayload:
+    """What link headers say, shapes (n,)."""
+
+    kind: Array
+    """int8: NOTHING, FOUR, SIX or ASK."""
+    at: Ints
+    """Where the IP packet begins in the frames' data."""
+    src_mac: Ints
+    """48 bits, -1 for none."""
+    dst_mac: Ints
+    vlan: Ints
+    """The stack of VLAN ids as a number, 0 for none; see `TAG_BITS`."""
+    deep: dict[int, int]
+    """Row ─► the same of those that have more tags than fit."""
+    session: Ints
+    """The PPPoE session, -1 for none."""
+    ended: Array
+    """int32: of a frame that holds nothing of interest the Ethernet type, up to 1500 where an LLC header follows, or ENDED_PPP."""
+
+
+def read(frames: Frames, interfaces: Sequence[Interface]) -> LinkPayload:
+    """Return what the link headers of `frames` say."""
+    count = len(frames)
+    absent = np.full(count, -1, dtype=np.int64)
+    found = LinkPayload(
+        kind=np.full(count, ASK, dtype=np.int8),
+        at=frames.start.copy(),
+        src_mac=absent.copy(),
+        dst_mac=absent.copy(),
+        vlan=np.zeros(count, dtype=np.int64),
+        deep={},
+        session=absent,
+        ended=np.full(count, -1, dtype=np.int32),
+    )
+    link = frames.look_up(interfaces, "link", -1)
+    for one in np.unique(link).tolist():
+        rows = np.flatnonzero(link == one)
+        if one < 0:
+            found.kind[rows] = NOTHING
+        elif one in LINKS:
+            _read_link(one, frames, found, rows)
+    # A frame longer than itself is left to tshark whatever it holds.
+    found.kind[frames.captured > frames.length] = ASK
+    return found
+
+
+def _read_link(link: int, frames: Frames, found: LinkPayload, rows: Ints) -> None:
+    """Read the frames `rows`, all of link type `link`."""
+    if link == _ETHERNET:
+        _read_ethernet(frames, found, rows, frames.start[rows])
+    elif link in {_SLL, _SLL2}:
+        _read_cooked(link, frames, found, rows)
+    elif link in {_NULL, _LOOP}:
+        _read_family(link, frames, found, rows)
+    elif link in {_PPP, _HDLC}:
+        framed = rows[_number(frames, found, rows, 2) == 0xFF03]  # noqa: PLR2004 - address and control of RFC 1662
+        found.at[framed] += 2
+        _read_ppp(frames, found, framed if link == _HDLC else rows)
+    else:
+        version = _number(frames, found, rows, 1) >> 4
+        allowed = {_RAW_FOUR: (FOUR,), _RAW_SIX: (SIX,)}.get(link, (FOUR, SIX))
+        found.kind[rows] = np.where(np.isin(version, allowed), version, ASK)
+
+
+def _number(frames: Frames, found: LinkPayload, rows: Ints, width: int) -> Ints:
+    """Return the big-endian number of 1, 2, 4 or 8 bytes each frame has where it was read to, -1 where it ends before."""
+    at = found.at[rows]
+    there = at + width <= frames.start[rows] + frames.captured[rows]
+    number = gather_rows(frames.data, np.where(there, at, 0), width).view(f">u{width}").astype(np.int64)
+    return np.where(there, number, -1)
+
+
+def _read_ethernet(frames: Frames, found: LinkPayload, rows: Ints, at: Ints) -> None:
+    """Read the Ethernet headers at `at` and what follows them."""
+    words = gather_rows(frames.data, at, 16).view(">u8").reshape(len(rows), 2)
+    found.dst_mac[rows] = words[:, 0] >> 16
+    found.src_mac[rows] = (words[:, 0] & 0xFFFF) << 32 | words[:, 1] >> 32
+    kind = (words[:, 1] >> 16 & 0xFFFF).astype(np.int64)
+    short = frames.start[rows] + frames.captured[rows] - at < 14  # noqa: PLR2004 - an Ethernet header
+    if short.any():
+        kind[short] = -1
+    found.at[rows] = at + 14
+    _read_type(frames, found, rows, kind)
+
+
+def _read_cooked(link: int, frames: Frames, found: LinkPayload, rows: Ints) -> None:
+    """Read Linux cooked headers, version 1 or 2."""
+    start = frames.start[rows]
+    size, type_at, hardware_at, length_at = (16, 14, 2, 4) if link == _SLL else (20, 0, 8, 11)
+    header = gather_rows(frames.data, start, 20).view(np.uint8).reshape(len(rows), 20).astype(np.int64)
+    kind = header[:, type_at] << 8 | header[:, type_at + 1]
+    hardware = header[:, hardware_at] << 8 | header[:, hardware_at + 1]
+    if link == _SLL:
+        length = header[:, length_at] << 8 | header[:, length_at + 1]
+        address_at = 6
+    else:
+        length, address_at = header[:, length_at], 12
+    address = np.zeros(len(rows), dtype=np.int64)
+    for byte in range(6):
+        address = address << 8 | header[:, address_at + byte]
+    found.src_mac[rows] = np.where(length == 6, address, -1)  # noqa: PLR2004 - bytes of an Ethernet address
+    whole = (frames.captured[rows] >= size) & np.isin(hardware, _HARDWARE) & (kind > _MOST_LENGTH)
+    found.at[rows] += size
+    _read_type(frames, found, rows, np.where(whole, kind, -1))
+
+
+def _read_family(link: int, frames: Frames, found: LinkPayload, rows: Ints) -> None:
+    """Read BSD null headers, in either byte order, or loop headers, in network order."""
+    family = _number(frames, found, rows, 4)
+    if link == _NULL:
+        family = np.where(family > _MOST_FAMILY, family.astype(np.uint32).byteswap().astype(np.int64), family)
+    for known, kind in _FAMILIES.items():
+        found.kind[rows[family == known]] = kind
+    found.at[rows] += 4
+
+
+def _read_type(frames: Frames, found: LinkPayload, rows: Ints, kind: Ints) -> None:
+    """Read on by Ethernet types, -1 standing for one that is not known, at the places found so far."""
+    plain = kind == _TYPE_FOUR
+    if not plain.all():
+        kind = _read_tags(frames, found, rows, kind)
+        _read_labels(frames, found, rows[kind == _TYPE_MPLS])
+        _read_sessions(frames, found, rows[kind == _TYPE_PPPOE])
+        _read_lengths(frames, found, rows[(kind >= 0) & (kind <= _MOST_LENGTH)])
+        nothing = np.isin(kind, _NOTHING_TYPES)
+        found.kind[rows[nothing]] = NOTHING
+        found.ended[rows[nothing]] = kind[nothing]
+        found.kind[rows[kind == _TYPE_SIX]] = SIX
+        rows = rows[kind == _TYPE_FOUR]
+    found.kind[rows] = FOUR
+
+
+def _read_tags(frames: Frames, found: LinkPayload, rows: Ints, kind: Ints) -> Ints:
+    """Read VLAN tags and return the types behind them, -1 where there are too many."""
+    tagged = np.flatnonzero(np.isin(kind, _TAG_TYPES))
+    if not len(tagged):
+        return kind
+    kind = kind.copy()
+    for _ in range(_MOST_TAGS):
+        word = _number(frames, found, rows[tagged], 4)
+        of = rows[tagged]
+        _stack(found, of, (word >> 16 & 0xFFF) + 1)
+        found.at[of] += 4
+        kind[tagged] = np.where(word < 0, -1, word & 0xFFFF)
+        tagged = tagged[np.isin(kind[tagged], _TAG_TYPES)]
+        if not len(tagged):
+            return kind
+    kind[tagged] = -1
+    return kind
+
+
+def _stack(found: LinkPayload, rows: Ints, tag: Ints) -> None:
+    """Add VLAN tags to the stacks of `rows`."""
+    full = found.vlan[rows] >> TAG_BITS * (_NUMBERED_TAGS - 1) > 0
+    if not full.any():
+        found.vlan[rows] = found.vlan[rows] << TAG_BITS | tag
+        return
+    found.vlan[rows[~full]] = found.vlan[rows[~full]] << TAG_BITS | tag[~full]
+    for row, one in zip(rows[full].tolist(), tag[full].tolist(), strict=True):
+        found.deep[row] = found.deep.get(row, int(found.vlan[row])) << TAG_BITS | one
+
+
+def _read_labels(frames: Frames, found: LinkPayload, rows: Ints) -> None:
+    """Read MPLS labels without a special meaning (RFC 3032), and take what follows by its first bits."""
+    for _ in range(_MOST_LABELS):
+        if not len(rows):
+            return
+        word = _number(frames, found, rows, 4)
+        found.at[rows] += 4
+        plain = word >> 12 >= 16  # noqa: PLR2004 - the first label that is not reserved
+        bottom = rows[plain & (word >> 8 & 1 == 1)]
+        rows = rows[plain & (word >> 8 & 1 == 0)]
+        wired = _read_pseudowires(frames, found, bottom)
+        bottom = bottom[~wired]
+        version = _number(frames, found, bottom, 1) >> 4
+        found.kind[bottom] = np.where(np.isin(version, (FOUR, SIX)), version, ASK)
+
+
+def _read_pseudowires(frames: Frames, found: LinkPayload, rows: Ints) -> Bools:
+    """Return which of the packets behind labels are Ethernet frames that carry IP, and read those."""
+    ends = frames.start[rows] + frames.captured[rows], frames.start[rows] + frames.length[rows]
+    at = pseudowires.find(frames.data, found.at[rows], *ends)
+    wired: Bools = at >= 0
+    # What is in such a frame is IP behind VLAN tags at most: there are no labels to be read again.
+    if wired.any():
+        _read_ethernet(frames, found, rows[wired], at[wired])
+    return wired
+
+
+def _read_sessions(frames: Frames, found: LinkPayload, rows: Ints) -> None:
+    """Read PPPoE session headers (RFC 2516)."""
+    if not len(rows):
+        return
+    head = _number(frames, found, rows, 8)
+    length = head >> 16 & 0xFFFF
+    sound = (head >> 48 == 0x1100) & (found.at[rows] + 6 + length <= frames.start[rows] + frames.length[rows])  # noqa: PLR2004 - version, type and code
+    rows, head, length = rows[sound], head[sound], length[sound]
+    found.session[rows] = head >> 32 & 0xFFFF
+    found.at[rows] += 6
+    _read_ppp(frames, found, rows)
+    # tshark sees no more of a packet than the session's header says there is.
+    word = _number(frames, found, rows, 8)
+    stated = np.where(found.kind[rows] == FOUR, word >> 32, word >> 16) & 0xFFFF
+    total = np.where(found.kind[rows] == FOUR, stated, stated + 40)
+    carries = np.isin(found.kind[rows], (FOUR, SIX))
+    # A packet that states no length is as long as the session's header says, not as the frame.
+    found.kind[rows[carries & ((word == -1) | (stated == 0) | (total + 2 > length))]] = ASK
+
+
+def _read_ppp(frames: Frames, found: LinkPayload, rows: Ints) -> None:
+    """Read PPP protocol numbers of two bytes."""
+    protocol = _number(frames, found, rows, 2)
+    found.at[rows] += 2
+    found.kind[rows[protocol == _PPP_FOUR]] = FOUR
+    found.kind[rows[protocol == _PPP_SIX]] = SIX
+    control = (protocol >= _PPP_CONTROL) & (found.session[rows] >= 0)
+    found.kind[rows[control]] = NOTHING
+    found.ended[rows[control]] = ENDED_PPP
+
+
+def _read_lengths(frames: Frames, found: LinkPayload, rows: Ints) -> None:
+    """Tell the LLC frames that every switch sends from those that might hold anything."""
+    if not len(rows):
+        return
+    header = _number(frames, found, rows, 8)
+    nothing = (header >> 40 == _SPANNING_TREE) | np.isin(header.astype(np.uint64), np.array(_CISCO, dtype=np.uint64))
+    found.kind[rows[nothing]] = NOTHING
+    found.ended[rows[nothing]] = 0

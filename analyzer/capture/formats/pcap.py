@@ -1,0 +1,172 @@
+"""The pcap format ─► frames: both byte orders, micro- and nanoseconds, and Kuznetzov's modified records.
+
+Promises: as `frames`. What Wireshark tells by guessing (old versions, swapped lengths, vendors' record headers) is foreign.
+Must not know: pcapng.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+
+from analyzer.capture.formats import resync
+from analyzer.capture.formats.model import MAX_CAPTURED_BYTES, Frames, Interface, ResumePoint, ScanState, UnsupportedFormatError, cut_short
+from analyzer.capture.formats.resync import cut
+from analyzer.capture.formats.window import gather_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from analyzer.capture.formats.model import Store
+    from analyzer.capture.formats.window import FileWindow
+
+    Array = npt.NDArray[Any]
+    Ints = npt.NDArray[np.int64]
+    Bools = npt.NDArray[np.bool_]
+
+_HEADER_BYTES: Final = 24
+_MAGICS: Final = {0xA1B2C3D4: (16, 1000), 0xA1B23C4D: (16, 1), 0xA1B2CD34: (24, 1000)}
+"""Magic number ─► bytes of a record's header, nanoseconds a tick."""
+_VERSION: Final = (2, 4)
+_LINK_BITS: Final = 0xFFFF
+_RESERVED_BITS: Final = 0x03FF0000
+_FCS_PRESENT: Final = 0x04000000
+_SECOND: Final = 10**9
+_LONGEST: Final = 128 << 20
+"""Above this original length Wireshark doubts that it reads the right variant of the format."""
+_SURE_RECORDS: Final = 4
+"""How many records Wireshark looks at to tell the variants apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """A kind of pcap record; see `chains.Kind`."""
+
+    order: str
+    """struct's and numpy's letter of the byte order."""
+    header: int
+    tick: int
+    """Nanoseconds."""
+
+    def following(self, data: Array, at: Ints, size: int) -> Ints:
+        """Return where the next records begin, -1 where there is none."""
+        # The buffer's padding is longer than a record header.
+        length = gather_rows(data, at + 8, 4).view(f"{self.order}u4").astype(np.int64)
+        after: Ints = at + self.header + length
+        bad = (length > MAX_CAPTURED_BYTES) | (after > size)
+        if bad.any():
+            after[bad] = -1
+        return after
+
+    def follow(self, store: Store, at: int, size: int) -> int:
+        """Return where the next record begins, -1 when there is none."""
+        if at + self.header > size:
+            return -1
+        (length,) = struct.unpack_from(self.order + "I", store, at + 8)
+        after: int = at + self.header + length
+        return after if length <= MAX_CAPTURED_BYTES and after <= size else -1
+
+    def mark(self, like: bytes) -> tuple[bytes, int]:
+        """Return the upper half of the seconds, which change by the day."""
+        offset = 2 if self.order == "<" else 0
+        return like[offset : offset + 2], offset
+
+    def plausible(self, data: Array, at: Ints, like: bytes) -> Bools:
+        """Return whether the fields at each of `at` have values a record near one that begins with `like` might have."""
+        fields = gather_rows(data, np.minimum(at, len(data) - 16), 16).view(f"{self.order}u4").reshape(len(at), 4)
+        (near,) = struct.unpack_from(self.order + "I", like)
+        captured = fields[:, 2]
+        fits: Bools = (captured <= fields[:, 3]) & (captured <= MAX_CAPTURED_BYTES) & (fields[:, 1] < _SECOND // self.tick)
+        fits &= (fields[:, 0] >> 16 == near >> 16) & (at <= len(data) - 16)
+        return fits
+
+
+def read(buffer: FileWindow, outline: ScanState, begin: ResumePoint | None = None, stop: int | None = None) -> Iterator[Frames]:
+    """Give the frames of the capture in `buffer`; see `frames.read`."""
+    if begin is not None:
+        records, place = cast("Records", begin.kind), 0
+    elif buffer.size < _HEADER_BYTES:
+        outline.damage = cut_short(0, 0)
+        return
+    else:
+        records, place = _read_header(buffer.store, outline), _HEADER_BYTES
+    # Only the records that the file begins with are doubtful.
+    first, doubtful = 1, begin is None
+    while True:
+        at, end = cut(resync.walk(records, buffer.store, place, buffer.size), buffer.base, stop)
+        if len(at):
+            yield _locate(records, buffer, at, first, doubtful=doubtful and first <= _SURE_RECORDS)
+            first += len(at)
+        if stop is not None and buffer.base + end >= stop:
+            outline.place = ResumePoint(buffer.base + end, records, tuple(outline.interfaces))
+            return
+        if not buffer.ended and not _is_bad(records, buffer, end):
+            buffer.advance(end)
+            place = 0
+            continue
+        if end < buffer.size:
+            outline.damage = _explain(records, buffer, end)
+            if doubtful and first <= _SURE_RECORDS:
+                message = "a pcap file whose first records are none of the usual kind"
+                raise UnsupportedFormatError(message)
+        return
+
+
+def _read_header(store: Store, outline: ScanState) -> Records:
+    """Return the kind of records the file header states."""
+    for order in "<>":
+        magic, major, minor, _, _, _, link = struct.unpack_from(order + "IHHiIII", store)
+        if magic in _MAGICS:
+            break
+    else:
+        message = "a pcap file of a vendor's kind"
+        raise UnsupportedFormatError(message)
+    if (major, minor) != _VERSION or link & _RESERVED_BITS:
+        message = f"a pcap file of version {major}.{minor}"
+        raise UnsupportedFormatError(message)
+    outline.interfaces.append(Interface(link & _LINK_BITS, fcs=link >> 28 if link & _FCS_PRESENT else 0))
+    return Records(order, *_MAGICS[magic])
+
+
+def _is_bad(records: Records, buffer: FileWindow, at: int) -> bool:
+    """Whether the record at `at` can be told to be bad, whatever follows."""
+    if at + records.header > buffer.size:
+        return False
+    (length,) = struct.unpack_from(records.order + "I", buffer.store, at + 8)
+    return bool(length > MAX_CAPTURED_BYTES)
+
+
+def _explain(records: Records, buffer: FileWindow, at: int) -> str:
+    """Return why the record at `at` could not be read."""
+    if _is_bad(records, buffer, at):
+        (length,) = struct.unpack_from(records.order + "I", buffer.store, at + 8)
+        return f"the record at byte {buffer.base + at} states {length} bytes, more than any frame has"
+    return cut_short(buffer.base, at)
+
+
+def _locate(records: Records, buffer: FileWindow, at: Ints, first: int, *, doubtful: bool) -> Frames:
+    """Return the frames of the records that begin at `at`."""
+    data = buffer.data
+    fields = gather_rows(data, at, 16).view(f"{records.order}u4").reshape(len(at), 4)
+    part, length = fields[:, 1], fields[:, 3]
+    if int(part.max()) * records.tick >= _SECOND:
+        message = "a pcap file with impossible fractions of seconds"
+        raise UnsupportedFormatError(message)
+    if doubtful and (length[:_SURE_RECORDS] > _LONGEST).any():
+        message = "a pcap file whose first records are none of the usual kind"
+        raise UnsupportedFormatError(message)
+    return Frames(
+        data=data,
+        first=first,
+        base=buffer.base,
+        start=at + records.header,
+        captured=fields[:, 2].astype(np.int64),
+        length=length.astype(np.int64),
+        time=fields[:, 0].astype(np.int64) * _SECOND + part.astype(np.int64) * records.tick,
+        interface=np.zeros(len(at), dtype=np.int64),
+    )

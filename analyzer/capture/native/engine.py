@@ -1,0 +1,188 @@
+"""The native engine: frames decoded here as whole arrays, the few that are not understood by tshark.
+
+Promises: the tables the pyshark engine gives, row by row and column by column; a frame that nobody decoded makes the capture
+incomplete; a disagreement between the engines about a frame that both decoded is a note.
+Must not know: connections.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analyzer import schema
+from analyzer.capture.diagnostics import describe
+from analyzer.capture.formats import model as model_
+from analyzer.capture.formats.model import UnsupportedFormatError
+from analyzer.capture.formats.window import is_compressed
+from analyzer.capture.native import batches, merge, split
+from analyzer.capture.native.pool import DeadlineExceededError
+from analyzer.capture.payloads import Payloads, Spool
+from analyzer.capture.timestamps import Timestamps
+from analyzer.capture.tshark.decode import Counts
+from analyzer.capture.tshark.delegate import DelegatedFrames, Reader
+from analyzer.model import Capture, Note
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from analyzer.capture.tshark.probe import Tshark
+
+    Array = npt.NDArray[Any]
+    Ints = npt.NDArray[np.int64]
+
+_MANY_FRAMES: Final = 1000
+"""From so many frames on it is worth asking whether to copy most of a capture for tshark or to let it read the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class NativeRequest:
+    """One file to read."""
+
+    path: Path
+    shown: str
+    """The path as reports call it."""
+    tshark: Tshark | None
+    """Reads what is not understood here; None leaves it unread."""
+    seconds: float
+    """How long reading may take."""
+    compare: bool = False
+    """Whether tshark is to read a sample of the other frames, too."""
+    processes: int = 1
+    """How many processes may read parts of the file, this one included."""
+    progress: Callable[[int], None] | None = None
+    """Called with the number of frames so far."""
+    undecoded: bool = False
+    """Whether tshark, which must be there, is to read all frames as they are found here: it would misread the file's records."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read so far."""
+
+    own: merge.Rows = field(default_factory=merge.Rows)
+    outline: model_.ScanState = field(default_factory=model_.ScanState)
+    counts: Counts = field(default_factory=Counts)
+    clock: Timestamps = field(default_factory=Timestamps)
+    asked: list[Ints] = field(default_factory=list)
+    """Numbers of the frames left to tshark, in parts."""
+    compared: list[Ints] = field(default_factory=list)
+    """Numbers of frames that both read, in parts."""
+    overdue: bool = False
+    spool: Spool = field(default_factory=Spool)
+    """Payloads that the file does not hold as they are."""
+
+
+def read(request: NativeRequest) -> Capture:
+    """Return the capture at a path.
+
+    Raises `ForeignError` when it is of a kind that only tshark reads, `MachineError` when tshark cannot be used, `OSError` when
+    the file is gone.
+    """
+    begun, reading = time.monotonic(), Reading()
+    apart = batches.measure(request.path.stat().st_size) if request.compare and request.tshark is not None else 0
+    whole = batches.ByteRange(request.path, apart=apart, packed=is_compressed(request.path), outline=reading.outline)
+    whole.undecoded = request.undecoded
+    with DelegatedFrames() as handover:
+        try:
+            with contextlib.closing(split.read(whole, reading.own.known, request.processes, begun + request.seconds)) as found:
+                for piece in found:
+                    _take_in(reading, piece, handover, request)
+                    if time.monotonic() - begun > request.seconds:
+                        reading.overdue = True
+                        break
+        except DeadlineExceededError:
+            reading.overdue = True
+        rest = None
+        if len(handover) and request.tshark is not None:
+            left = max(request.seconds - (time.monotonic() - begun), 1.0)
+            rest, counts = handover.read(Reader(request.shown, request.tshark, left, reading.spool), reading.compared)
+            reading.counts.add(counts)
+    return _conclude(reading, rest, request, time.monotonic() - begun)
+
+
+def _take_in(reading: Reading, piece: batches.DecodedBatch, handover: DelegatedFrames, request: NativeRequest) -> None:
+    """Keep what some frames hold and hand over what is not understood."""
+    if request.tshark is not None:
+        if not request.undecoded and not reading.counts.frames and piece.count >= _MANY_FRAMES and 2 * len(piece.asked) > piece.count:
+            message = "a capture of frames most of which only tshark reads"
+            raise UnsupportedFormatError(message)
+        handover.add(piece.lent, reading.outline.interfaces, piece.lent_numbers)
+    reading.asked.append(piece.asked)
+    reading.compared.append(piece.compared)
+    piece.segments["option_start"] += len(reading.own.options)
+    if piece.payloads:
+        start = piece.segments["payload_start"]
+        start[start >= 0] += reading.spool.add(piece.payloads)
+    reading.own.segments.add(piece.segments)
+    reading.own.options += piece.options
+    for part in piece.quotes:
+        reading.own.quotes.add(part)
+    reading.clock.go_on(piece.clock)
+    reading.counts.frames += piece.count
+    reading.counts.short += piece.short
+    reading.counts.endings.add(piece.endings)
+    if request.progress is not None:
+        request.progress(reading.counts.frames)
+
+
+def _conclude(reading: Reading, rest: Capture | None, request: NativeRequest, seconds: float) -> Capture:
+    """Return the capture made of both engines' rows."""
+    asked, compared = (np.concatenate([np.zeros(0, dtype=np.int64), *parts]) for parts in (reading.asked, reading.compared))
+    differing = _compare(reading.own, rest, compared) if rest is not None else []
+    segments, quotes, options = merge.merge(reading.own, rest, asked)
+    missing = rest.stats["missing"] if rest is not None else ()
+    notes = list(describe(reading.counts, reading.clock, missing, found=bool(len(segments) or len(quotes))))
+    notes += [
+        Note("process-lost", f"a process that read a part of the file ended early ({how}); this one read it instead")
+        for how in reading.outline.lost
+    ]
+    notes += differing
+    reason = _explain(reading, rest, asked, request)
+    engines = {"native": reading.counts.frames - len(asked), "pyshark": len(asked) + len(compared) if rest is not None else 0}
+    tshark = rest.stats if rest is not None else {}
+    return Capture(
+        path=request.shown,
+        segments=schema.check(segments, schema.SEGMENTS),
+        quotes=schema.check(quotes, schema.QUOTES),
+        option_bytes=options,
+        packets=reading.counts.frames,
+        complete=not reason,
+        reason=reason,
+        readable=bool(reading.counts.frames or reading.outline.interfaces or not reading.outline.damage),
+        engines={name: count for name, count in engines.items() if count or (name == "native" and not request.undecoded)},
+        notes=tuple(notes),
+        start_time=reading.clock.first,
+        end_time=reading.clock.latest,
+        payloads=Payloads(request.path, reading.spool),
+        stats={**tshark, "seconds": seconds},
+    )
+
+
+def _explain(reading: Reading, rest: Capture | None, asked: Ints, request: NativeRequest) -> str:
+    """Return why the capture is incomplete, in one line; empty when it is not."""
+    if reading.outline.damage:
+        return reading.outline.damage
+    if reading.overdue:
+        return f"reading was stopped: it took longer than {request.seconds:g} s"
+    if rest is not None:
+        return rest.reason
+    if len(asked):
+        return f"{len(asked)} frames, the first of them frame {asked[0]}, can only be read by tshark, which was not found"
+    return ""
+
+
+def _compare(own: merge.Rows, rest: Capture, compared: Ints) -> list[Note]:
+    """Return a note if the engines differ about a frame both have read."""
+    frame = merge.first_difference(own, rest, compared)
+    if frame is None:
+        return []
+    text = f"the native engine and tshark read frame {frame} differently: read this capture with the pyshark engine, and report the fault"
+    return [Note("engines-differ", text, frame)]

@@ -1,0 +1,139 @@
+"""What is asked of tshark: the fields, the protocols it may dissect, the preferences.
+
+Promises: one list each, in the order of the columns tshark prints. A field that may be absent from an older or newer
+tshark says what is lost without it.
+Must not know: how tshark is started, how its rows are parsed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from analyzer.capture.decode import encapsulations
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of `tshark -T fields`."""
+
+    name: str
+    loss: str = ""
+    """What is lost when this tshark does not know the field; empty when nothing can be read without it."""
+
+
+FIELDS: Final = (
+    Field("frame.number"),
+    Field("frame.time_epoch"),
+    Field("frame.len"),
+    Field("frame.cap_len"),
+    Field("frame.protocols"),
+    Field("frame.interface_id", "interfaces are not told apart"),
+    Field("frame.encap_type", "custom blocks of pcapng files are not told from frames of data"),
+    Field("eth.src", "link addresses are not shown"),
+    Field("eth.dst", "link addresses are not shown"),
+    Field("eth.type", "Ethernet types are not shown"),
+    Field("sll.etype", "Ethernet types of cooked captures are not shown"),
+    Field("sll.src.eth", "link addresses of cooked captures are not shown"),
+    Field("wlan.sa", "link addresses of wireless captures are not shown"),
+    Field("wlan.da", "link addresses of wireless captures are not shown"),
+    Field("vlan.id", "connections on different VLANs are not told apart"),
+    Field("vlan.etype", "Ethernet types behind VLAN tags are not shown"),
+    Field("ieee8021ad.id", "outer VLAN ids of 802.1ad frames are not shown"),
+    Field("pppoe.session_id", "PPPoE sessions are not told apart"),
+    Field("gre.key", "GRE tunnels are not told apart"),
+    Field("vxlan.flags", "VXLAN headers are not verified"),
+    Field("vxlan.vni", "VXLAN networks are not told apart"),
+    Field("geneve.vni", "Geneve networks are not told apart"),
+    Field("erspan.spanid", "ERSPAN sessions are not told apart"),
+    Field("ip.version", "segments behind MPLS labels are not found"),
+    Field("ip.src"),
+    Field("ip.dst"),
+    Field("ip.hdr_len"),
+    Field("ip.len"),
+    Field("ip.ttl"),
+    Field("ip.id"),
+    Field("ip.proto"),
+    Field("ip.dsfield.ecn", "IPv4 ECN bits are not read"),
+    Field("ip.fragment.count", "segments that came in IPv4 fragments are not marked"),
+    Field("ipv6.src"),
+    Field("ipv6.dst"),
+    Field("ipv6.plen"),
+    Field("ipv6.hlim"),
+    Field("ipv6.nxt"),
+    Field("ipv6.tclass.ecn", "IPv6 ECN bits are not read"),
+    Field("ipv6.fragment.count", "segments that came in IPv6 fragments are not marked"),
+    Field("ipv6.fraghdr.nxt", "IPv6 fragments that were never completed are not counted"),
+    Field("udp.srcport", "UDP ports are not shown"),
+    Field("udp.dstport", "UDP ports are not shown"),
+    Field("tcp.srcport"),
+    Field("tcp.dstport"),
+    Field("tcp.seq_raw"),
+    Field("tcp.seq"),
+    Field("tcp.ack_raw"),
+    Field("tcp.flags"),
+    Field("tcp.window_size_value"),
+    Field("tcp.urgent_pointer"),
+    Field("tcp.hdr_len"),
+    Field("tcp.checksum"),
+    Field("tcp.checksum.status", "TCP checksums are not verified"),
+    Field("tcp.checksum.partial", ""),
+    Field("tcp.len"),
+    Field("tcp.options"),
+    Field("tcp.payload", "dialogues are not read"),
+    Field("icmp.type", "ICMP errors are not read"),
+    Field("icmp.code", "ICMP errors are not read"),
+    Field("icmpv6.type", "ICMPv6 errors are not read"),
+    Field("icmpv6.code", "ICMPv6 errors are not read"),
+    Field("_ws.malformed", "malformed frames are not counted"),
+)
+
+REPLACEABLE: Final = frozenset({"tcp.checksum.partial"})
+"""Fields that only newer tsharks have and that are worked out here otherwise: their absence is not worth a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """One preference of tshark that is set."""
+
+    name: str
+    value: str
+    loss: str
+    """What is lost when this tshark does not know the preference."""
+
+
+_ANALYSIS: Final = "reading takes longer"
+_FRAGMENTS: Final = "segments that came in fragments are missing, unless tshark puts fragments together by itself"
+_MERGED: Final = "packets of length 0, left so by a card that divides them, may have no payload"
+_NAMES: Final = "names of hosts may be looked up"
+PREFERENCES: Final = (
+    Preference("tcp.desegment_tcp_streams", "FALSE", _ANALYSIS),
+    Preference("tcp.relative_sequence_numbers", "FALSE", "sequence numbers quoted by ICMP errors may be relative"),
+    Preference("tcp.analyze_sequence_numbers", "FALSE", _ANALYSIS),
+    Preference("tcp.calculate_timestamps", "FALSE", _ANALYSIS),
+    Preference("tcp.check_checksum", "TRUE", "TCP checksums are not verified"),
+    Preference("ip.defragment", "TRUE", _FRAGMENTS),
+    Preference("ip.tso_support", "TRUE", _MERGED),
+    Preference("ipv6.tso_support", "TRUE", _MERGED),
+    Preference("ipv6.defragment", "TRUE", _FRAGMENTS),
+    Preference("nameres.network_name", "FALSE", _NAMES),
+    Preference("nameres.dns_pkt_addr_resolution", "FALSE", _NAMES),
+)
+
+LOSSES: Final = {asked.name: asked.loss for asked in (*FIELDS, *PREFERENCES)}
+"""What is lost without each field and each preference."""
+
+
+def decode_as() -> list[str]:
+    """Return the arguments that tell tshark of tunnels on ports that are not registered for them."""
+    return [part for protocol, port in encapsulations.load().unregistered for part in ("-d", f"udp.port=={port},{protocol}")]
+
+
+def forbid(protocols: frozenset[str]) -> list[str]:
+    """Return those of `protocols` that tshark is to leave undissected, sorted: all that carry no TCP.
+
+    A name is kept when it, or what stands before its first dot, is a link, network or tunnel protocol; names this
+    list knows and a tshark does not are never passed on, so no version refuses them.
+    """
+    allowed = encapsulations.load().protocols
+    return sorted(name for name in protocols if name not in allowed and name.split(".", 1)[0] not in allowed)

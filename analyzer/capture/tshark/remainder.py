@@ -1,0 +1,134 @@
+"""Rows of tshark's columns that are no segment ─► what their frames ended in, and which of them the native engine may know better.
+
+Promises: every row is counted once, or is a stray.
+Must not know: how tshark runs, files.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from analyzer.capture.decode import last_protocol
+from analyzer.capture.decode.last_protocol import Endings
+
+if TYPE_CHECKING:
+    from analyzer.capture.tshark.decode import BatchView
+    from analyzer.capture.tshark.tsv import Bools, Ints
+
+LINK: Final = ""
+"""Stands for the link type of a stray, which tshark does not tell."""
+CARRIED: Final = "-"
+"""Stands for a stray in which tshark found a segment, perhaps in the wrong place."""
+_GUESSED: Final = "mpls:pweth"
+"""How the protocols of what tshark guesses to be an Ethernet frame behind MPLS labels are named, in all versions."""
+_NETWORKS: Final = {"ip": "ip.proto", "ipv6": "ipv6.nxt"}
+_ERRORS: Final = ("icmp", "icmpv6")
+_TRANSPORTS: Final = ("tcp", "udp", "udplite")
+_TYPES: Final = {"eth": "eth.type", "vlan": "vlan.etype", "sll": "sll.etype"}
+_TAGS: Final = ("vlan", "ieee8021ad")
+_FEW_TAGS: Final = 4
+_SILENT: Final = frozenset({"", "data", "ethertype", "frame", "pkt_comment", "pcapng", "user_dlt"})
+"""Names that say nothing of what a frame holds."""
+_LINKED: Final = frozenset({"ethertype", "llc", "arp"})
+"""A frame with one of these names what it carries."""
+_NO_PORT: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What a list of protocols without a segment ends in."""
+
+    name: str
+    """LINK when nothing is known but the link type."""
+    field: str = ""
+    """The field whose last number tells more."""
+    hidden: bool = False
+    """No more is known than a protocol below the network."""
+    suspect: bool = False
+    """A segment might have been found if the frame had been decoded to its end."""
+    stray: bool = False
+    """The native engine may read more of such a frame."""
+
+
+@functools.lru_cache(maxsize=4096)
+def find_end(names: tuple[str, ...]) -> End:
+    """Return what tshark's list of a frame's protocols ends in."""
+    heard = [name for name in names if name not in _SILENT and not name.startswith("_ws")]
+    stray = "mpls" in heard or sum(name in _TAGS for name in heard) > _FEW_TAGS
+    errors = [name for name in heard if name in _ERRORS]
+    places = [place for place, name in enumerate(heard) if name in _NETWORKS]
+    if errors:
+        return End(errors[0])
+    if places:
+        after = [name for name in heard[places[-1] :] if name in _TRANSPORTS]
+        if after:
+            return End(after[0], suspect=after[0] == "tcp", stray=stray)
+        return End("ip", _NETWORKS[heard[places[-1]]], suspect=True, stray=stray)
+    if "arp" in heard or "llc" in heard:
+        return End(last_protocol.ARP if "arp" in heard else last_protocol.LLC, stray=stray)
+    if not heard:
+        return End(LINK, hidden=True, suspect=True, stray=True)
+    hidden = not _LINKED & set(names)
+    if heard[-1] in _TYPES:
+        return End("ethernet", _TYPES[heard[-1]], stray=stray)
+    return End(heard[-1], hidden=hidden, suspect=hidden, stray=stray)
+
+
+def examine(view: BatchView, number: Ints, doubtful: Bools) -> tuple[Endings, list[tuple[str, Ints]]]:
+    """Return what the frames `number`, the rows of `view`, ended in, and strays: the numbers of those of one ending, and that.
+
+    Of `doubtful` rows what follows the outermost ports does not count.
+    """
+    found, strays = Endings(), list[tuple[str, "Ints"]]()
+    first = view.only(doubtful)
+    found.count(_count_ports(first, np.zeros(len(first.rows), dtype=np.int64)))
+    view, number = view.only(~doubtful), number[~doubtful]
+    for code in np.unique(view.codes).tolist():
+        rows = np.flatnonzero(view.codes == code)
+        end = find_end(view.kinds[code].names)
+        some = view.only(view.codes == code)
+        if not end.stray:
+            found.count(_count(some, end), hidden=end.hidden)
+        elif not end.field:
+            strays.append((end.name, number[rows]))
+        else:
+            values = _last(some, end.field)
+            strays += [(_show(end, value), number[rows[values == value]]) for value in np.unique(values).tolist()]
+    return found, strays
+
+
+def find_guessed(view: BatchView, number: Ints) -> list[tuple[str, Ints]]:
+    """Return the strays among rows that do hold a segment: those whose place tshark guesses."""
+    guessed = view.fact(lambda entry: _GUESSED in ":".join(entry.names)) == 1
+    return [(CARRIED, number[guessed])] if guessed.any() else []
+
+
+def _last(view: BatchView, name: str) -> Ints:
+    """Return the last number of a field."""
+    return view.cells(name, np.full(len(view.rows), -1, dtype=np.int64)).numbers()
+
+
+def _show(end: End, value: int) -> str:
+    """Return the name of an ending that a number tells."""
+    return last_protocol.show_protocol(value) if end.name == "ip" else last_protocol.show_type(value)
+
+
+def _count(view: BatchView, end: End) -> list[tuple[str, int]]:
+    """Return the endings of rows of one list of protocols."""
+    if end.name == "udp":
+        return _count_ports(view, np.full(len(view.rows), -1, dtype=np.int64))
+    if end.field:
+        return last_protocol.tally(_last(view, end.field), lambda value: _show(end, value))
+    return [(end.name, len(view.rows))]
+
+
+def _count_ports(view: BatchView, ordinal: Ints) -> list[tuple[str, int]]:
+    """Return the endings of datagrams by the ports of header number `ordinal`."""
+    src, dst = view.cells("udp.srcport", ordinal).numbers(), view.cells("udp.dstport", ordinal).numbers()
+    there = (src >= 0) & (dst >= 0)
+    ports = np.where(there, last_protocol.services(np.maximum(src, 0), np.maximum(dst, 0)), _NO_PORT)
+    return last_protocol.tally(ports, last_protocol.show_port)

@@ -1,0 +1,212 @@
+"""Finds the connections that dialogues announce among all connections of a job.
+
+A dialogue says "connect to this address and port", or "I listen there"; the connection that follows is one of its own, and nothing in it
+says whose it is. It is looked for by capture, address and port, in the order of frames: an announcement owns what was opened to its
+address from then until the next announcement of the same address.
+
+Promises: pure; linear in channels and connections but for sorting; a connection belongs to one channel at most; a connection that began
+without its opening being captured is no evidence of who opened it.
+Must not know: any protocol, rules, what a connection carried.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from analyzer.protocols.api import AnnouncedConnection
+
+_UNOBSERVED_OPENING: Final = frozenset({"mid-stream", "one-sided", "unsolicited", "stray", "undecidable"})
+"""Verdicts of connections whose opening was not captured: who opened them is a guess."""
+OPENED: Final = frozenset({"complete", "fast-open", "simultaneous-open"})
+_FOREVER: Final = 2**63 - 1
+
+_Key: TypeAlias = tuple[int, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """Every connection of a job, a row each; the columns are equally long."""
+
+    capture: npt.NDArray[np.integer[Any]]
+    client_ip: Sequence[str]
+    client_port: npt.NDArray[np.integer[Any]]
+    server_ip: Sequence[str]
+    server_port: npt.NDArray[np.integer[Any]]
+    first_frame: npt.NDArray[np.integer[Any]]
+    last_frame: npt.NDArray[np.integer[Any]]
+    verdict: Sequence[str]
+    """How each was opened, by the names of rules/opening.toml."""
+    client_bytes: npt.NDArray[np.integer[Any]]
+    server_bytes: npt.NDArray[np.integer[Any]]
+    reset: npt.NDArray[np.bool_]
+    """Whether a RST ended it where the other side had not sent its FIN."""
+    encrypted: npt.NDArray[np.bool_]
+    """Whether its first bytes are TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedConnection:
+    """What became of a channel."""
+
+    control: int
+    """The connection that announced it."""
+    channel: AnnouncedConnection
+    flow: int = -1
+    """The connection it announced; -1 when none was captured."""
+    again: int = -1
+    """Another one that was opened to the same address; -1 when none was."""
+    openings: int = 0
+    """How many were opened to it."""
+    early: bool = False
+    """Its first segment came before the announcement was complete."""
+    wrong_opener: bool | None = False
+    """The endpoint that was to listen opened it; None when its opening was not captured."""
+    other_peer: bool = False
+    """Whoever opened it, or was called by it, has another address than the other end of the dialogue."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A channel with the addresses that may stand for it."""
+
+    control: int
+    channel: AnnouncedConnection
+    capture: int
+    peer: str
+    """Who is to open it."""
+    keys: tuple[_Key, ...]
+    """Where it is opened to: the address announced, then the one its end has in the dialogue (address translation)."""
+
+
+def find(announced: Mapping[int, Sequence[AnnouncedConnection]], flows: Flows) -> list[LinkedConnection]:
+    """Return what became of each channel in `announced`, by the number of the connection that announced it, in order of announcement."""
+    wanted = [_announcements(control, channel, flows) for control, channels in announced.items() for channel in channels]
+    wanted.sort(key=lambda one: (one.capture, one.channel.frame))
+    if not wanted:
+        return []
+    search = _Search(wanted, flows)
+    first = [search.behind(one) for one in wanted]
+    return [found if found.flow >= 0 else search.before(one) for found, one in zip(first, wanted, strict=True)]
+
+
+def _announcements(control: int, channel: AnnouncedConnection, flows: Flows) -> _Wanted:
+    capture = int(flows.capture[control])
+    client, server = flows.client_ip[control], flows.server_ip[control]
+    own, peer = (server, client) if channel.opener == "client" else (client, server)
+    ips = dict.fromkeys((channel.ip or own, own))
+    return _Wanted(control, channel, capture, peer, tuple((capture, ip, channel.port) for ip in ips))
+
+
+def _index(flows: Flows, keys: set[_Key]) -> tuple[Mapping[_Key, list[int]], Mapping[_Key, list[int]]]:
+    """Return the connections to each of `keys`, and those from it, in the order of their first frames."""
+    ports = np.array(sorted({port for _, _, port in keys}))
+    tables = []
+    for port, ip in ((flows.server_port, flows.server_ip), (flows.client_port, flows.client_ip)):
+        table = defaultdict[_Key, list[int]](list)
+        for row in np.flatnonzero(np.isin(port, ports)).tolist():
+            key = (int(flows.capture[row]), ip[row], int(port[row]))
+            if key in keys:
+                table[key].append(row)
+        for rows in table.values():
+            rows.sort(key=lambda row: int(flows.first_frame[row]))
+        tables.append(table)
+    return tables[0], tables[1]
+
+
+def _spans(wanted: Iterable[_Wanted]) -> Mapping[_Key, list[int]]:
+    """Return the frames at which each address was announced, rising."""
+    spans = defaultdict[_Key, list[int]](list)
+    for one in wanted:
+        for key in one.keys:
+            spans[key].append(one.channel.frame)
+    return spans
+
+
+class _Search:
+    """Looks for the connections that channels announced; each is found for one channel only."""
+
+    def __init__(self, wanted: Sequence[_Wanted], flows: Flows) -> None:
+        self.flows = flows
+        self.called, self.callers = _index(flows, {key for one in wanted for key in one.keys})
+        self.spans = _spans(wanted)
+        self.taken: set[int] = set()
+
+    def behind(self, one: _Wanted) -> LinkedConnection:
+        """Look for connections that began behind the announcement: to the address, else from it, else to it from elsewhere."""
+        flows, strangers = self.flows, list[int]()
+        for key in one.keys:
+            stop = self._next(key, one.channel.frame)
+            rows = self._until(stop, one, self.called.get(key, ()))
+            expected = [row for row in rows if flows.client_ip[row] == one.peer]
+            if expected:
+                return self._choose(one, expected)
+            strangers += [
+                row for row in rows if flows.first_frame[row] <= _end(one, flows) and flows.verdict[row] not in _UNOBSERVED_OPENING
+            ]
+            for row in self._until(stop, one, self.callers.get(key, ())):
+                if flows.server_ip[row] == one.peer:
+                    self.taken.add(row)
+                    heard = flows.verdict[row] not in _UNOBSERVED_OPENING
+                    return LinkedConnection(one.control, one.channel, row, openings=self._opened([row]), wrong_opener=heard or None)
+        if strangers:
+            self.taken.add(strangers[0])
+            return LinkedConnection(one.control, one.channel, strangers[0], openings=self._opened(strangers), other_peer=True)
+        return LinkedConnection(one.control, one.channel)
+
+    def before(self, one: _Wanted) -> LinkedConnection:
+        """Look for a connection that began before the announcement and was still there when it came."""
+        flows, frame = self.flows, one.channel.frame
+        for key in one.keys:
+            rows = self.called.get(key, ())
+            place = bisect_left(rows, frame, key=self._begins) - 1
+            if place < 0:
+                continue
+            # The last one only: an earlier one that lasted as long belongs to an earlier announcement.
+            row = rows[place]
+            lives = flows.first_frame[row] > flows.first_frame[one.control] and flows.last_frame[row] > frame
+            if row not in self.taken and lives and flows.client_ip[row] == one.peer and flows.verdict[row] not in _UNOBSERVED_OPENING:
+                self.taken.add(row)
+                return LinkedConnection(one.control, one.channel, row, openings=self._opened([row]), early=True)
+        return LinkedConnection(one.control, one.channel)
+
+    def _choose(self, one: _Wanted, rows: Sequence[int]) -> LinkedConnection:
+        """Take one that opened rather than an attempt before it."""
+        opened = [row for row in rows if self.flows.verdict[row] in OPENED]
+        row = (opened or rows)[0]
+        self.taken.add(row)
+        again = opened[1] if len(opened) > 1 else -1
+        wrong = None if self.flows.verdict[row] in _UNOBSERVED_OPENING else False
+        return LinkedConnection(one.control, one.channel, row, again, len(opened), wrong_opener=wrong)
+
+    def _opened(self, rows: Sequence[int]) -> int:
+        return sum(self.flows.verdict[row] in OPENED for row in rows)
+
+    def _begins(self, row: int) -> int:
+        return int(self.flows.first_frame[row])
+
+    def _next(self, key: _Key, frame: int) -> int:
+        """Return the frame of the next announcement of an address."""
+        frames = self.spans[key]
+        place = bisect_right(frames, frame)
+        return frames[place] if place < len(frames) else _FOREVER
+
+    def _until(self, stop: int, one: _Wanted, rows: Sequence[int]) -> Sequence[int]:
+        """Return those of `rows` that began behind the announcement and before `stop`, and are no one else's."""
+        first = bisect_right(rows, one.channel.frame, key=self._begins)
+        last = bisect_left(rows, stop, key=self._begins)
+        return [row for row in rows[first:last] if row not in self.taken and row != one.control]
+
+
+def _end(one: _Wanted, flows: Flows) -> int:
+    """Return the frame behind which a stranger's connection to the address is not taken for the channel."""
+    return one.channel.until if one.channel.until is not None else int(flows.last_frame[one.control])

@@ -1,0 +1,302 @@
+"""Finish connections one at a time: the same rows, plain integers.
+
+Promises: the same answers as `lockstep`, for the few connections that are much longer than the rest; time grows with their
+steps alone.
+Must not know: any row by name.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyzer.openings.machine.trace import Event
+from analyzer.rules.machine import STATES
+from analyzer.schema import NO_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from analyzer.openings.facts.machine import MachineFacts
+    from analyzer.openings.machine.compiler import CompiledRow, Expression, Program
+    from analyzer.openings.machine.state import Candidates, StateColumns
+    from analyzer.openings.machine.trace import Trace
+    from analyzer.openings.machine.vector import StepBlock
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Member = dict[str, int | None]
+
+_UNBOUND: dict[str, int] = {}
+
+
+class ScalarFlow:
+    """One connection: its state as plain values, and the step at hand."""
+
+    def __init__(self, facts: MachineFacts, state: StateColumns, number: int, everyone: int) -> None:
+        self.facts, self.everyone, self.position = facts, everyone, 0
+        self.at_hand: dict[str, int | None] = {}
+        self.client, self.server = int(state.client[number]), int(state.server[number])
+        self.client_textbook, self.server_textbook = int(state.client_textbook[number]), int(state.server_textbook[number])
+        self.values: dict[str, int | None] = {
+            name: int(column[number]) if name not in state.known or state.known[name][number] else None
+            for name, column in state.values.items()
+        }
+        self.always_known = state.values.keys() - state.known.keys()
+        self.seen_ids = {id_ for id_, column in state.seen.items() if column[number]}
+        self.asked = state.seen.keys()
+        self.members = {name: _members(candidates, number) for name, candidates in state.records.items()}
+        self.newest = {name: int(candidates.newest[number]) for name, candidates in state.records.items()}
+        self.lost_records = {name for name, candidates in state.records.items() if candidates.lost[number]}
+        self.blank: dict[str, Member] = {name: dict.fromkeys(candidates.record.fields) for name, candidates in state.records.items()}
+        self.keeps = {name: candidates.record.keep for name, candidates in state.records.items()}
+        self.pending = {hold for hold, column in state.pending.items() if column[number]}
+        self.held_step = {hold: int(column[number]) for hold, column in state.held_step.items()}
+        self.bound = _UNBOUND
+
+    def move_to(self, position: int) -> None:
+        """Take up the step at `position`."""
+        self.position = position
+        self.at_hand = {}
+
+    def name(self, name: str) -> int | None:
+        """Return the value of a name, None when unknown."""
+        if name in self.at_hand:
+            return self.at_hand[name]
+        if name in self.values:
+            return self.values[name]
+        if name in {"client", "server"}:
+            return int(getattr(self, name))
+        value = self.at_hand[name] = self._look_up(name)
+        return value
+
+    def _look_up(self, name: str) -> int | None:
+        if name in self.facts.values:
+            known = self.facts.known.get(name)
+            return int(self.facts.values[name][self.position]) if known is None or known[self.position] else None
+        value = int(self.facts.connection[name][self.everyone])
+        return None if name == "capture_end" and value == NO_TIME else value
+
+    def field(self, record: str, name: str) -> int | None:
+        """Return a field of the bound member, else of the newest."""
+        members = self.members[record]
+        return members[self.slot(record)].get(name) if members else None
+
+    def slot(self, record: str) -> int:
+        """Return the member of `record` that is meant."""
+        return self.bound.get(record, self.newest[record])
+
+    def seen(self, id_: str) -> bool:
+        """Return whether the row or finding has been seen."""
+        return id_ in self.seen_ids
+
+    def lost(self, record: str) -> bool:
+        """Return whether a member of the record had to make room."""
+        return record in self.lost_records
+
+    def note(self, id_: str) -> None:
+        """Remember that the row or finding has been seen."""
+        if id_ in self.asked:
+            self.seen_ids.add(id_)
+
+    def add(self, record: str) -> None:
+        """Make room for one more member; it becomes the newest."""
+        members, keep = self.members[record], self.keeps[record]
+        if len(members) < keep:
+            slot = len(members)
+            members.append({})
+        else:
+            slot = self.newest[record] % (keep - 1) + 1
+            members[slot] = {}
+            self.lost_records.add(record)
+        members[slot].update(self.blank[record], step=self.position)
+        self.newest[record] = slot
+
+    def keep(self, record: str) -> None:
+        """Drop every member but the one that is meant."""
+        self.members[record] = [self.members[record][self.slot(record)]]
+        self.newest[record] = 0
+
+
+def _members(candidates: Candidates, number: int) -> list[Member]:
+    found: list[Member] = []
+    for slot in range(int(candidates.count[number])):
+        member: Member = {
+            name: int(column[slot, number]) if candidates.known[name][slot, number] else None for name, column in candidates.values.items()
+        }
+        member["step"] = int(candidates.step[slot, number])
+        found.append(member)
+    return found
+
+
+def finish(block: StepBlock, numbers: Iterable[int], place: int) -> None:
+    """Run the connections `numbers` of a block from their step `place` to their end, and write their state back."""
+    events: dict[tuple[int, str], list[Any]] = {}
+    log = block.log
+    for number in numbers:
+        flow = ScalarFlow(block.facts, block.state, number, int(block.everyone[number]))
+        begin, end = int(block.first[number]) + place, int(block.first[number]) + int(block.counts[number])
+        rows: list[int] = []
+        states: list[tuple[int, int, int, int]] = []
+        for position, code in zip(range(begin, end), block.codes[begin:end].tolist(), strict=True):
+            flow.move_to(position)
+            rows.append(_fire(block.program.table[code + flow.client * len(STATES) + flow.server], flow, events))
+            states.append((flow.client, flow.server, flow.client_textbook, flow.server_textbook))
+        log.row[begin:end] = rows
+        columns = np.array(states, np.int8).reshape(-1, 4).T
+        for name, column in zip(("client", "server", "client_textbook", "server_textbook"), columns, strict=True):
+            getattr(log, name)[begin:end] = column
+        _write_back(flow, block.state, number)
+    _log_events(block.program, events, log)
+
+
+def _fire(candidates: Sequence[CompiledRow], flow: ScalarFlow, events: dict[tuple[int, str], list[Any]]) -> int:
+    """Let the first row that fits fire; return its number, -1 when none does."""
+    for step in candidates:
+        if step.row.settles is not None and step.row.settles not in flow.pending:
+            continue
+        if _matches(step, flow):
+            _apply(step, flow, events)
+            flow.bound = _UNBOUND
+            return step.number
+    return -1
+
+
+def _matches(step: CompiledRow, flow: ScalarFlow) -> bool:
+    if step.when is None:
+        return True
+    if not step.row.binds:
+        return bool(step.when.one(flow))
+    for members in product(*(_worth_trying(step, name, flow) for name in step.row.binds)):
+        flow.bound = dict(zip(step.row.binds, members, strict=True))
+        if step.when.one(flow):
+            return True
+    flow.bound = _UNBOUND
+    return False
+
+
+def _worth_trying(step: CompiledRow, record: str, flow: ScalarFlow) -> Iterable[int]:
+    """Return the members of `record` that the row's key does not rule out."""
+    members = flow.members[record]
+    if step.key is None or step.key.record != record:
+        return range(len(members))
+    value, field = step.key.value.one(flow), step.key.field
+    return [slot for slot, member in enumerate(members) if member[field] == value and value is not None]
+
+
+def _holds(condition: Expression | None, flow: ScalarFlow) -> bool:
+    return condition is None or bool(condition.one(flow))
+
+
+def _apply(step: CompiledRow, flow: ScalarFlow, events: dict[tuple[int, str], list[Any]]) -> None:
+    row = step.row
+    assigned = [(record, name, expression.one(flow)) for record, name, expression in step.set]
+    emitted = [report for report in step.reports if _holds(report.when, flow)]
+    if emitted or (row.holds is not None and row.holds not in flow.pending):
+        said = tuple(-1 if (value := expression.one(flow)) is None else int(value) // expression.unit for _, expression in step.say)
+        cites = tuple(_cited(flow, record) for record in row.cite)
+        evidence = flow.position
+        if row.settles is not None:
+            cites, evidence = (*cites, flow.position), flow.held_step[row.settles]
+        for report in emitted:
+            flow.note(report.id)
+            events.setdefault((report.number, row.id), []).append((flow.everyone, evidence, cites, said))
+        if row.holds is not None and row.holds not in flow.pending:
+            _hold(step, flow)
+            events.setdefault((-1, row.id), []).append((flow.everyone, flow.position, cites, said))
+    if row.settles is not None:
+        flow.pending.discard(row.settles)
+    flow.note(row.id)
+    for name in row.add:
+        flow.add(name)
+    if row.add:
+        flow.bound = flow.bound | {name: flow.newest[name] for name in row.add}
+    for record, name, value in assigned:
+        _assign(flow, record, name, value)
+    for name in row.keep:
+        flow.keep(name)
+    _move(step, flow)
+
+
+def _assign(flow: ScalarFlow, record: str | None, name: str, value: int | None) -> None:
+    if record is not None:
+        if flow.members[record]:
+            flow.members[record][flow.slot(record)][name] = value
+    else:
+        flow.values[name] = 0 if value is None and name in flow.always_known else value
+
+
+def _move(step: CompiledRow, flow: ScalarFlow) -> None:
+    (client, server), (client_textbook, server_textbook) = step.row.to, step.row.textbook
+    if client is not None:
+        flow.client = client
+    if server is not None:
+        flow.server = server
+    if client_textbook is not None:
+        flow.client_textbook = client_textbook
+    if server_textbook is not None:
+        flow.server_textbook = server_textbook
+
+
+def _hold(step: CompiledRow, flow: ScalarFlow) -> None:
+    name = step.row.holds or ""
+    flow.pending.add(name)
+    flow.held_step[name] = flow.position
+    for variable, expression in step.takes:
+        flow.values[variable] = expression.one(flow)
+
+
+def _cited(flow: ScalarFlow, record: str) -> int:
+    members = flow.members[record]
+    return int(members[flow.slot(record)]["step"] or 0) if members else -1
+
+
+def _write_back(flow: ScalarFlow, state: StateColumns, number: int) -> None:
+    for name in ("client", "server", "client_textbook", "server_textbook"):
+        getattr(state, name)[number] = getattr(flow, name)
+    for name, value in flow.values.items():
+        state.values[name][number] = value or 0
+        if name in state.known:
+            state.known[name][number] = value is not None
+    for id_ in flow.seen_ids:
+        state.seen[id_][number] = True
+    for name, candidates in state.records.items():
+        _write_members(flow, candidates, name, number)
+    for hold in state.pending:
+        state.pending[hold][number] = hold in flow.pending
+        state.held_step[hold][number] = flow.held_step[hold]
+
+
+def _write_members(flow: ScalarFlow, candidates: Candidates, name: str, number: int) -> None:
+    members = flow.members[name]
+    candidates.widen(len(members))
+    candidates.count[number] = len(members)
+    candidates.newest[number] = flow.newest[name]
+    candidates.lost[number] = name in flow.lost_records
+    for slot, member in enumerate(members):
+        step = member["step"]
+        candidates.step[slot, number] = -1 if step is None else step
+        for field, column in candidates.values.items():
+            value = member.get(field)
+            column[slot, number] = 0 if value is None else value
+            candidates.known[field][slot, number] = value is not None
+
+
+def _log_events(program: Program, events: dict[tuple[int, str], list[Any]], log: Trace) -> None:
+    rows = {step.row.id: step for step in program.steps}
+    for (number, row), found in events.items():
+        step = rows[row]
+        flows, steps, cites, said = zip(*found, strict=True)
+        columns = np.array(cites, np.int64).reshape(len(found), -1).T
+        numbers = np.array(said, np.int64).reshape(len(found), -1).T
+        log.events.append(
+            Event(
+                number,
+                np.array(flows, np.int64),
+                np.array(steps, np.int64),
+                tuple(columns),
+                {name: column for (name, _), column in zip(step.say, numbers, strict=True)},
+                "" if number >= 0 else row,
+            )
+        )

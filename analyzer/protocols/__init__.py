@@ -1,0 +1,1 @@
+"""Parsers of application protocols, one package per protocol, and what they share."""

@@ -1,0 +1,167 @@
+r"""Which protocol is spoken, by the first bytes of both directions; never by the port alone.
+
+Each protocol declares signs (rules/protocols/*.toml): `sure` ones decide alone, `likely` ones (a greeting `220 `, which SMTP and FTP share)
+when the other direction or the port agrees. What either direction says may speak against a protocol: an `unlikely` sign cancels its
+likely ones, a `never` sign the sure ones too (RTSP, SIP and ICAP have HTTP's grammar and a version word of their own). Where two sides
+speak two languages both are told.
+
+Promises: at most `SIGN_BYTES` of each direction are looked at; the readers do not move, but over a PROXY header.
+Must not know: any protocol by name, but for PROXY, which is no dialogue of its own (the PROXY protocol specification, versions 1 and 2).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from analyzer.rules.protocols import ANY, PREDEFINED, SIDES, SIGN_BYTES, STRENGTHS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from analyzer.reassembly.reader import Reader, Side
+    from analyzer.rules.protocols import Protocol
+
+NOTHING, UNKNOWN = PREDEFINED
+SideDetection = tuple[bool, tuple[str, ...]]
+"""Whether a sign is sure, and the protocols it is of."""
+_NOTHING_AGAINST: Final = (None, None)
+_NO_IDS: Final = frozenset[str]()
+_PROXY: Final = re.compile(rb"PROXY (?:TCP4|TCP6|UNKNOWN)[^\r\n]{0,96}\r\n")
+_PROXY2: Final = b"\r\n\r\n\0\r\nQUIT\n"
+_PROXY2_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What the two directions' first bytes were taken for."""
+
+    service: str
+    """The protocol; `unknown` where it could not be told, `none` where nobody said anything."""
+    client: tuple[str, ...]
+    """What the client's bytes may be of; none of several is more likely."""
+    server: tuple[str, ...]
+    client_spoke: bool
+    server_spoke: bool
+
+
+class Detector:
+    """Signs of all protocols, ready to be held against first bytes."""
+
+    def __init__(self, protocols: Mapping[str, Protocol]) -> None:
+        """Take the signs of `protocols`."""
+        self._read = frozenset(one.id for one in protocols.values() if one.reader)
+        signs = [(one.id, sign) for one in protocols.values() if one.id != ANY for sign in one.signs]
+        chosen = {
+            (strength, side): [(id_, sign.pattern) for id_, sign in signs if (sign.strength, sign.by) == (strength, side)]
+            for strength in STRENGTHS
+            for side in SIDES
+        }
+        self._sure = {side: chosen["sure", side] for side in SIDES}
+        self._first = {side: _join(chosen["sure", side]) for side in SIDES}
+        self._likely = {side: chosen["likely", side] for side in SIDES}
+        self._against = {
+            (strength, id_): (_joined(chosen[strength, "client"], id_), _joined(chosen[strength, "server"], id_))
+            for strength in ("unlikely", "never")
+            for id_ in {id_ for side in SIDES for id_, _ in chosen[strength, side]}
+        }
+
+    def hear(self, client: Reader, server: Reader, by_port: str) -> Detection:
+        """Return what is spoken from where the readers stand; `by_port` is what the server port is registered for."""
+        return self.tell(client.peek(SIGN_BYTES), server.peek(SIGN_BYTES), by_port)
+
+    def tell(self, asked: bytes, answered: bytes, by_port: str) -> Detection:
+        """Return what is spoken by the first `SIGN_BYTES` of the client and of the server, fewer where there are no more."""
+        client, server = said = self._take("client", asked), self._take("server", answered)
+        texts = asked, answered
+        never = self._contradicted("never", client[1] if client == server else (*client[1], *server[1]), texts)
+        if client[0] and client == server and not never:
+            return Detection(client[1][0], client[1], client[1], client_spoke=True, server_spoke=True)
+        left = said
+        if never:
+            left = self._take("client", asked, never), self._take("server", answered, never)
+        if not (left[0][0] and left[1][0]):
+            left = self._cancel(left, texts)
+        # Where each side is sure of another protocol, and one rules the other out, both are told.
+        differ = client[0] and server[0] and client != server
+        told = [one[1] if differ and not rest[1] else rest[1] for one, rest in zip(said, left, strict=True)]
+        return Detection(self._agree(left, (bool(asked), bool(answered)), by_port), told[0], told[1], bool(asked), bool(answered))
+
+    def _cancel(self, said: tuple[SideDetection, SideDetection], texts: tuple[bytes, bytes]) -> tuple[SideDetection, SideDetection]:
+        """Return what is left of `said` where likely signs do not count for what is unlikely."""
+        likely = [id_ for certain, ids in said if not certain for id_ in ids]
+        unlikely = self._contradicted("unlikely", likely, texts)
+        if not unlikely:
+            return said
+        client, server = ((certain, ids if certain else tuple(id_ for id_ in ids if id_ not in unlikely)) for certain, ids in said)
+        return client, server
+
+    def _take(self, side: Side, data: bytes, never: frozenset[str] = _NO_IDS) -> SideDetection:
+        """Return whether a sign is sure, and the protocols it is of, those in `never` left out."""
+        if not data:
+            return False, ()
+        pattern, ids = self._first[side]
+        if pattern is not None and (match := pattern.match(data)):
+            found = ids[int(str(match.lastgroup)[1:])]
+            if found not in never:
+                return True, (found,)
+            for id_, sure in self._sure[side]:
+                if id_ not in never and sure.match(data):
+                    return True, (id_,)
+        return False, tuple(dict.fromkeys(id_ for id_, likely in self._likely[side] if id_ not in never and likely.match(data)))
+
+    def _contradicted(self, strength: str, ids: Iterable[str], texts: tuple[bytes, bytes]) -> frozenset[str]:
+        """Return which of the protocols `ids` one direction's bytes speak against, by signs of this strength."""
+        found = list[str]()
+        for id_ in ids:
+            client, server = self._against.get((strength, id_), _NOTHING_AGAINST)
+            if (client is not None and texts[0] and client.match(texts[0])) or (server is not None and texts[1] and server.match(texts[1])):
+                found.append(id_)
+        return frozenset(found) if found else _NO_IDS
+
+    def _agree(self, said: tuple[SideDetection, SideDetection], spoke: tuple[bool, bool], by_port: str) -> str:
+        """Return the protocol both directions, one of them and the port, or one of them surely stand for."""
+        if not any(spoke):
+            return NOTHING
+        sure = [ids[0] for certain, ids in said if certain]
+        if len(set(sure)) == 1:
+            return sure[0]
+        if sure:
+            # Two languages: the port's, unless only the other one can be read.
+            return by_port if by_port in sure and not (sure[0] in self._read and by_port not in self._read) else sure[0]
+        (_, client), (_, server) = said
+        both = [id_ for id_ in client if id_ in server] if client and server else [*client, *server]
+        if by_port in both:
+            return by_port
+        return both[0] if len(both) == 1 and client and server else UNKNOWN
+
+
+def _join(signs: list[tuple[str, re.Pattern[bytes]]]) -> tuple[re.Pattern[bytes] | None, list[str]]:
+    """Return one pattern that tells by the name of its group which sign matched, and the protocols the signs are of."""
+    if not signs:
+        return None, []
+    parts = (b"(?P<p%d>%b)" % (number, pattern.pattern) for number, (_, pattern) in enumerate(signs))
+    return re.compile(b"|".join(parts), re.DOTALL), [id_ for id_, _ in signs]
+
+
+def _joined(signs: list[tuple[str, re.Pattern[bytes]]], id_: str) -> re.Pattern[bytes] | None:
+    """Return one pattern of the signs of a protocol; None when there is none."""
+    return _join([one for one in signs if one[0] == id_])[0]
+
+
+def begins_with_proxy(data: bytes) -> bool:
+    """Return whether a client's first bytes may be those of a PROXY header."""
+    return data.startswith((b"PROXY ", _PROXY2))
+
+
+def skip_proxy(client: Reader) -> bool:
+    """Move the client's reader behind a PROXY header, version 1 or 2, if there is one; return whether there was."""
+    data = client.peek(SIGN_BYTES)
+    if data.startswith(b"PROXY ") and (match := _PROXY.match(data)):
+        client.skip(match.end())
+        return True
+    if data.startswith(_PROXY2) and len(data) >= _PROXY2_BYTES and data[12] >> 4 == 2:  # noqa: PLR2004 - the version
+        client.skip(_PROXY2_BYTES + int.from_bytes(data[14:16], "big"))
+        return True
+    return False

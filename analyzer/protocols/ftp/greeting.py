@@ -1,0 +1,30 @@
+"""The greeting of an FTP server: 220, or 120 and then 220, or a refusal (RFC 959 5.4).
+
+Promises: each fact of a greeting that any.toml leaves to the reader, but for whether the client spoke too early.
+Must not know: commands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from analyzer.schema import NO_TIME
+
+if TYPE_CHECKING:
+    from analyzer.protocols.api import Dialogue
+    from analyzer.protocols.ftp.commands import CommandTable
+    from analyzer.protocols.ftp.replies import FtpReply
+
+READY_SOON: Final = 120
+
+
+def note(dialogue: Dialogue, reply: FtpReply, code: int, table: CommandTable, opened_at: int) -> None:
+    """Take note of a greeting; `opened_at` is when the opening was complete, ns since the epoch, or NO_TIME."""
+    facts, places = dialogue.facts, dialogue.places
+    if "greeting" not in places and NO_TIME not in {opened_at, reply.first.time}:
+        facts["greeting_after"] = reply.first.time - opened_at
+    places.setdefault("greeting", reply.first.frame)
+    facts["greeting_code"] = code
+    facts["greeting_expected"] = code in table.greetings and facts.get("greeting_expected") is not False
+    facts["greeting_refusal"] = code in table.refusals
+    facts["greeting_delayed"] = code == READY_SOON or facts.get("greeting_delayed", False)

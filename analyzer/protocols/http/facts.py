@@ -1,0 +1,234 @@
+"""A turn of HTTP as facts that rules may ask, and the frames that findings may cite.
+
+Promises: a fact that the capture does not tell is None; names and words are those of rules/protocols/http.toml.
+Must not know: rules, reports.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from analyzer.protocols import redaction
+from analyzer.protocols.http import resync, upgrade
+from analyzer.schema import NO_TIME
+
+if TYPE_CHECKING:
+    from analyzer.protocols.api import Fact
+    from analyzer.protocols.http.exchanges import Exchange, Request, Response
+    from analyzer.reassembly.reader import Position, Reader
+    from analyzer.rules.secrets import SecretPatterns
+
+Facts = dict[str, "Fact"]
+Places = dict[str, int | None]
+
+TLS_PORTS: Final = frozenset({443, 8443})
+"""Server ports of HTTP inside TLS; `tls_ports` of rules/protocols/http.toml."""
+FAULTS: Final = (
+    "leading_empty",
+    "bare_lf",
+    "fold",
+    "field",
+    "control",
+    "long",
+    "version_case",
+    "length_malformed",
+    "length_differs",
+    "length_repeated",
+    "length_forbidden",
+    "encoding_and_length",
+    "encoding_old",
+    "encoding_unknown",
+    "encoding_not_chunked",
+    "chunk",
+    "chunk_lf",
+    "body_short",
+)
+"""Facts that say which side did it first; each is a place too."""
+_CLEAN: Final[Facts] = dict.fromkeys(FAULTS, "none")
+_UNTOLD: Final[Facts] = dict.fromkeys(FAULTS)
+_NO_REQUEST: Final[Facts] = dict.fromkeys(
+    (
+        "method", "request_line", "request_version", "target_form", "target_size", "request_framing", "request_length", "request_body",
+        "request_fields", "hosts", "host_differs", "host_invalid", "auth", "proxy_auth", "cookies", "form_secret", "target_secret",
+        "key_field", "credentials", "expects_continue", "continue_wait", "content_withheld", "asks_upgrade", "asks_close", "request_excess",
+    )
+)  # fmt: skip
+_NO_REPLY: Final[Facts] = dict.fromkeys(
+    (
+        "status_line", "reply_version", "reply_framing", "reply_length", "reply_body", "reply_fields", "set_cookies", "unframed",
+        "upgraded_to", "upgrade_unasked", "upgrade_other", "accept_wrong", "tunnel_opened", "pushed_reply", "reply_excess",
+        "challenge_taken",
+    )
+)  # fmt: skip
+_SCHEMES: Final = frozenset({"basic", "bearer", "digest", "ntlm", "negotiate"})
+_EXPOSED: Final = frozenset({"basic", "bearer", "other"})
+"""Schemes that send the secret itself; Digest, NTLM and Negotiate send a proof of it, and do not make credentials."""
+_PUSHED_CODES: Final = frozenset({400, 408})
+_HOST_INVALID: Final = re.compile(rb'[ \t/@?#,\\<>"]')
+
+
+def elapsed(one: Position, other: Position) -> int | None:
+    """Return ns from one to the other; None when one of them has no time."""
+    return None if NO_TIME in {one.time, other.time} else other.time - one.time
+
+
+def of_turn(turn: Exchange, client: Reader, server: Reader, patterns: SecretPatterns) -> tuple[Facts, Places]:
+    """Return the facts and places of a turn."""
+    request, reply = turn.request, turn.reply
+    told = request is not None and reply is not None and request.head.whole and reply.head.whole
+    facts: Facts = dict(_CLEAN if told else _UNTOLD)
+    places: Places = {}
+    facts["number"] = turn.number
+    facts["request_seen"] = request is not None
+    facts["replied"] = turn.replied
+    facts["lost"] = turn.lost
+    facts["unasked"] = turn.unasked
+    facts["pipelined"] = turn.pipelined
+    facts["after_close"] = turn.after_close
+    facts["after_unsafe"] = turn.after_unsafe
+    facts["interim"] = len(turn.interim)
+    facts["continued"] = any(one.line.code == 100 for one in turn.interim)  # noqa: PLR2004
+    if request is None:
+        facts |= _NO_REQUEST
+    else:
+        _add_request(facts, places, request, patterns)
+        if request.head.faults:
+            _add_faults(facts, places, request.head.faults, client)
+    facts["reply_code"] = facts["words"] = facts["latency"] = None
+    if reply is None:
+        facts |= _NO_REPLY
+    else:
+        _add_reply(facts, places, turn, reply, server)
+    for one in turn.interim:
+        if one.head.faults:
+            _add_faults(facts, places, one.head.faults, server)
+    return facts, places
+
+
+def _add_request(facts: Facts, places: Places, request: Request, patterns: SecretPatterns) -> None:
+    head, line, body = request.head, request.line, request.body
+    fields = head.fields
+    places["request"], places["request_end"] = head.first.frame, request.last.frame
+    facts["method"] = line.method if line.method in resync.METHODS else "other" if line.method else "none"
+    facts["request_line"] = line.form
+    facts["request_version"] = line.version
+    facts["target_form"] = target_form(line.method, line.target)
+    facts["target_size"] = len(line.target)
+    facts["request_framing"] = body.framing
+    facts["request_length"] = body.stated
+    facts["request_body"] = body.size
+    facts["request_fields"] = sum(map(len, fields.values()))
+    hosts = fields.get(b"host")
+    if head.whole:
+        facts["hosts"] = len(hosts) if hosts else 0
+        facts["host_differs"] = hosts is not None and facts["target_form"] == "absolute" and _authority(line.target) != _host(hosts[0])
+        facts["host_invalid"] = hosts is not None and is_host_invalid(hosts)
+    else:
+        facts["hosts"] = facts["host_differs"] = facts["host_invalid"] = None
+    facts["auth"] = _scheme(fields, b"authorization")
+    facts["proxy_auth"] = _scheme(fields, b"proxy-authorization")
+    facts["cookies"] = sum(value.count(b";") + 1 for value in fields.get(b"cookie", ()))
+    facts["form_secret"] = bool(request.secrets)
+    facts["target_secret"] = request.shown is not line.target and redaction.carries_credentials(line.target, patterns)
+    facts["key_field"] = not patterns.keys.isdisjoint(fields)
+    facts["expects_continue"] = b"expect" in fields and "100-continue" in head.words(b"expect")
+    facts["continue_wait"] = request.waited
+    facts["content_withheld"] = request.withheld
+    facts["credentials"] = bool(
+        facts["target_secret"] or facts["key_field"] or request.secrets or not _EXPOSED.isdisjoint((facts["auth"], facts["proxy_auth"]))
+    )
+    facts["asks_upgrade"] = b"upgrade" in fields
+    facts["asks_close"] = b"connection" in fields and "close" in head.words(b"connection")
+    facts["request_excess"] = 0
+
+
+def _add_reply(facts: Facts, places: Places, turn: Exchange, reply: Response, server: Reader) -> None:
+    head, line, body, request = reply.head, reply.line, reply.body, turn.request
+    places["reply"], places["reply_end"] = head.first.frame, reply.last.frame
+    facts["reply_code"] = line.code
+    latency = elapsed(request.last, head.first) if request is not None else None
+    facts["latency"] = latency if latency is not None and latency >= 0 else None
+    facts["status_line"] = line.form
+    facts["reply_version"] = line.version
+    facts["reply_framing"] = body.framing
+    facts["reply_length"] = body.stated
+    facts["reply_body"] = body.size
+    facts["reply_fields"] = sum(map(len, head.fields.values()))
+    facts["set_cookies"] = len(head.fields.get(b"set-cookie", ()))
+    facts["unframed"] = turn.unframed
+    facts["tunnel_opened"] = body.framing == "tunnel"
+    facts["pushed_reply"] = turn.unasked is True and pushed(turn, server)
+    facts["reply_excess"] = 0
+    facts["challenge_taken"] = False
+    if line.code == 101:  # noqa: PLR2004
+        _add_upgrade(facts, turn)
+    else:
+        facts["upgraded_to"], facts["upgrade_unasked"], facts["upgrade_other"], facts["accept_wrong"] = "none", False, False, None
+    if head.faults:
+        _add_faults(facts, places, head.faults, server)
+    if not body.whole and request is not None and body.framing in {"length", "chunked"} and not body.lost and server.closing == "fin":
+        _add_faults(facts, places, {"body_short": max(body.stop - 1, 0)}, server)
+
+
+def _add_upgrade(facts: Facts, turn: Exchange) -> None:
+    """Say what a 101 is about (RFC 9110 7.8, 15.2.2)."""
+    request, reply = turn.request, turn.reply
+    facts["upgraded_to"] = upgrade.upgrade(turn)
+    facts["accept_wrong"] = upgrade.accept_wrong(turn)
+    facts["upgrade_unasked"] = facts["upgrade_other"] = None
+    if request is not None and reply is not None and request.head.whole:
+        asked, given = request.head.words(b"upgrade"), reply.head.words(b"upgrade")
+        facts["upgrade_unasked"] = not asked
+        facts["upgrade_other"] = bool(asked) and any(word not in asked for word in given)
+
+
+def _add_faults(facts: Facts, places: Places, faults: dict[str, int], reader: Reader) -> None:
+    for name, offset in faults.items():
+        if facts[name] in {None, "none"}:
+            spot = reader.spot(offset)
+            facts[name] = reader.side
+            places[name] = spot.frame if spot else None
+
+
+def pushed(turn: Exchange, server: Reader) -> bool:
+    """Return whether a reply that nobody asked for tells of a connection left idle, and ends it (RFC 9110 15.5.9)."""
+    reply = turn.reply
+    if reply is None or reply.line.code not in _PUSHED_CODES:
+        return False
+    return "close" in reply.head.words(b"connection") or bool(server.closing)
+
+
+def is_host_invalid(hosts: list[bytes]) -> bool:
+    """Return whether a Host field holds a byte that no host and port has."""
+    return any(map(_HOST_INVALID.search, hosts))
+
+
+def target_form(method: str, target: str) -> str:
+    """Return which form the target of a request has (RFC 9112 3.2)."""
+    if target.startswith("/"):
+        return "origin"
+    if method == "CONNECT":
+        return "authority"
+    if target == "*":
+        return "asterisk"
+    if "://" in target:
+        return "absolute"
+    return "other" if target else "none"
+
+
+def _scheme(fields: dict[bytes, list[bytes]], name: bytes) -> str:
+    values = fields.get(name)
+    if values is None:
+        return "none"
+    scheme = values[0].partition(b" ")[0].lower().decode("latin-1")
+    return scheme if scheme in _SCHEMES else "other"
+
+
+def _authority(target: str) -> str:
+    """Return host and port of an absolute target."""
+    return target.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2].lower().removesuffix(":80")
+
+
+def _host(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape").lower().removesuffix(":80")

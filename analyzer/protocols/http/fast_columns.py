@@ -1,0 +1,257 @@
+"""Plain turns of HTTP as columns: what `http_plain` read, as the facts, places and rows that `http_facts` and `http_rows` would say.
+
+Promises: the names and words of rules/protocols/http.toml; what is the same of all turns is held once, what few heads say is held once
+a head.
+Must not know: how turns were read, rules, reports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from analyzer.protocols.columnar import DialogueColumns, DictionaryColumn
+from analyzer.protocols.http import facts, rows, summary
+from analyzer.schema import NO_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from analyzer.protocols.api import Cell, Fact
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_NS_PER_MS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """What the fields of a request say."""
+
+    place: int
+    """Among all that were seen."""
+    fields: int
+    hosts: int
+    closes: bool
+    row: dict[str, Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """What the fields of a reply say."""
+
+    place: int
+    fields: int
+    closes: bool
+    length: int | None
+    chunked: bool
+    row: dict[str, Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a status line says."""
+
+    place: int
+    version: int
+    code: int
+    row: dict[str, Cell]
+
+
+class FastExchange(NamedTuple):
+    """A request and its reply: numbers, and places among the distinct heads."""
+
+    number: int
+    method: bytes
+    target: bytes
+    minor: int
+    asked: int
+    status: int
+    answered: int
+    framing: str
+    stated: int | None
+    size: int
+    """Bytes of content."""
+    whole: bool
+    request_bytes: int
+    reply_bytes: int
+    request: int
+    """Frame of its first byte, and so on."""
+    request_end: int
+    reply: int
+    reply_end: int
+    time: int
+    asked_at: int
+    """When the request was complete."""
+    answered_at: int
+
+
+Seen = tuple["Sequence[RequestHead]", "Sequence[Status]", "Sequence[ResponseHead]"]
+"""The distinct heads of requests, status lines and heads of replies, each at its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Heads:
+    """Which heads each turn has, and what they say."""
+
+    asked_at: Array
+    status_at: Array
+    answered_at: Array
+    asked: Sequence[RequestHead]
+    status: Sequence[Status]
+    answered: Sequence[ResponseHead]
+
+
+_OF_DIALOGUE: Final[dict[str, Fact]] = {
+    "unasked_replies": 0,
+    "lost_replies": 0,
+    "pipelined_most": 1,
+    "client_excess": 0,
+    "server_excess": 0,
+    "pushed": False,
+    "early_excused": False,
+    "tls_missing": False,
+}
+_OF_EXCHANGE: Final[dict[str, Fact]] = {
+    **dict.fromkeys(facts.FAULTS, "none"),
+    **dict.fromkeys(
+        (
+            "lost", "unasked", "pipelined", "after_close", "after_unsafe", "continued", "host_differs", "host_invalid", "form_secret",
+            "target_secret", "key_field", "expects_continue", "content_withheld", "credentials", "asks_upgrade", "unframed",
+            "tunnel_opened", "pushed_reply", "upgrade_unasked", "upgrade_other", "challenge_taken",
+        ),
+        False,
+    ),
+    **dict.fromkeys(("interim", "request_body", "cookies", "request_excess", "set_cookies", "reply_excess"), 0),
+    **dict.fromkeys(("auth", "proxy_auth", "request_framing", "upgraded_to"), "none"),
+    "request_seen": True,
+    "replied": True,
+    "request_line": "right",
+    "status_line": "right",
+    "target_form": "origin",
+}  # fmt: skip
+"""Facts that are the same of all plain exchanges; those without a column are unknown."""
+
+
+def make(turns: Sequence[FastExchange], flows: Sequence[tuple[int, int, bool]], seen: Seen) -> DialogueColumns:
+    """Return the block of some dialogues, one at least.
+
+    `turns` are those of all, in order; `flows` tells of each dialogue the connection, the number of turns, and whether its port is
+    one of TLS; `seen` holds the heads that turns name by their places.
+    """
+    columns = dict(zip(FastExchange._fields, zip(*turns, strict=True), strict=True))
+    flow, count, on_tls_port = zip(*flows, strict=True)
+    heads = _Heads(
+        np.array(columns["asked"], np.int64),
+        np.array(columns["status"], np.int64),
+        np.array(columns["answered"], np.int64),
+        *seen,
+    )
+    requests = [
+        rows.asked(method.decode("ascii"), target.decode("ascii"))
+        for method, target in zip(columns["method"], columns["target"], strict=True)
+    ]
+    counts = np.array(count, np.int64)
+    return DialogueColumns(
+        service="http",
+        flow=np.array(flow, np.int64),
+        summary=_summaries(counts, requests, heads),
+        facts={
+            **{name: DictionaryColumn((value,), np.zeros(len(flow), np.int64)) for name, value in _OF_DIALOGUE.items()},
+            "requests": DictionaryColumn(counts),
+            "replies": DictionaryColumn(counts),
+            "on_tls_port": DictionaryColumn(on_tls_port),
+        },
+        places={},
+        count=counts,
+        row_count=counts,
+        exchange_facts=_facts(columns, heads),
+        exchange_places={name: np.array(columns[name], np.int64) for name in ("request", "request_end", "reply", "reply_end")},
+        rows=_rows(columns, heads, requests),
+    )
+
+
+def _facts(columns: dict[str, tuple[Any, ...]], heads: _Heads) -> dict[str, DictionaryColumn]:
+    alike = np.zeros(len(columns["number"]), np.int64)
+    return {
+        **{name: DictionaryColumn((value,), alike) for name, value in _OF_EXCHANGE.items()},
+        "number": _numbers(columns["number"]),
+        "method": DictionaryColumn([method.decode("ascii") for method in columns["method"]]),
+        "request_version": DictionaryColumn((10, 11), np.array(columns["minor"], np.int64)),
+        "target_size": _numbers([len(target) for target in columns["target"]]),
+        "request_fields": DictionaryColumn([one.fields for one in heads.asked], heads.asked_at),
+        "hosts": DictionaryColumn([one.hosts for one in heads.asked], heads.asked_at),
+        "asks_close": DictionaryColumn([one.closes for one in heads.asked], heads.asked_at),
+        "reply_code": DictionaryColumn([one.code for one in heads.status], heads.status_at),
+        "words": DictionaryColumn([one.row["reply"] if one.code >= summary.MIN_REFUSAL else None for one in heads.status], heads.status_at),
+        "reply_version": DictionaryColumn([one.version for one in heads.status], heads.status_at),
+        "reply_fields": DictionaryColumn([one.fields for one in heads.answered], heads.answered_at),
+        "reply_framing": DictionaryColumn(columns["framing"]),
+        "reply_length": DictionaryColumn(columns["stated"]),
+        "reply_body": _numbers(columns["size"]),
+        "latency": DictionaryColumn(_latencies(columns)),
+    }
+
+
+def _rows(columns: dict[str, tuple[Any, ...]], heads: _Heads, requests: Sequence[str]) -> dict[str, DictionaryColumn]:
+    alike = np.zeros(len(requests), np.int64)
+    said = {name: DictionaryColumn([one.row[name] for one in heads.asked], heads.asked_at) for name in rows.REQUEST_COLUMNS}
+    said |= {name: DictionaryColumn([one.row[name] for one in heads.status], heads.status_at) for name in rows.STATUS_COLUMNS}
+    replied = {name: DictionaryColumn([one.row[name] for one in heads.answered], heads.answered_at) for name in rows.REPLY_COLUMNS}
+    both = {"via": _first(said["via"], replied["via"]), "connection": _first(replied["connection"], said["connection"])}
+    return {
+        **said,
+        **replied,
+        **both,
+        "kind": DictionaryColumn(("request",), alike),
+        "pipelined": DictionaryColumn((False,), alike),
+        "interim_codes": DictionaryColumn(((),), alike),
+        "request_body_bytes": DictionaryColumn((0,), alike),
+        "number": _numbers(columns["number"]),
+        "time": _numbers(columns["time"]),
+        "first_frame": _numbers(columns["request"]),
+        "last_frame": _numbers(columns["reply_end"]),
+        "request": DictionaryColumn(requests),
+        "method": DictionaryColumn([method.decode("ascii") for method in columns["method"]]),
+        "target": DictionaryColumn([target.decode("ascii") for target in columns["target"]]),
+        "version": DictionaryColumn(tuple(rows.version(number) for number in (10, 11)), np.array(columns["minor"], np.int64)),
+        "request_bytes": _numbers(columns["request_bytes"]),
+        "response_bytes": _numbers(columns["reply_bytes"]),
+        "response_length": DictionaryColumn(columns["stated"]),
+        "response_body_bytes": _numbers(columns["size"]),
+        "trailers": DictionaryColumn((None, 0), np.array([framing == "chunked" for framing in columns["framing"]], np.int64)),
+        "latency_ms": DictionaryColumn([None if latency is None else latency / _NS_PER_MS for latency in _latencies(columns)]),
+        "complete": DictionaryColumn(columns["whole"]),
+    }
+
+
+def _first(one: DictionaryColumn, other: DictionaryColumn) -> DictionaryColumn:
+    """Return the first of two cells that is there."""
+    return DictionaryColumn([value if value is not None else second for value, second in zip(one.spread(), other.spread(), strict=True)])
+
+
+def _numbers(values: Sequence[int]) -> DictionaryColumn:
+    return DictionaryColumn(np.array(values, np.int64))
+
+
+def _latencies(columns: dict[str, tuple[Any, ...]]) -> list[int | None]:
+    """Return ns from the end of each request to its reply; None where a frame has no time, or they run backwards."""
+    pairs = zip(columns["asked_at"], columns["answered_at"], strict=True)
+    return [last - first if NO_TIME not in {first, last} and last >= first else None for first, last in pairs]
+
+
+def _summaries(counts: Array, requests: Sequence[str], heads: _Heads) -> list[str]:
+    """Return what `http_report` would say of each dialogue."""
+    codes = [one.code for one in heads.status]
+    servers = [str(one.row["server"]) if one.row["server"] else "" for one in heads.answered]
+    status_at, answered_at = heads.status_at.tolist(), heads.answered_at.tolist()
+    found, end = list[str](), 0
+    for count in counts.tolist():
+        begin, end = end, end + count
+        told = [summary.of_request(requests[turn], codes[status_at[turn]]) for turn in range(begin, min(begin + summary.TOLD, end))]
+        text = summary.of_requests(count, told)
+        server = next((name for turn in range(begin, end) if (name := servers[answered_at[turn]])), "")
+        found.append(f"{text}, {server}" if server else text)
+    return found

@@ -1,0 +1,223 @@
+"""A turn of HTTP as a row of the transactions table.
+
+Promises: the columns that rules/protocols/http.toml declares and the common ones that a reader fills; secrets hidden unless wanted.
+Must not know: facts, rules.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from analyzer.protocols import redaction
+from analyzer.protocols.http import credentials
+from analyzer.protocols.http.facts import elapsed
+from analyzer.protocols.http.messages import CAP
+from analyzer.protocols.redactor import HIDDEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from analyzer.protocols.api import Cell
+    from analyzer.protocols.http.exchanges import Exchange, Request, Response
+    from analyzer.protocols.http.messages import Head, StatusLine
+    from analyzer.protocols.redactor import Redactor
+    from analyzer.rules.secrets import SecretPatterns
+
+_TEXT: Final = 200
+_MOST_NAMES: Final = 100
+_NS_PER_MS: Final = 1_000_000
+
+_EMPTY: Final[dict[str, Cell]] = dict.fromkeys(
+    (
+        "kind", "number", "time", "first_frame", "last_frame", "request", "code", "reply", "latency_ms", "request_bytes", "response_bytes",
+        "complete", "method", "target", "version", "host", "user_agent", "referrer", "origin", "request_type", "request_length",
+        "request_body_bytes", "request_encoding", "expect", "auth_scheme", "auth_user", "proxy_auth_scheme", "proxy_auth_user", "cookies",
+        "forwarded", "response_version", "phrase", "interim_codes", "response_type", "content_encoding", "response_length",
+        "response_body_bytes", "response_encoding", "trailers", "server", "location", "auth_challenge", "set_cookies", "via", "connection",
+        "upgrade", "tunnel", "pipelined",
+    )
+)  # fmt: skip
+
+
+class Writer:
+    """Writes rows; whoever has all of them redacts what they repeat of secrets."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._shown = not redactor.enabled
+
+    def row(self, turn: Exchange) -> dict[str, Cell]:
+        """Return the row of a turn."""
+        row = _EMPTY.copy()
+        row["kind"], row["number"], row["pipelined"] = "request", turn.number, turn.pipelined
+        request, reply = turn.request, turn.reply
+        if request is not None:
+            self._add_request(row, request)
+        answers = [*turn.interim, reply] if reply is not None else turn.interim
+        if answers:
+            first, last = answers[0], answers[-1]
+            row["response_bytes"] = max(last.body.stop, last.head.stop) - first.head.start
+            if request is None:
+                row["time"], row["first_frame"], row["last_frame"] = first.head.first.time, first.head.first.frame, last.last.frame
+            else:
+                row["last_frame"] = max(request.last.frame, last.last.frame)
+            row["interim_codes"] = tuple(one.line.code or 0 for one in turn.interim)
+        if reply is not None:
+            self._add_reply(row, reply)
+            latency = elapsed(request.last, reply.head.first) if request is not None else None
+            if latency is not None and latency >= 0:
+                row["latency_ms"] = latency / _NS_PER_MS
+        row["complete"] = _complete(request) and _complete(reply)
+        row["tunnel"] = turn.inner or None
+        return row
+
+    def _add_request(self, row: dict[str, Cell], request: Request) -> None:
+        head, line, body = request.head, request.line, request.body
+        target = line.target if self._shown else request.shown
+        row["time"], row["first_frame"], row["last_frame"] = head.first.time, head.first.frame, request.last.frame
+        row["request"] = asked(line.method, target)
+        row["method"], row["target"], row["version"] = line.method or None, target[:CAP] or None, version(line.version)
+        row["request_bytes"] = max(body.stop, head.stop) - head.start
+        row["request_length"], row["request_body_bytes"] = body.stated, body.size
+        self.add_request_fields(row, head)
+
+    def add_request_fields(self, row: dict[str, Cell], head: Head) -> None:
+        """Fill in the columns that a request's fields are shown in."""
+        fields = head.fields
+        for column, name, write in _REQUEST_FIELDS:
+            if name in fields and row[column] is None:
+                row[column] = write(self, head, name)
+        for column, name in _AUTHORIZATIONS:
+            if name in fields:
+                row[f"{column}_scheme"], row[f"{column}_user"] = self._authorization(head, name)
+
+    def _add_reply(self, row: dict[str, Cell], reply: Response) -> None:
+        head, line, body = reply.head, reply.line, reply.body
+        self.add_status(row, line)
+        row["response_length"], row["response_body_bytes"] = body.stated, body.size
+        if body.framing == "chunked":
+            row["trailers"] = body.trailers
+        self.add_reply_fields(row, head)
+
+    def add_status(self, row: dict[str, Cell], line: StatusLine) -> None:
+        """Fill in the columns that a status line is shown in."""
+        phrase = line.phrase if self._shown else redaction.text(line.phrase, self._redactor.patterns)
+        phrase = phrase[:CAP]
+        row["code"], row["phrase"], row["response_version"] = line.code, phrase, version(line.version)
+        if line.code is not None:
+            row["reply"] = f"{line.code} {phrase}".strip()[:_TEXT]
+
+    def add_reply_fields(self, row: dict[str, Cell], head: Head) -> None:
+        """Fill in the columns that a reply's fields are shown in."""
+        fields = head.fields
+        for column, name, write in _REPLY_FIELDS:
+            if name in fields:
+                row[column] = write(self, head, name)
+        if b"via" in fields and row["via"] is None:
+            row["via"] = self.text(head, b"via")
+
+    def text(self, head: Head, name: bytes) -> str:
+        """Return a field that holds no secret by its meaning."""
+        return self._shown_of(redaction.text, head, name)
+
+    def link(self, head: Head, name: bytes) -> str:
+        """Return a field that is a URI."""
+        return self._shown_of(redaction.uri, head, name)
+
+    def authority(self, head: Head, name: bytes) -> str:
+        """Return a field that is a host and a port."""
+        return self._shown_of(redaction.authority, head, name)
+
+    def _shown_of(self, hide: Callable[[str, SecretPatterns], str], head: Head, name: bytes) -> str:
+        """Return a field without its secrets: what is cut is cut afterwards."""
+        value = (head.value(name) or b"")[: CAP * 8].decode("utf-8", "surrogateescape")
+        return (value if self._shown else hide(value, self._redactor.patterns))[:CAP]
+
+    def _authorization(self, head: Head, name: bytes) -> tuple[str | None, str | None]:
+        scheme, user, secret = credentials.authorization(head.text(name) or "")
+        if self._shown:
+            return scheme or None, f"{user}:{secret}" if user and scheme == "basic" else user or secret or None
+        return scheme or None, user or (HIDDEN if secret else None)
+
+    def media_type(self, head: Head, name: bytes) -> str:
+        """Return a media type without its parameters (RFC 9110 8.3.1)."""
+        return self.text(head, name).partition(";")[0].strip().lower()
+
+    def challenge(self, head: Head, name: bytes) -> str | None:
+        """Return the first scheme that is asked for (RFC 9110 11.6.1)."""
+        return next((word.partition(" ")[0][:_TEXT] for word in head.words(name)), None)
+
+    def cookies_sent(self, head: Head, name: bytes) -> tuple[str, ...]:
+        """Return the names in Cookie (RFC 6265 4.2)."""
+        return self._cookies([part for value in head.fields[name] for part in value.split(b";")])
+
+    def cookies_set(self, head: Head, name: bytes) -> tuple[str, ...]:
+        """Return the names in Set-Cookie (RFC 6265 4.1)."""
+        return self._cookies([value.partition(b";")[0] for value in head.fields[name]])
+
+    def _cookies(self, pairs: list[bytes]) -> tuple[str, ...]:
+        """Return the names of cookies, with their values when secrets are shown."""
+        found = list[str]()
+        for pair in pairs[:_MOST_NAMES]:
+            name, equals, value = (part.strip() for part in pair[:CAP].decode("utf-8", "surrogateescape").partition("="))
+            if self._shown:
+                found.append(f"{name}{equals}{value}")
+            else:
+                # What has no name is a value.
+                found.append(name if equals else HIDDEN)
+        return tuple(found)
+
+
+def asked(method: str, target: str) -> str:
+    """Return how a request is called in one line; `target` without its secrets."""
+    return f"{method} {target}".strip()[:_TEXT]
+
+
+def version(number: int | None) -> str | None:
+    """Return a version as it is written."""
+    return None if number is None else f"{number // 10}.{number % 10}"
+
+
+def _complete(message: Request | Response | None) -> bool:
+    return message is not None and message.head.whole and message.body.whole and not message.body.missing
+
+
+_REQUEST_FIELDS: Final = (
+    ("host", b"host", Writer.authority),
+    ("user_agent", b"user-agent", Writer.text),
+    ("referrer", b"referer", Writer.link),
+    ("origin", b"origin", Writer.link),
+    ("request_type", b"content-type", Writer.media_type),
+    ("request_encoding", b"transfer-encoding", Writer.text),
+    ("expect", b"expect", Writer.text),
+    ("cookies", b"cookie", Writer.cookies_sent),
+    ("forwarded", b"forwarded", Writer.text),
+    ("forwarded", b"x-forwarded-for", Writer.text),
+    ("via", b"via", Writer.text),
+    ("connection", b"connection", Writer.text),
+    ("upgrade", b"upgrade", Writer.text),
+)
+"""Column, field, and what writes the one into the other; the first field that is there counts."""
+_AUTHORIZATIONS: Final = (("auth", b"authorization"), ("proxy_auth", b"proxy-authorization"))
+_REPLY_FIELDS: Final = (
+    ("server", b"server", Writer.text),
+    ("response_type", b"content-type", Writer.media_type),
+    ("content_encoding", b"content-encoding", Writer.text),
+    ("response_encoding", b"transfer-encoding", Writer.text),
+    ("location", b"location", Writer.link),
+    ("auth_challenge", b"www-authenticate", Writer.challenge),
+    ("auth_challenge", b"proxy-authenticate", Writer.challenge),
+    ("set_cookies", b"set-cookie", Writer.cookies_set),
+    ("connection", b"connection", Writer.text),
+    ("upgrade", b"upgrade", Writer.text),
+)
+"""The same of replies; the last one counts, over the request's too."""
+REQUEST_COLUMNS: Final = (
+    *dict.fromkeys(column for column, *_ in _REQUEST_FIELDS),
+    *(f"{a}_{b}" for a, _ in _AUTHORIZATIONS for b in ("scheme", "user")),
+)
+"""Columns that a request's fields are shown in."""
+REPLY_COLUMNS: Final = (*dict.fromkeys(column for column, *_ in _REPLY_FIELDS), "via")
+"""Columns that a reply's fields are shown in."""
+STATUS_COLUMNS: Final = ("code", "phrase", "response_version", "reply")
+"""Columns that a status line is shown in."""

@@ -1,0 +1,82 @@
+"""STARTTLS (RFC 3207): who said what in the clear between the command and TLS.
+
+Promises: what either side sent in the clear behind STARTTLS or its reply, and before TLS, is never taken for a part of the dialogue.
+Must not know: other commands, what TLS holds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from analyzer.protocols.smtp.replies import is_tls
+from analyzer.protocols.smtp.state import precedes
+from analyzer.reassembly.reader import Position
+
+if TYPE_CHECKING:
+    from analyzer.protocols.smtp.commands import SmtpCommand
+    from analyzer.protocols.smtp.replies import SmtpReply
+    from analyzer.protocols.smtp.session import SmtpSession
+    from analyzer.reassembly.reader import Line
+
+READY: Final = 220
+MAX_INJECTED: Final = 1_000
+"""Replies in the clear behind the one to STARTTLS that are counted."""
+_HEAD: Final = 3
+"""Bytes that tell TLS from clear text."""
+
+
+def start(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
+    """Take STARTTLS: behind 220 each side's next byte is TLS; what the client sent before the 220 was there to be read after it."""
+    session.starttls = session.starttls or line.first
+    reply = session.answer(line.first)
+    session.starttls_reply = reply
+    agreed = reply is None or reply.code == READY
+    injected = _pass_injected(session, line, reply) if agreed else 0
+    head = session.client.peek(_HEAD)
+    begins = is_tls(head)
+    # Where the client went on too early, what the server says may answer that.
+    replies = _pass_replies(session) if begins and agreed and reply is not None and not injected else []
+    exchange = session.exchange(
+        command,
+        (line.first, line.last),
+        reply,
+        needed=["starttls"],
+        injected=injected if agreed else None,
+        injected_replies=len(replies) if agreed and begins else None,
+    )
+    if replies and exchange is not None:
+        exchange.places["injected_reply"] = replies[0].frame
+    if begins or session.server_begins_tls():
+        session.begin_tls(agreed=agreed)
+    elif reply is not None and agreed:
+        session.tls_missing = True if len(head) == _HEAD else None
+        session.tls_missing_at = session.client.spot() if session.tls_missing else None
+    elif reply is not None and reply.refusing:
+        session.tls_refused = True
+
+
+def _pass_replies(session: SmtpSession) -> list[Position]:
+    """Move over what the server says in the clear before its TLS; return where each reply begins, as far as no gap is before it."""
+    found = list[Position]()
+    while len(found) < MAX_INJECTED and (reply := session.replies.peek()) is not None and not reply.after_gap:
+        found.append(reply.first)
+        session.replies.take()
+    return found
+
+
+def _pass_injected(session: SmtpSession, line: Line, reply: SmtpReply | None) -> int:
+    """Move over what the client sent behind STARTTLS before it had the reply, up to TLS; return how many bytes that was."""
+    client, start = session.client, session.client.at
+    if reply is None and start < session.clear_until:
+        return 0
+    while (spot := client.spot()) is not None and not client.gap and not is_tls(client.peek(3)):
+        early = precedes(spot, reply.last) if reply is not None else spot.frame == line.last.frame
+        if not early:
+            break
+        session.injected = session.injected or spot
+        client.line()
+    if reply is None and not is_tls(client.peek(3)):
+        # Neither a reply nor TLS: these were commands.
+        session.clear_until = client.at
+        client.at, session.injected = start, None
+    return client.at - start

@@ -1,0 +1,1 @@
+"""TCP stream reassembly: payload bytes of each direction in order of sequence numbers, gaps and overlaps known."""

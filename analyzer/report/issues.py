@@ -1,0 +1,168 @@
+"""Everything a report complains of, as one flat list: what the formats for machines that show faults have in common.
+
+Promises: whatever fails a check is in the list at least once, and what an expectation excuses is in it as excused; the list is in the
+report's order. A verdict that a finding already tells is not told again.
+Must not know: any format's syntax.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from analyzer.model import SEVERITIES
+from analyzer.report import formatting, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from analyzer.model import Report, Severity
+
+INCONCLUSIVE: Final = "inconclusive"
+_OF_STATUS: Final[dict[str, tuple[Severity, str]]] = {
+    "unreadable": ("error", "the capture cannot be read"),
+    "incomplete": ("error", "the capture could not be read to its end"),
+    "nothing-checked": ("warning", "no TCP opening could be checked"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One thing wrong with one connection, or with a capture as a whole."""
+
+    capture: int
+    kind: Literal["capture", "verdict", "finding"]
+    name: str
+    """Id of a rule, name of a verdict, or how the capture ended."""
+    severity: Severity
+    message: str
+    flow: int = -1
+    """Row of the report's connections, -1 for the capture as a whole."""
+    where: str = ""
+    """The connection in words, as `f2 10.0.0.5:40113 → 192.0.2.10:80`; empty for the capture as a whole."""
+    frames: tuple[tuple[int, int], ...] = ()
+    """Cited frames as (capture, frame)."""
+    excused: bool = False
+
+
+def collect(report: Report) -> list[Issue]:
+    """Return all complaints, capture by capture: first those about the capture, then connection by connection."""
+    found = [*_captures(report), *_verdicts(report), *_findings(report)]
+    return sorted(found, key=lambda complaint: (complaint.capture, complaint.flow))
+
+
+def worst_first(complaints: Iterable[Issue]) -> list[Issue]:
+    """Return the complaints with what is not excused first, errors before warnings before notes, otherwise in order."""
+    return sorted(complaints, key=lambda complaint: (complaint.excused, -SEVERITIES.index(complaint.severity)))
+
+
+def fails(report: Report, complaint: Issue) -> bool:
+    """Tell whether a complaint fails the check: not excused, and at or above the report's `fail_on`."""
+    if complaint.excused:
+        return False
+    if complaint.name in {*_OF_STATUS, INCONCLUSIVE}:
+        return True
+    return report.fail_on != "never" and SEVERITIES.index(complaint.severity) >= SEVERITIES.index(report.fail_on)
+
+
+def sentence(complaint: Issue) -> str:
+    """Return connection, message and cited frames in one line; not yet safe to print."""
+    cited = formatting.frames(complaint.frames)
+    return (f"{complaint.where}: " if complaint.where else "") + complaint.message + (f" [{cited}]" if cited else "")
+
+
+def scopes(report: Report, complaints: Iterable[Issue]) -> list[tuple[Any, ...]]:
+    """Return for each complaint what it is about in its capture: kind, name, endpoints, and its number among equals."""
+    seen: dict[tuple[Any, ...], int] = {}
+    found = []
+    names = ("client_ip", "client_port", "server_ip", "server_port")
+    ends = list(zip(*(report.flows[name].tolist() for name in names), strict=True))
+    for complaint in complaints:
+        scope = (complaint.kind, complaint.name, *(ends[complaint.flow] if complaint.flow >= 0 else ()))
+        number = seen[complaint.capture, scope] = seen.get((complaint.capture, scope), 0) + 1
+        found.append((*scope, number))
+    return found
+
+
+def fingerprint(scope: tuple[Any, ...]) -> str:
+    """Return sixteen hex digits that stay the same while a capture does, wherever it lies."""
+    return hashlib.sha256("\0".join(map(str, scope)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _captures(report: Report) -> list[Issue]:
+    found = []
+    for index, capture in enumerate(report.captures):
+        if capture.status in _OF_STATUS and not (capture.status == "incomplete" and capture.complete):
+            severity, text = _OF_STATUS[capture.status]
+            message = f"{text}: {capture.reason}" if capture.reason else text
+            found.append(Issue(index, "capture", capture.status, severity, message))
+        found += [
+            Issue(index, "capture", note.id, "error", f"expectation not met: {note.text}", frames=_cited(index, note.frame))
+            for note in capture.expectations
+        ]
+    return found
+
+
+def _cited(capture: int, frame: int | None) -> tuple[tuple[int, int], ...]:
+    return () if frame is None else ((capture, frame),)
+
+
+def _where(report: Report) -> Callable[[int], str]:
+    """Return a function from a row of the report's connections to the connection in words."""
+    names = ("flow_id", "client_ip", "client_port", "server_ip", "server_port")
+    flow_ids, clients, client_ports, servers, server_ports = (report.flows[name].tolist() for name in names)
+
+    def say(row: int) -> str:
+        ends = formatting.endpoint(clients[row], client_ports[row]), formatting.endpoint(servers[row], server_ports[row])
+        return f"{flow_ids[row]} {ends[0]} → {ends[1]}" if row >= 0 else ""
+
+    return say
+
+
+def _verdicts(report: Report) -> list[Issue]:
+    flows, where = report.flows, _where(report)
+    captures, names, outcomes, excused, first = (
+        flows[name].tolist() for name in ("capture", "verdict", "outcome", "excused", "first_frame")
+    )
+
+    def complain(row: int, name: str, severity: Severity, message: str) -> Issue:
+        frames = ((captures[row], first[row]),)
+        return Issue(captures[row], "verdict", name, severity, message, row, where(row), frames, excused[row])
+
+    bad = flows["outcome"].isin(summary.OUTCOME_COUNTS_AS).to_numpy() & ~_told(report)
+    unsure = flows["inconclusive"].to_numpy(bool)
+    found = []
+    for row in np.flatnonzero(bad).tolist():
+        severity: Severity = "error" if summary.OUTCOME_COUNTS_AS[outcomes[row]] == "error" else "warning"
+        found.append(complain(row, names[row], severity, f"the opening is {names[row]}"))
+    lacking = "an opening segment lacks bytes that a check needs"
+    return found + [complain(row, INCONCLUSIVE, "warning", lacking) for row in np.flatnonzero(unsure).tolist()]
+
+
+def _told(report: Report) -> NDArray[np.bool_]:
+    """Return for each connection whether a finding at least as bad as its verdict, and no more excused, tells of it."""
+    flows, findings = report.flows, report.findings
+    rank: dict[str, int] = {severity: index for index, severity in enumerate(SEVERITIES)}
+    verdict = summary.rank(flows["outcome"], {outcome: rank[level] for outcome, level in summary.OUTCOME_COUNTS_AS.items()})
+    positions = summary.flow_positions(report, findings)
+    of_flow = positions >= 0
+    excused = flows["excused"].to_numpy(bool)[positions[of_flow]] >= findings["excused"].to_numpy(bool)[of_flow]
+    bad = summary.rank(findings["severity"], rank)[of_flow] >= verdict[positions[of_flow]]
+    told = np.zeros(len(flows), bool)
+    told[positions[of_flow][bad & excused]] = True
+    return told
+
+
+def _findings(report: Report) -> list[Issue]:
+    rows = summary.flow_positions(report, report.findings).tolist()
+    owners, where = report.flows["capture"].tolist(), _where(report)
+    columns = [report.findings[name].tolist() for name in ("capture", "id", "severity", "message", "frames", "excused")]
+    return [
+        Issue(owners[row] if row >= 0 else capture, "finding", id_, severity, message, row, where(row), frames, excused)
+        for row, (capture, id_, severity, message, frames, excused) in zip(rows, zip(*columns, strict=True), strict=True)
+    ]

@@ -1,0 +1,30 @@
+"""A finding below the segment or the request it is about.
+
+Promises: severity, id, message and cited frames in words, safe to print, within the width.
+Must not know: where on the page it stands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from analyzer.report import formatting
+from analyzer.report.escaping import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from analyzer.report.terminal.text import Page
+
+_STYLE_OF_SEVERITY: Final = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+_MARK: Final = {"error": "✗", "warning": "!", "note": "·"}
+
+
+def tell(page: Page, finding: Mapping[str, Any]) -> None:
+    """Print one finding, a row of the table of findings."""
+    style = "dim" if finding["excused"] else _STYLE_OF_SEVERITY.get(finding["severity"], "")
+    excused = " (expected)" if finding["excused"] else ""
+    mark = _MARK.get(finding["severity"], "·")
+    cited = formatting.frames(finding["frames"])
+    line = f": {printable(finding['message'])}" + (f" [{cited}]" if cited else "")
+    page.add(" " * 4, (f"{mark} {finding['severity']}{excused} {printable(finding['id'])}", style), line, indent=6, wrap=True)

@@ -1,0 +1,162 @@
+"""The reference page of all rules, made from the rule files: rules/README.md.
+
+Promises: the same text from the same files, byte for byte; nothing stands on the page that no file says.
+Must not know: how rules are run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from analyzer.notation import GRAMMAR
+from analyzer.rules import vocabulary
+from analyzer.rules.check import DIALOGUE_SCOPES
+from analyzer.rules.protocols import ANY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from analyzer.rules import Finding, RuleSet
+    from analyzer.rules.protocols import Protocol
+    from analyzer.rules.vocabulary import Fact
+
+_HEAD: Final = """# Rules
+
+Made from the rule files; `python -m analyzer.rules.reference_page > rules/README.md` makes it anew.
+
+`opening.toml` is the state machine of an opening. Each other file describes one finding: what it is called, how bad it is, why
+it matters, and examples that the tests run. A finding is there because a row, hold, verdict or observation of the machine
+emits it, or because the `[check]` table of its own file says when:
+
+```toml
+[check]
+scope = "segment"            # segment, connection, job, dialogue or exchange
+see = ["any syn"]            # of a segment check: who (client, server, any) sent which class; `row ID`: where that row fired
+when = "window_scale > 14"   # the condition; what is unknown does not hold
+say = { shift = "window_scale" }   # numbers for the message's places; durations in milliseconds
+```
+
+A connection check sees what holds at the end of a connection: the machine's variables and records, and the facts below; `cite`
+names the segments that prove it. A job check groups connections (`over`), counts some of them (`of`), and its condition is about
+a group. Where a header was not captured whole, an option that was not found is unknown, not absent.
+
+A dialogue check asks what was said on a connection, an exchange check about a command and its reply or a request and its response
+(and about the dialogue it belongs to); both cite places, by name. Which protocol it is about says the folder of its file, or
+`protocol = "smtp"`; a check in another folder is about dialogues of any protocol. What may be asked and cited is declared in `protocols/`,
+with how a protocol is recognised and what its transactions hold: see the last sections of this page.
+
+`secrets.toml` is about what is hidden in reports: how the fields and parameters are named that hold a secret, in several languages, and
+what a secret looks like. A `secrets.toml` in a folder given with `--rules` adds to its lists:
+
+```toml
+schema = 1
+
+[names]
+contains = ["zugangswort"]   # also: whole, ends; `plain` takes words out of names that hold a word by chance
+
+[fields]
+keys = ["x-acme-key"]        # header fields whose value is a key: a request with one carries credentials
+```
+"""
+
+
+def render(rules: RuleSet) -> str:
+    """Return the page."""
+    return "\n".join([_HEAD, *_verdicts(rules), *_findings(rules), *_vocabulary(), *_dialogues(rules), *_notation()]) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _verdicts(rules: RuleSet) -> Iterator[str]:
+    yield from ("## Verdicts", "", "| verdict | outcome | counts as | meaning |", "|---|---|---|---|")
+    for verdict in rules.verdicts:
+        yield f"| {verdict.name} | {verdict.outcome} | {verdict.counts_as} | {_cell(verdict.meaning)} |"
+    yield ""
+
+
+def _findings(rules: RuleSet) -> Iterator[str]:
+    for family in dict.fromkeys(finding.family for finding in rules.findings.values()):
+        yield from (
+            f"## Findings: {family}",
+            "",
+            "| id | severity | found by | title | references | elsewhere |",
+            "|---|---|---|---|---|---|",
+        )
+        for finding in rules.findings.values():
+            if finding.family == family:
+                yield _finding(finding)
+        yield ""
+
+
+def _finding(finding: Finding) -> str:
+    elsewhere = "; ".join(f"{tool}: {name}" for tool, name in finding.peers.items())
+    by = f"{finding.check.scope} check" if finding.check else "machine"
+    by = f"{by}, opt-in" if finding.opt_in else by
+    cells = (finding.id, finding.severity, by, finding.title, "; ".join(finding.references), elsewhere)
+    return f"| {' | '.join(map(_cell, cells))} |"
+
+
+def _vocabulary() -> Iterator[str]:
+    tables: tuple[tuple[str, Mapping[str, Fact]], ...] = (
+        ("Facts of a segment, for segment checks, beside those rows may name", vocabulary.STEP),
+        ("Facts of a connection, for segment and connection checks", vocabulary.AGGREGATE),
+        ("Facts of a group of connections, for job checks", vocabulary.GROUP),
+    )
+    for title, facts in tables:
+        yield from (f"## {title}", "", "| name | kind | unit | meaning |", "|---|---|---|---|")
+        yield from (f"| {name} | {fact.kind} | {fact.unit} | {_cell(fact.meaning)} |" for name, fact in facts.items())
+        yield ""
+    for title, words in (
+        ("What a connection check may cite, beside records", vocabulary.EVIDENCE),
+        ("How a job check groups", vocabulary.OVER),
+    ):
+        yield from (f"## {title}", "")
+        yield from (f"* `{name}`: {meaning}" for name, meaning in words.items())
+        yield ""
+
+
+def _notation() -> Iterator[str]:
+    yield from ("## Segment notation", "", "What examples are written in, and what `pcaplint build` makes captures of.", "")
+    yield from ("```", GRAMMAR.rstrip(), "```")
+
+
+def _dialogues(rules: RuleSet) -> Iterator[str]:
+    """Per protocol, what is its own."""
+    common = rules.protocols[ANY]
+    for protocol in rules.protocols.values():
+        inherited: set[str] = set()
+        if protocol is not common:
+            inherited = {*common.dialogue, *common.exchange, *common.dialogue_places, *common.exchange_places}
+        rows = [
+            *(
+                (name, f"{scope}, fact", fact.kind, fact.unit, fact.meaning)
+                for scope in DIALOGUE_SCOPES
+                for name, fact in protocol.facts(scope).items()
+            ),
+            *(
+                (name, f"{scope}, place", "frame", "", meaning)
+                for scope in DIALOGUE_SCOPES
+                for name, meaning in protocol.places(scope).items()
+            ),
+        ]
+        rows = [row for row in rows if row[0] not in inherited]
+        rows += [(name, "transaction, column", fact.kind, fact.unit, fact.meaning) for name, fact in protocol.transaction.items()]
+        yield from (f"## Dialogues: {protocol.id}", "", f"{protocol.title}.{_ports(protocol)}", "")
+        if rows:
+            yield from ("| name | what it is | kind | unit | meaning |", "|---|---|---|---|---|")
+            yield from (f"| {' | '.join(map(_cell, row))} |" for row in rows)
+            yield ""
+
+
+def _ports(protocol: Protocol) -> str:
+    told = [f" Ports: {', '.join(map(str, protocol.ports))}."] if protocol.ports else []
+    told += [f" Inside TLS: {', '.join(map(str, protocol.tls_ports))}."] if protocol.tls_ports else []
+    return "".join(told)
+
+
+if __name__ == "__main__":
+    from analyzer.rules import load
+
+    print(render(load()), end="")  # noqa: T201 - the page is this module's output

@@ -1,0 +1,1 @@
+"""Findings and verdicts that are accepted: expectations beside captures, and baselines."""

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from analyzer.report import summary
+from analyzer.rules import load
+
+if TYPE_CHECKING:
+    from analyzer.model import FailOn, Report
+
+
+def standings(report: Report) -> list[str]:
+    return [summary.STATUSES[number] for number in summary.classify(report)]
+
+
+def test_every_connection_has_one_standing(report: Report) -> None:
+    assert standings(report) == ["ok", "failed", "expected", "not judged", "inconclusive"]
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "expected"),
+    [
+        ("note", ["ok", "failed", "expected", "failed", "inconclusive"]),
+        ("error", ["ok", "failed", "ok", "not judged", "inconclusive"]),
+        ("never", ["ok", "ok", "ok", "not judged", "inconclusive"]),
+    ],
+)
+def test_the_threshold_decides_what_fails(report: Report, fail_on: FailOn, expected: list[str]) -> None:
+    assert standings(replace(report, fail_on=fail_on)) == expected
+
+
+def test_an_excused_verdict_with_a_finding_that_is_not_still_fails(report: Report) -> None:
+    findings = report.findings.copy()
+    findings["excused"] = False
+    assert standings(replace(report, findings=findings))[2] == "failed"
+
+
+def test_a_verdict_that_could_not_be_judged_may_be_meant(report: Report) -> None:
+    flows = report.flows.copy()
+    flows["excused"] = True
+    assert standings(replace(report, flows=flows)) == ["ok", "failed", "expected", "expected", "ok"]
+
+
+def test_what_outcomes_count_as_is_what_the_rules_say() -> None:
+    counts = {verdict.outcome: verdict.counts_as for verdict in load().verdicts}
+    assert {outcome: level for outcome, level in counts.items() if level in {"warning", "error"}} == summary.OUTCOME_COUNTS_AS
