@@ -14,6 +14,7 @@ import numpy as np
 
 from analyzer import schema
 from analyzer.connections import port_reuse, port_reuse_fast
+from analyzer.kernels.groups import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,15 +95,6 @@ def _turnover(rows: TupleRows, where: Ints, count: int, self_connected: Bools) -
         port_reuse_fast.TurnoverEvents(places, few.code[places], kind[places], *numbers, near), starts[places], both_sides
     )
     return turns, where[turns.rows]
-
-
-def first_of(rows: Ints, code: Array, count: int) -> Ints:
-    """Return the first of `rows` in each of `count` groups, -1 where there is none; `rows` and `code` both rise."""
-    first = np.full(count, -1, np.int64)
-    groups = code[rows]
-    starts = np.flatnonzero(np.concatenate(([True], groups[1:] != groups[:-1]))[: len(groups)])
-    first[groups[starts]] = rows[starts]
-    return first
 
 
 def _suspects(rows: TupleRows, count: int, self_connected: Bools) -> Bools:

@@ -16,7 +16,7 @@ import pandas as pd
 from analyzer import schema
 from analyzer.connections import server_port
 from analyzer.connections.grouping import REUSE
-from analyzer.connections.incarnations import first_of
+from analyzer.kernels.groups import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ import pandas as pd
 
 from analyzer import schema
 from analyzer.connections import strays, tuple_key
-from analyzer.connections.incarnations import first_of
+from analyzer.kernels.groups import first_of
 
 if TYPE_CHECKING:
     from analyzer.connections.concat import Array

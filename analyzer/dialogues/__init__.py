@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyzer.dialogues import checks, context, linking, parallel
+from analyzer.dialogues import checks, context, parallel
 from analyzer.dialogues.dispatch import ConnectionColumns, DialogueBatch, Shard, module
+from analyzer.protocols import linking
 from analyzer.protocols.detection import UNKNOWN
 from analyzer.reassembly import layout
 from analyzer.rules.protocols import ANY, services

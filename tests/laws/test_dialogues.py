@@ -1,6 +1,6 @@
 """Laws about dialogues: what may be done to a capture, or who reads it, without changing what is said of what was said.
 
-Numbered as the laws of openings are (tests/test_laws.py).
+Numbered as the laws of openings are (tests/laws/test_openings.py).
 """
 
 from __future__ import annotations

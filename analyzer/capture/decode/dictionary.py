@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analyzer.capture.decode.link import TAG_BITS
-from analyzer.capture.tshark.tsv import first_rows
+from analyzer.kernels.groups import first_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -18,11 +18,11 @@ import pandas as pd
 from analyzer import schema
 from analyzer.capture.decode import encapsulations
 from analyzer.capture.decode.last_protocol import Endings
-from analyzer.capture.decode.pseudo_header import pseudo_sums
 from analyzer.capture.payloads import Spool
 from analyzer.capture.timestamps import Timestamps
 from analyzer.capture.tshark import layers, quirks, remainder
-from analyzer.capture.tshark.tsv import first_rows
+from analyzer.capture.tshark.pseudo_header import pseudo_sums
+from analyzer.kernels.groups import first_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

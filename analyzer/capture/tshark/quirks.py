@@ -1,6 +1,6 @@
 """In what the versions of tshark differ, as far as it matters here, and what is done about it.
 
-Promises: one row per difference, with the versions that show it; `tests/capture/test_quirks.py` asks the installed tshark about
+Promises: one row per difference, with the versions that show it; `tests/unit/capture/tshark/test_quirks.py` asks the installed tshark about
 each row and fails where it answers otherwise. What can be made good gives the same tables on all versions; what cannot is a loss
 that `pcaplint doctor` and the notes of a capture tell.
 Must not know: how tshark is started.

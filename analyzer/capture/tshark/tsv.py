@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from analyzer.kernels.groups import first_rows
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -242,13 +244,6 @@ def split_rows(batch: bytes, columns: int) -> tuple[TsvBatch, bool]:
     whole = rows == len(ends) and len(marks) == rows * columns
     stops = np.ascontiguousarray(marks[: rows * columns].reshape(rows, columns).T)
     return TsvBatch(buffer, np.flatnonzero(buffer == COMMA), stops), whole
-
-
-def first_rows(codes: Ints) -> Ints:
-    """Return the first row of each code, codes being 0..n-1 without gaps."""
-    first = np.empty(int(codes.max()) + 1 if len(codes) else 0, dtype=np.int64)
-    first[codes[::-1]] = np.arange(len(codes))[::-1]
-    return first
 
 
 def _fold_bytes(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

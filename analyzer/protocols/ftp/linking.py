@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from analyzer.dialogues import linking
+from analyzer.protocols import linking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from analyzer.dialogues.linking import Flows, LinkedConnection
     from analyzer.protocols.api import Dialogue
+    from analyzer.protocols.linking import Flows, LinkedConnection
 
 _REFUSED: Final = frozenset({"refused", "unreachable"})
 _UNANSWERED: Final = "unanswered"

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from analyzer.dialogues import linking
-from analyzer.dialogues.linking import Flows, LinkedConnection
+from analyzer.protocols import linking
 from analyzer.protocols.api import AnnouncedConnection
+from analyzer.protocols.linking import Flows, LinkedConnection
 
 CLIENT, SERVER, OTHER = "192.0.2.10", "198.51.100.20", "203.0.113.9"
 CONTROL = (CLIENT, 40000, SERVER, 21, 1, 100)
