@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import traffic
 
-from analyzer.capture import probe, read
+from analyzer.capture import formats, probe, read
 from analyzer.capture.decode import tcp
 from analyzer.capture.decode.dictionary import Dictionaries
-from analyzer.capture.formats import model
+from analyzer.capture.formats import scan
 from analyzer.capture.native import engine as native_engine
 from analyzer.capture.tshark import fields
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 def split(path: Path) -> tuple[float, float]:
     """Return the seconds that framing and decoding take."""
-    outline, known, framing, decoding = model.ScanState(), Dictionaries(), 0.0, 0.0
-    parts = model.read(path, outline)
+    outline, known, framing, decoding = scan.ScanState(), Dictionaries(), 0.0, 0.0
+    parts = formats.read(path, outline)
     while True:
         begun = time.perf_counter()
         part = next(parts, None)

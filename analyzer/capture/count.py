@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analyzer.capture.formats import model
+from analyzer.capture import formats
+from analyzer.capture.formats import model, scan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,9 +27,9 @@ class Count:
 
 def count(path: Path) -> Count:
     """Return what the capture at `path` holds. Raises `OSError` when it is gone."""
-    outline = model.ScanState()
+    outline = scan.ScanState()
     try:
-        total = sum(map(len, model.read(path, outline)))
+        total = sum(map(len, formats.read(path, outline)))
     except model.UnsupportedFormatError:
         return Count()
     return Count(total, outline.damage)

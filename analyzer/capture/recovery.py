@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyzer.capture import formats
 from analyzer.capture.decode import last_protocol, tcp
 from analyzer.capture.decode.last_protocol import Endings
-from analyzer.capture.formats import model
+from analyzer.capture.formats import model, scan
 from analyzer.capture.native import batches
 from analyzer.capture.native import merge as merge_
 from analyzer.capture.tshark import remainder
@@ -48,9 +49,9 @@ def recover(path: Path, strays: Sequence[tuple[str, Ints]], spool: Spool) -> tup
     found = Recovered()
     number = np.sort(np.concatenate([part for _, part in strays]))
     unlinked = np.concatenate([np.zeros(0, dtype=np.int64), *(part for name, part in strays if name == remainder.LINK)])
-    outline = model.ScanState()
+    outline = scan.ScanState()
     try:
-        for window in model.read(path, outline):
+        for window in formats.read(path, outline):
             low, high = np.searchsorted(number, (window.first, window.first + len(window)))
             if low < high:
                 _take(found, window, outline.interfaces, (number[low:high], unlinked), spool)

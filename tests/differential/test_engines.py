@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from analyzer import api, schema
-from analyzer.capture import choose_engine, discovery, probe, read
-from analyzer.capture.formats import model
+from analyzer.capture import choose_engine, discovery, formats, probe, read
+from analyzer.capture.formats import model, scan
 from analyzer.capture.native import engine as native_engine
 from analyzer.capture.tshark import engine as tshark_engine
 from analyzer.errors import EnvironmentFaultError
@@ -149,7 +149,7 @@ def test_every_file_has_as_many_frames_as_wireshark_counts() -> None:
     different = {}
     for file, count in counted.items():
         try:
-            found = sum(len(part) for part in model.read(file, model.ScanState()))
+            found = sum(len(part) for part in formats.read(file, scan.ScanState()))
         except model.UnsupportedFormatError:
             continue
         if found != count:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from analyzer.capture.formats import resync
-from analyzer.capture.formats.model import MAX_CAPTURED_BYTES, Frames, Interface, ResumePoint, ScanState, UnsupportedFormatError, cut_short
+from analyzer.capture.formats.model import MAX_CAPTURED_BYTES, Frames, Interface, UnsupportedFormatError, cut_short
 from analyzer.capture.formats.resync import cut
+from analyzer.capture.formats.scan import ResumePoint, ScanState
 from analyzer.capture.formats.window import gather_rows
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ import numpy as np
 
 from analyzer.capture import metadata
 from analyzer.capture.formats import pcapng_blocks, resync
-from analyzer.capture.formats.model import MAX_CAPTURED_BYTES, Frames, Interface, ResumePoint, ScanState, UnsupportedFormatError
+from analyzer.capture.formats.model import MAX_CAPTURED_BYTES, Frames, Interface, UnsupportedFormatError
 from analyzer.capture.formats.pcapng_blocks import DamageError, Description
+from analyzer.capture.formats.scan import ResumePoint, ScanState
 from analyzer.capture.formats.window import gather_rows
 from analyzer.schema import NO_TIME
 

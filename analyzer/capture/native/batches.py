@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from analyzer import schema
+from analyzer.capture import formats
 from analyzer.capture.decode import link, tcp
 from analyzer.capture.decode.dictionary import Dictionaries
-from analyzer.capture.formats import model as model_
-from analyzer.capture.formats.model import Frames, Interface, ResumePoint, ScanState, UnsupportedFormatError
+from analyzer.capture.formats.model import Frames, Interface, UnsupportedFormatError
+from analyzer.capture.formats.scan import ResumePoint, ScanState
 from analyzer.capture.timestamps import Timestamps
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def read(stretch: ByteRange, known: Dictionaries | None = None) -> Iterator[Deco
     texts = Dictionaries() if known is None else known
     interfaces = 0 if stretch.begin is None else len(stretch.begin.interfaces)
     counted = dict.fromkeys(Dictionaries.__slots__, 0)
-    for frames in model_.read(stretch.path, stretch.outline, begin=stretch.begin, stop=stretch.stop):
+    for frames in formats.read(stretch.path, stretch.outline, begin=stretch.begin, stop=stretch.stop):
         if stretch.begin is None and frames.first == 1:
             _refuse_link(stretch.outline)
         piece = _take(frames, stretch, texts)

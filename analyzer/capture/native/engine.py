@@ -16,7 +16,7 @@ import numpy as np
 
 from analyzer import schema
 from analyzer.capture.diagnostics import describe
-from analyzer.capture.formats import model as model_
+from analyzer.capture.formats import scan
 from analyzer.capture.formats.model import UnsupportedFormatError
 from analyzer.capture.formats.window import is_compressed
 from analyzer.capture.native import batches, merge, split
@@ -68,7 +68,7 @@ class Reading:
     """What was read so far."""
 
     own: merge.Rows = field(default_factory=merge.Rows)
-    outline: model_.ScanState = field(default_factory=model_.ScanState)
+    outline: scan.ScanState = field(default_factory=scan.ScanState)
     counts: Counts = field(default_factory=Counts)
     clock: Timestamps = field(default_factory=Timestamps)
     asked: list[Ints] = field(default_factory=list)

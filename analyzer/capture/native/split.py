@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from analyzer.capture import choose_engine
-from analyzer.capture.formats import model, resync
+from analyzer.capture import choose_engine, formats
+from analyzer.capture.formats import model, resync, scan
 from analyzer.capture.formats.window import PAD_BYTES
 from analyzer.capture.native import batches, merge
 from analyzer.capture.native.pool import RangeReaders, RangeTask
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from analyzer.capture.decode.dictionary import Dictionaries
-    from analyzer.capture.formats.model import ResumePoint
+    from analyzer.capture.formats.scan import ResumePoint
     from analyzer.capture.native.batches import ByteRange, DecodedBatch
 
     Array = npt.NDArray[Any]
@@ -64,8 +64,8 @@ def read(whole: ByteRange, known: Dictionaries, processes: int, deadline: float)
 
 def divide(path: Path) -> list[ResumePoint]:
     """Return places in the capture at `path`, rising, that look like the beginnings of records; none if it begins strangely."""
-    outline = model.ScanState()
-    for _ in model.read(path, outline, stop=_HEAD_BYTES):
+    outline = scan.ScanState()
+    for _ in formats.read(path, outline, stop=_HEAD_BYTES):
         pass
     first = outline.place
     if first is None:
@@ -83,7 +83,7 @@ def divide(path: Path) -> list[ResumePoint]:
             search = resync.Search(first.kind, padded, len(data), like, _HOPS)
             (at,) = search.find(np.zeros(1, dtype=np.int64)).tolist()
             if at >= 0 and nominal + at > first.byte and len(like) == resync.HEAD_BYTES:
-                found.append(model.ResumePoint(nominal + at, first.kind, first.interfaces, first.described))
+                found.append(scan.ResumePoint(nominal + at, first.kind, first.interfaces, first.described))
     return found
 
 

@@ -15,7 +15,7 @@ from analyzer.execution import local
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from analyzer.capture.formats.model import ScanState
+    from analyzer.capture.formats.scan import ScanState
     from analyzer.capture.native.batches import ByteRange
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analyzer import capture
-from analyzer.capture.formats import model, pcapng_blocks
+from analyzer.capture import formats
+from analyzer.capture.formats import model, pcapng_blocks, scan
 from analyzer.capture.native import engine as native_engine
 from tests.reference.wire import block, described, ethernet, section
 from tests.unit.capture.test_formats import FOUR, enhanced
@@ -82,8 +83,8 @@ def test_the_work_grows_with_the_number_of_sections(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("window", [None, 4096])
 def test_frames_keep_their_section_in_windows_of_any_size(tmp_path: Path, window: int | None) -> None:
     file = write(tmp_path / "x", 60)
-    outline = model.ScanState()
-    found = list(model.read(file, outline, window))
+    outline = scan.ScanState()
+    found = list(formats.read(file, outline, window))
     assert len(found) == 1 if window is None else len(found) > 1
     numbers = [number for part in found for number in range(part.first, part.first + len(part))]
     packets = sum(1 for number in range(60) if number % 5)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from analyzer.capture.formats import model, resync
+from analyzer.capture import formats
+from analyzer.capture.formats import model, resync, scan
 from analyzer.capture.formats.pcap import Records
 from analyzer.schema import NO_TIME
 from tests.reference.wire import START, block, described, offset, resolution, section
@@ -79,11 +80,11 @@ VARIANTS = {
 }
 
 
-def load(path: Path, window: int | None = None) -> tuple[list[Row], model.ScanState]:
+def load(path: Path, window: int | None = None) -> tuple[list[Row], scan.ScanState]:
     """Return (time, captured, length, interface number, bytes) of each frame, after checking that numbers go on."""
-    outline = model.ScanState()
+    outline = scan.ScanState()
     rows: list[Row] = []
-    for part in model.read(path, outline, window):
+    for part in formats.read(path, outline, window):
         assert part.first == len(rows) + 1
         numbers = [outline.interfaces[place].number if place >= 0 else -1 for place in part.interface.tolist()]
         columns = (part.time, part.captured, part.length, part.start)
