@@ -18,21 +18,19 @@ import numpy as np
 
 from analyzer.dialogues import checks, context, parallel
 from analyzer.dialogues.dispatch import ConnectionColumns, DialogueBatch, Shard, module
+from analyzer.dialogues.results import Dialogues
 from analyzer.protocols import linking
 from analyzer.protocols.detection import UNKNOWN
 from analyzer.reassembly import layout
 from analyzer.rules.protocols import ANY, services
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
 
     from analyzer.dialogues.context import ConnectionContext, OpeningSummary
     from analyzer.model import Capture
-    from analyzer.protocols.api import Dialogue
-    from analyzer.protocols.columnar import DialogueColumns
-    from analyzer.protocols.detection import Detection
     from analyzer.reassembly.layout import Streams
     from analyzer.rules import RuleSet
     from analyzer.rules.protocols import Protocol
@@ -40,27 +38,6 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 
 __all__ = ["Dialogues", "Request", "read"]
-
-
-@dataclass(frozen=True, slots=True)
-class Dialogues:
-    """What `read` returns."""
-
-    heard: Mapping[int, Detection]
-    """By connection: those with payload."""
-    dialogues: Mapping[int, Dialogue]
-    """By connection: those whose protocol is known and that are not in a block."""
-    blocks: Sequence[DialogueColumns]
-    """The others, protocol by protocol."""
-    ground: ConnectionContext
-    findings: pd.DataFrame
-    """Columns flow, id, severity, capture, frames, message."""
-    linked: Mapping[int, int]
-    """Connection to the one that announced it."""
-    ways: tuple[str, ...]
-    """How connections come to be encrypted, by the codes of fact `encrypted_by`."""
-    unread: Sequence[int]
-    """Connections of which something was said that is not there any more: their captures were changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

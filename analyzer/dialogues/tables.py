@@ -24,7 +24,7 @@ from analyzer.schema import NO_TIME, Column, Table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from analyzer.dialogues import Dialogues
+    from analyzer.dialogues.results import Dialogues
     from analyzer.dialogues.tunnels import Told
     from analyzer.protocols.api import Cell
     from analyzer.rules.protocols import Protocol

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from analyzer.connections import Connections
-    from analyzer.dialogues import Dialogues
+    from analyzer.dialogues.results import Dialogues
     from analyzer.model import Capture
     from analyzer.rules import RuleSet
 

@@ -16,20 +16,18 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from analyzer.protocols import spellings
-from analyzer.protocols.api import WORDS
 from analyzer.protocols.spellings import FOLD, GRAM
 from analyzer.rules import secrets as secret_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from analyzer.protocols.api import Cell, Dialogue, ParserContext
     from analyzer.protocols.spellings import View
     from analyzer.rules.secrets import SecretPatterns
 
@@ -69,8 +67,6 @@ _TORN: Final = re.compile(rb"%[0-9a-fu]{0,4}\Z|&#?[0-9a-z]{0,8}\Z|\\\\[0-9a-z]{0
 """An escape that was cut."""
 _TORN_SIZE: Final = 1 << 40
 """Added to the size of a secret of which the end is not known."""
-_KIND: Final = "kind"
-"""The column that names what a row is: a word of the protocol file."""
 _ODD_BYTES: Final = 2
 """Bytes at the end of a text that was cut in the middle of an encoding, and that mean nothing."""
 
@@ -250,41 +246,6 @@ class Redactor:
         begins = spellings.decoded(view.data, at, encoding, _LONG_GRAM)
         if self._crowd is not None and any(self._crowd[_crowd_hash(_key(begins[:size]))] for size in range(GRAM, len(begins) + 1)):
             yield view.first(at), view.stop(max(_word_end(view.data, at), at + 1))
-
-
-def prepare(setting: ParserContext) -> tuple[ParserContext, Redactor]:
-    """Return a setting with a redactor, and the redactor: that of the dialogue around this one, if there is one."""
-    redactor = setting.redactor or Redactor(enabled=not setting.secrets, patterns=setting.patterns)
-    return (setting if setting.redactor is not None else replace(setting, redactor=redactor)), redactor
-
-
-def redact_dialogue(dialogue: Dialogue, redactor: Redactor) -> None:
-    """Redact all text of a dialogue: its summary, the cells of its rows but for their kind, and the words of its exchanges."""
-    if not redactor.holds:
-        return
-    # A short secret may be a word of the server's greeting, from which the summary's name of the software is.
-    dialogue.summary = redactor.redact_all([dialogue.summary], words=False)[0]
-    texts = list[str]()
-    for row in dialogue.rows:
-        for name, cell in row.items():
-            texts += _texts(name, cell)
-    said = [one.facts for one in dialogue.exchanges if isinstance(one.facts.get(WORDS), str)]
-    texts += [str(facts[WORDS]) for facts in said]
-    shown = iter(redactor.redact_all(texts))
-    for row in dialogue.rows:
-        for name, cell in row.items():
-            if isinstance(cell, str) and name != _KIND:
-                row[name] = next(shown)
-            elif isinstance(cell, tuple) and cell and isinstance(cell[0], str):
-                row[name] = tuple(next(shown) for _ in cell)
-    for facts in said:
-        facts[WORDS] = next(shown)
-
-
-def _texts(name: str, cell: Cell) -> tuple[str, ...]:
-    if isinstance(cell, str):
-        return (cell,) if name != _KIND else ()
-    return tuple(str(one) for one in cell) if isinstance(cell, tuple) and cell and isinstance(cell[0], str) else ()
 
 
 def _rest_of_text(view: View, place: tuple[int, int], folded: bytes, end: int) -> tuple[bytes, int]:

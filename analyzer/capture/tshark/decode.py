@@ -21,6 +21,7 @@ from analyzer.capture.decode.last_protocol import Endings
 from analyzer.capture.payloads import Spool
 from analyzer.capture.timestamps import Timestamps
 from analyzer.capture.tshark import layers, quirks, remainder
+from analyzer.capture.tshark.batch_view import BatchView
 from analyzer.capture.tshark.pseudo_header import pseudo_sums
 from analyzer.kernels.groups import first_rows
 
@@ -97,45 +98,6 @@ class Counts:
         self.unread += other.unread
         self.unquoted += other.unquoted
         self.endings.add(other.endings)
-
-
-@dataclass(frozen=True, slots=True)
-class BatchView:
-    """A batch, its columns by field name, narrowed to the header that counts."""
-
-    grid: TsvBatch
-    index: dict[str, int]
-    rows: Ints
-    """The rows looked at."""
-    kinds: list[Layers]
-    """The distinct layers of the batch."""
-    codes: Ints
-    """Which of them each row looked at has."""
-
-    def fact(self, read: Callable[[Layers], int]) -> Ints:
-        """Return a number of each row's layers."""
-        return np.array([read(entry) for entry in self.kinds], dtype=np.int64)[self.codes]
-
-    def cells(self, name: str, ordinal: Ints | None = None) -> TsvColumn:
-        """Return the column of field `name`, empty cells when this tshark has no such field."""
-        found = self.grid.column(self.index.get(name, 0))
-        if len(self.rows) < len(found):
-            found = found.take(self.rows)
-        if name not in self.index:
-            return found.between(found.start, found.start)
-        return found if ordinal is None else found.pick(ordinal)
-
-    def either(self, four: str, six: str, version: Ints, ordinal: Ints) -> TsvColumn:
-        """Return field `four` of IPv4 headers and field `six` of IPv6 headers, header number `ordinal` of its kind."""
-        return self.cells(four, ordinal).where(version == 4, self.cells(six, ordinal))  # noqa: PLR2004 - an IP version
-
-    def last(self, name: str) -> Ints:
-        """Return a number of the innermost TCP header, -1 where it has none."""
-        return self.cells(name, np.full(len(self.rows), -1, dtype=np.int64)).numbers()
-
-    def only(self, keep: Bools) -> BatchView:
-        """Return the view of some of these rows."""
-        return BatchView(self.grid, self.index, self.rows[keep], self.kinds, self.codes[keep])
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 from analyzer.capture.tshark import layers
 
 if TYPE_CHECKING:
-    from analyzer.capture.tshark.decode import BatchView
+    from analyzer.capture.tshark.batch_view import BatchView
     from analyzer.capture.tshark.tsv import Ints, TsvBatch, TsvColumn
 
 Version = tuple[int, ...]

@@ -16,7 +16,7 @@ from analyzer.capture.decode import last_protocol
 from analyzer.capture.decode.last_protocol import Endings
 
 if TYPE_CHECKING:
-    from analyzer.capture.tshark.decode import BatchView
+    from analyzer.capture.tshark.batch_view import BatchView
     from analyzer.capture.tshark.tsv import Bools, Ints
 
 LINK: Final = ""

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from analyzer.openings.facts.machine import MachineFacts
+    from analyzer.openings.machine.block import StepBlock
     from analyzer.openings.machine.compiler import CompiledRow, Expression, Program
     from analyzer.openings.machine.state import Candidates, StateColumns
     from analyzer.openings.machine.trace import Trace
-    from analyzer.openings.machine.vector import StepBlock
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Member = dict[str, int | None]

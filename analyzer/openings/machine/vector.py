@@ -16,6 +16,7 @@ import numpy as np
 
 from analyzer.openings.facts.machine import MachineFacts
 from analyzer.openings.machine import scalar
+from analyzer.openings.machine.block import StepBlock
 from analyzer.openings.machine.compiler import EVIDENCE_SIDES
 from analyzer.openings.machine.state import StateColumns
 from analyzer.openings.machine.trace import Event, Trace
@@ -36,24 +37,6 @@ Answer = tuple[Any, Any]
 BLOCK: Final = 32_768
 MIN_VECTOR_FLOWS: Final = 48
 """With fewer connections left than this, one at a time is quicker than arrays."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepBlock:
-    """Some connections, longest first, and all that is needed to run them."""
-
-    program: Program
-    facts: MachineFacts
-    codes: Array
-    """Per step of the input, (by_client * classes + class) * PLACES."""
-    everyone: Array
-    """The connections."""
-    counts: Array
-    """Their numbers of steps."""
-    first: Array
-    """Where their steps begin."""
-    state: StateColumns
-    log: Trace
 
 
 @dataclass(frozen=True, slots=True)

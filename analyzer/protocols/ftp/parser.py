@@ -18,7 +18,7 @@ from analyzer.protocols.api import Dialogue, Exchange
 from analyzer.protocols.ftp import commands, greeting, lines, pending, replies, rows, summary, text, tls
 from analyzer.protocols.ftp.linking import link
 from analyzer.protocols.ftp.session import FtpSession, PendingCommand
-from analyzer.protocols.redactor import prepare, redact_dialogue
+from analyzer.protocols.redacted import prepare, redact_dialogue
 from analyzer.schema import NO_TIME
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from analyzer.schema import NO_TIME
 
 if TYPE_CHECKING:
     from analyzer.protocols.api import Fact
-    from analyzer.protocols.http.exchanges import Exchange, Request, Response
+    from analyzer.protocols.http.model import HttpExchange, Request, Response
     from analyzer.reassembly.reader import Position, Reader
     from analyzer.rules.secrets import SecretPatterns
 
@@ -73,7 +73,7 @@ def elapsed(one: Position, other: Position) -> int | None:
     return None if NO_TIME in {one.time, other.time} else other.time - one.time
 
 
-def of_turn(turn: Exchange, client: Reader, server: Reader, patterns: SecretPatterns) -> tuple[Facts, Places]:
+def of_turn(turn: HttpExchange, client: Reader, server: Reader, patterns: SecretPatterns) -> tuple[Facts, Places]:
     """Return the facts and places of a turn."""
     request, reply = turn.request, turn.reply
     told = request is not None and reply is not None and request.head.whole and reply.head.whole
@@ -143,7 +143,7 @@ def _add_request(facts: Facts, places: Places, request: Request, patterns: Secre
     facts["request_excess"] = 0
 
 
-def _add_reply(facts: Facts, places: Places, turn: Exchange, reply: Response, server: Reader) -> None:
+def _add_reply(facts: Facts, places: Places, turn: HttpExchange, reply: Response, server: Reader) -> None:
     head, line, body, request = reply.head, reply.line, reply.body, turn.request
     places["reply"], places["reply_end"] = head.first.frame, reply.last.frame
     facts["reply_code"] = line.code
@@ -171,7 +171,7 @@ def _add_reply(facts: Facts, places: Places, turn: Exchange, reply: Response, se
         _add_faults(facts, places, {"body_short": max(body.stop - 1, 0)}, server)
 
 
-def _add_upgrade(facts: Facts, turn: Exchange) -> None:
+def _add_upgrade(facts: Facts, turn: HttpExchange) -> None:
     """Say what a 101 is about (RFC 9110 7.8, 15.2.2)."""
     request, reply = turn.request, turn.reply
     facts["upgraded_to"] = upgrade.upgrade(turn)
@@ -191,7 +191,7 @@ def _add_faults(facts: Facts, places: Places, faults: dict[str, int], reader: Re
             places[name] = spot.frame if spot else None
 
 
-def pushed(turn: Exchange, server: Reader) -> bool:
+def pushed(turn: HttpExchange, server: Reader) -> bool:
     """Return whether a reply that nobody asked for tells of a connection left idle, and ends it (RFC 9110 15.5.9)."""
     reply = turn.reply
     if reply is None or reply.line.code not in _PUSHED_CODES:

@@ -17,15 +17,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from analyzer.protocols.http import exchanges, messages, resync, secrets
-from analyzer.protocols.http.exchanges import Exchange
 from analyzer.protocols.http.fast_path import FastPath
+from analyzer.protocols.http.model import HttpExchange
 from analyzer.protocols.http.summary import ExchangeLog, add_texts, elapsed
 from analyzer.protocols.http.upgrade import follow, may_have_switched
-from analyzer.protocols.redactor import prepare, redact_dialogue
+from analyzer.protocols.redacted import prepare, redact_dialogue
 
 if TYPE_CHECKING:
     from analyzer.protocols.api import Dialogue, ParserContext
-    from analyzer.protocols.http.exchanges import Request, Response
+    from analyzer.protocols.http.model import Request, Response
     from analyzer.protocols.redactor import Redactor
     from analyzer.reassembly.reader import Position, Reader
 
@@ -69,12 +69,12 @@ class _Parser:
         self.garbled = False
         """Whether the client sent what was no request, and the server may have answered nevertheless."""
         self.pipelining = False
-        self.previous: Exchange | None = None
+        self.previous: HttpExchange | None = None
 
     def advance(self) -> bool:
         """Read one request with its replies, or one reply that nobody asked for; return whether there may be more."""
         before = self.client.at, self.server.at
-        turn = Exchange(self.report.count + 1)
+        turn = HttpExchange(self.report.count + 1)
         asked = self._to_request(turn)
         over = False
         if self._take_unasked(turn, asked):
@@ -84,7 +84,7 @@ class _Parser:
             over = self._keep(turn)
         return not over and (self.client.at, self.server.at) != before
 
-    def _to_request(self, turn: Exchange) -> Position | None:
+    def _to_request(self, turn: HttpExchange) -> Position | None:
         """Move to the next request and return where it was captured; None when there is none."""
         client = self.client
         if self.client_sure:
@@ -109,7 +109,7 @@ class _Parser:
         self.client_lost = self.client_lost or not known or client.missing(start, client.at) > 0
         return client.spot()
 
-    def _to_reply(self, turn: Exchange) -> Position | None:
+    def _to_reply(self, turn: HttpExchange) -> Position | None:
         """Move to the next reply, of whatever form, and return where it was captured; None when there is none."""
         server = self.server
         if self.server_sure:
@@ -131,11 +131,11 @@ class _Parser:
         self.server_lost = self.server_lost or self.skipped
         return server.spot()
 
-    def _may_be_simple(self, turn: Exchange) -> bool:
+    def _may_be_simple(self, turn: HttpExchange) -> bool:
         """Return whether bytes that begin no reply can be one of HTTP/0.9: the first that the server sends, to a request."""
         return self.previous is None and turn.request is not None and not turn.interim
 
-    def _take_unasked(self, turn: Exchange, asked: Position | None) -> bool:
+    def _take_unasked(self, turn: HttpExchange, asked: Position | None) -> bool:
         """Read a reply that was captured before the next request, if there is one."""
         if not _before(self.server.spot(), asked):
             return False
@@ -150,7 +150,7 @@ class _Parser:
                 break
         return bool(turn.interim) or turn.reply is not None
 
-    def _ask(self, turn: Exchange) -> bool:
+    def _ask(self, turn: HttpExchange) -> bool:
         """Read the request that begins here."""
         request = exchanges.read_request(self.client, self.redactor)
         if request is None:
@@ -185,7 +185,7 @@ class _Parser:
             request.waited = elapsed(request.head.last, content)
         return False
 
-    def _answer(self, turn: Exchange) -> None:
+    def _answer(self, turn: HttpExchange) -> None:
         """Read the replies to a request, up to a final one."""
         while turn.reply is None and (spot := self._to_reply(turn)) is not None:
             if self.skipped and self._answers_later(spot):
@@ -205,7 +205,7 @@ class _Parser:
             self.skipped = False
         return later
 
-    def _unanswered(self, turn: Exchange) -> bool | None:
+    def _unanswered(self, turn: HttpExchange) -> bool | None:
         """Return False when it is certain that no final reply came, else None."""
         if turn.lost or self.server_lost or self.setting.one_sided or turn.request is None:
             return None
@@ -214,7 +214,7 @@ class _Parser:
             age = self.setting.end_time - turn.request.last.time
         return None if age is not None and 0 <= age < _PATIENCE_NS else False
 
-    def _read_reply(self, turn: Exchange) -> Response | None:
+    def _read_reply(self, turn: HttpExchange) -> Response | None:
         """Read one reply into the turn."""
         server = self.server
         if messages.begins_reply(server.peek(messages.FIRST_LOOK)):
@@ -237,7 +237,7 @@ class _Parser:
             turn.reply = reply
         return reply
 
-    def _keep(self, turn: Exchange) -> bool:
+    def _keep(self, turn: HttpExchange) -> bool:
         """Report the turn; return whether another protocol follows."""
         over = follow(turn, self.client, self.server, self.setting, self.report.dialogue)
         self.report.add(turn)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from analyzer.protocols.api import Cell
-    from analyzer.protocols.http.exchanges import Exchange, Request, Response
     from analyzer.protocols.http.messages import Head, StatusLine
+    from analyzer.protocols.http.model import HttpExchange, Request, Response
     from analyzer.protocols.redactor import Redactor
     from analyzer.rules.secrets import SecretPatterns
 
@@ -46,7 +46,7 @@ class Writer:
         self._redactor = redactor
         self._shown = not redactor.enabled
 
-    def row(self, turn: Exchange) -> dict[str, Cell]:
+    def row(self, turn: HttpExchange) -> dict[str, Cell]:
         """Return the row of a turn."""
         row = _EMPTY.copy()
         row["kind"], row["number"], row["pipelined"] = "request", turn.number, turn.pipelined

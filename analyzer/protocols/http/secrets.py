@@ -18,8 +18,8 @@ from analyzer.protocols.http import credentials
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from analyzer.protocols.http.exchanges import Request, Response
     from analyzer.protocols.http.messages import Head
+    from analyzer.protocols.http.model import Request, Response
     from analyzer.protocols.redactor import Redactor
     from analyzer.reassembly.reader import Reader
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from analyzer.protocols.api import Cell, Fact, ParserContext
-    from analyzer.protocols.http.exchanges import Exchange as Exchange_
+    from analyzer.protocols.http.model import HttpExchange
     from analyzer.protocols.redactor import Redactor
     from analyzer.reassembly.reader import Reader
 
@@ -56,7 +56,7 @@ class ExchangeLog:
         """Frame of a reply that ended an idle connection."""
         self._server_name = self._inner_summary = ""
 
-    def add(self, turn: Exchange_) -> None:
+    def add(self, turn: HttpExchange) -> None:
         """Add a turn, of which nothing changes any more."""
         self.count += 1
         self._count(turn)
@@ -106,7 +106,7 @@ class ExchangeLog:
         dialogue.summary = self._summary()
         return dialogue
 
-    def _count(self, turn: Exchange_) -> None:
+    def _count(self, turn: HttpExchange) -> None:
         request, reply = turn.request, turn.reply
         if reply is not None:
             self._replies += 1

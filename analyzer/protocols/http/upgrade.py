@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from analyzer.protocols.api import Dialogue, ParserContext
-    from analyzer.protocols.http.exchanges import Exchange
+    from analyzer.protocols.http.model import HttpExchange
     from analyzer.reassembly.reader import Reader
 
 _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -23,7 +23,7 @@ _TLS_HANDSHAKE: Final = b"\x16\x03"
 _KNOWN: Final = {"websocket": "websocket", "h2c": "h2c", "tls": "tls"}
 
 
-def follow(turn: Exchange, client: Reader, server: Reader, setting: ParserContext, dialogue: Dialogue) -> bool:
+def follow(turn: HttpExchange, client: Reader, server: Reader, setting: ParserContext, dialogue: Dialogue) -> bool:
     """Read what follows a turn after which HTTP is over, into `dialogue`; return whether it is."""
     how = switch(turn)
     if not how:
@@ -46,7 +46,7 @@ def follow(turn: Exchange, client: Reader, server: Reader, setting: ParserContex
     return True
 
 
-def _inside(turn: Exchange, how: str, setting: ParserContext) -> ParserContext:
+def _inside(turn: HttpExchange, how: str, setting: ParserContext) -> ParserContext:
     """Return what is known of what is inside: a tunnel's server is that of its target (RFC 9110 9.3.6), which sees the proxy as client."""
     if how != "connect" or turn.request is None:
         return setting
@@ -59,7 +59,7 @@ def _inside(turn: Exchange, how: str, setting: ParserContext) -> ParserContext:
     return replace(setting, client_ip="", client_port=0, server_ip=server, server_port=number)
 
 
-def switch(turn: Exchange) -> str:
+def switch(turn: HttpExchange) -> str:
     """Return how HTTP ended with this turn: upgrade, connect, or "" when it did not."""
     if turn.reply is None:
         return ""
@@ -68,14 +68,14 @@ def switch(turn: Exchange) -> str:
     return "connect" if turn.reply.body.framing == "tunnel" else ""
 
 
-def may_have_switched(turn: Exchange | None) -> bool:
+def may_have_switched(turn: HttpExchange | None) -> bool:
     """Return whether HTTP may be over since this turn, whose reply was not captured."""
     if turn is None or turn.request is None or turn.reply is not None or turn.replied is False:
         return False
     return turn.request.line.method == "CONNECT" or b"upgrade" in turn.request.head.fields
 
 
-def upgrade(turn: Exchange) -> str:
+def upgrade(turn: HttpExchange) -> str:
     """Return the protocol switched to, as the enumeration `upgrade` of rules/protocols/http.toml has it; "none" without a switch."""
     if turn.reply is None or turn.reply.line.code != 101:  # noqa: PLR2004
         return "none"
@@ -83,7 +83,7 @@ def upgrade(turn: Exchange) -> str:
     return _KNOWN.get(words[0].partition("/")[0], "other") if words else "other"
 
 
-def accept_wrong(turn: Exchange) -> bool | None:
+def accept_wrong(turn: HttpExchange) -> bool | None:
     """Return whether the server's proof that it speaks WebSocket is wrong (RFC 6455 4.2.2); None when it cannot be told."""
     if turn.request is None or turn.reply is None:
         return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from analyzer.protocols.redactor import prepare, redact_dialogue
+from analyzer.protocols.redacted import prepare, redact_dialogue
 from analyzer.protocols.smtp import chunks, commands, delivery, messages, summary, tls
 from analyzer.protocols.smtp import content as content_
 from analyzer.protocols.smtp import login as login_

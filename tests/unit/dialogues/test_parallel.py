@@ -24,7 +24,7 @@ from analyzer.protocols.columnar import DictionaryColumn
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
-    from analyzer.dialogues import Dialogues
+    from analyzer.dialogues.results import Dialogues
     from analyzer.rules import RuleSet
 
 SAMPLES = Path(__file__).parents[3] / "sample_pcaps"

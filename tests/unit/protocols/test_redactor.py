@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.protocols.api import Dialogue
-from analyzer.protocols.redactor import HIDDEN, MAX_EXACT, Redactor, redact_dialogue
+from analyzer.protocols.redacted import redact_dialogue
+from analyzer.protocols.redactor import HIDDEN, MAX_EXACT, Redactor
 
 SECRET = "s3cr3t-V4l+u/e~9"  # noqa: S105 - nobody's
 SECRETS = st.text(alphabet=string.ascii_letters + string.digits + "!$*-_.~+/:@ ", min_size=4, max_size=80).filter(

@@ -1,0 +1,53 @@
+"""A batch of tshark's columns, narrowed to the TCP header that counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from analyzer.capture.tshark.layers import Layers
+    from analyzer.capture.tshark.tsv import Bools, Ints, TsvBatch, TsvColumn
+
+
+@dataclass(frozen=True, slots=True)
+class BatchView:
+    """A batch, its columns by field name, narrowed to the header that counts."""
+
+    grid: TsvBatch
+    index: dict[str, int]
+    rows: Ints
+    """The rows looked at."""
+    kinds: list[Layers]
+    """The distinct layers of the batch."""
+    codes: Ints
+    """Which of them each row looked at has."""
+
+    def fact(self, read: Callable[[Layers], int]) -> Ints:
+        """Return a number of each row's layers."""
+        return np.array([read(entry) for entry in self.kinds], dtype=np.int64)[self.codes]
+
+    def cells(self, name: str, ordinal: Ints | None = None) -> TsvColumn:
+        """Return the column of field `name`, empty cells when this tshark has no such field."""
+        found = self.grid.column(self.index.get(name, 0))
+        if len(self.rows) < len(found):
+            found = found.take(self.rows)
+        if name not in self.index:
+            return found.between(found.start, found.start)
+        return found if ordinal is None else found.pick(ordinal)
+
+    def either(self, four: str, six: str, version: Ints, ordinal: Ints) -> TsvColumn:
+        """Return field `four` of IPv4 headers and field `six` of IPv6 headers, header number `ordinal` of its kind."""
+        return self.cells(four, ordinal).where(version == 4, self.cells(six, ordinal))  # noqa: PLR2004 - an IP version
+
+    def last(self, name: str) -> Ints:
+        """Return a number of the innermost TCP header, -1 where it has none."""
+        return self.cells(name, np.full(len(self.rows), -1, dtype=np.int64)).numbers()
+
+    def only(self, keep: Bools) -> BatchView:
+        """Return the view of some of these rows."""
+        return BatchView(self.grid, self.index, self.rows[keep], self.kinds, self.codes[keep])
