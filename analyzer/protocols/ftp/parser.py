@@ -15,9 +15,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from analyzer.protocols.api import Dialogue, Exchange
-from analyzer.protocols.ftp import commands, greeting, lines, pending, replies, rows, summary, text, tls
+from analyzer.protocols.ftp import commands, greeting, lines, pending, replies, rows, session, summary, text, tls
 from analyzer.protocols.ftp.linking import link
-from analyzer.protocols.ftp.session import FtpSession, PendingCommand
+from analyzer.protocols.ftp.state import FtpSession, PendingCommand
 from analyzer.protocols.redacted import prepare, redact_dialogue
 from analyzer.schema import NO_TIME
 
@@ -209,10 +209,10 @@ class _Parser:
             guessed=guessed,
         )
         self._keep(asked)
-        self.session.ask(asked)
+        session.ask(self.session, asked)
         self.pending.append(asked)
         if len(self.pending) > MAX_COMMANDS:
-            self.session.miss(self.pending.popleft())
+            session.miss(self.session, self.pending.popleft())
 
     def _note_clear(self, line: Line) -> None:
         """Tell clear bytes that slipped in before TLS was agreed from a client that goes on in the clear."""
@@ -277,7 +277,7 @@ class _Parser:
         """Give up commands whose replies were missed: a client sends the next one when it has the reply to the one before."""
         self.lost = self.setting.one_sided
         while len(self.pending) > 1:
-            self.session.miss(self.pending.popleft())
+            session.miss(self.session, self.pending.popleft())
         if self.pending:
             self.pending[0].unsure = True
 
@@ -289,7 +289,7 @@ class _Parser:
             facts["preliminary_listed"] = code in asked.command.known.marks if self._is_known(asked) else None
             asked.exchange.places["preliminary"] = reply.first.frame
             asked.marked = True
-            self.session.announce(asked)
+            session.announce(self.session, asked)
 
     def _answer(self, reply: FtpReply, code: int) -> None:
         asked = pending.take(self.pending, code) or self._unasked(reply)
@@ -317,7 +317,7 @@ class _Parser:
             last_frame=reply.last.frame,
             complete=reply.whole,
         )
-        self.session.answer(asked, reply)
+        session.answer(self.session, asked, reply)
         if asked.command.known.name == "AUTH" and self.session.auth == "accepted" and code == _PROCEED:
             self.agreed = self.reply_order
 
@@ -373,7 +373,7 @@ class _Parser:
 
     def _leave(self, asked: PendingCommand) -> None:
         """Say what is known of a command that no final reply was captured to."""
-        self.session.miss(asked)
+        session.miss(self.session, asked)
         asked.exchange.facts["replied"] = None if asked.unsure or self._may_be_missed(asked) else False
 
     def _may_be_missed(self, asked: PendingCommand) -> bool:

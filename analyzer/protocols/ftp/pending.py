@@ -12,11 +12,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from analyzer.protocols.ftp import text
+from analyzer.protocols.ftp.session import miss
 
 if TYPE_CHECKING:
     from collections import deque
 
-    from analyzer.protocols.ftp.session import FtpSession, PendingCommand
+    from analyzer.protocols.ftp.state import FtpSession, PendingCommand
 
 REACH: Final = 16
 """Commands behind the oldest one that a reply may belong to."""
@@ -33,7 +34,7 @@ def move_on(pending: deque[PendingCommand], session: FtpSession) -> None:
     first = pending[0] if len(pending) == 1 else None
     if first is not None and first.stray is not None and not first.marked:
         pending.popleft()
-        session.miss(first)
+        miss(session, first)
         first.exchange.facts["replied"] = True
         first.exchange.places["reply"] = first.exchange.places["reply_end"] = first.stray.first.frame
         size = first.stray.stop - first.stray.start

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from analyzer.protocols.api import Cell, Dialogue
     from analyzer.protocols.ftp.commands import FtpCommand
     from analyzer.protocols.ftp.replies import FtpReply
-    from analyzer.protocols.ftp.session import FtpSession
+    from analyzer.protocols.ftp.state import FtpSession
     from analyzer.protocols.redactor import Redactor
     from analyzer.reassembly.reader import Line, Position
 

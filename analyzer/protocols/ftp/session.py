@@ -8,20 +8,17 @@ Must not know: segments, rules.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from analyzer.protocols.ftp import addresses, commands, setup
+from analyzer.protocols.ftp import setup
 from analyzer.protocols.ftp.text import text
 from analyzer.protocols.redactor import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from analyzer.protocols.api import AnnouncedConnection, Cell, Dialogue, Exchange, ParserContext
-    from analyzer.protocols.ftp.commands import FtpCommand
     from analyzer.protocols.ftp.replies import FtpReply
-    from analyzer.reassembly.reader import Position
+    from analyzer.protocols.ftp.state import FtpSession, PendingCommand
 
 _PROTECTIONS: Final = {b"C": "clear", b"S": "safe", b"E": "confidential", b"P": "private"}
 _LONGEST_PATH: Final = 1_000
@@ -31,109 +28,46 @@ _NOT_A_LOGIN: Final = frozenset({421, 500, 501, 502, 503, 504})
 """Refusals that say nothing of the user or the password."""
 
 
-@dataclass(slots=True)
-class PendingCommand:
-    """A command that waits for its reply."""
-
-    command: FtpCommand
-    exchange: Exchange
-    row: dict[str, Cell]
-    frame: int
-    """The frame it is complete with, none before it later."""
-    done: Position
-    """Where its last byte was captured."""
-    marked: bool = False
-    """Whether a reply 1yz came."""
-    unsure: bool = False
-    """Whether a reply to it may have been missed."""
-    channel: AnnouncedConnection | None = None
-    bound: bool = False
-    sent: bool = True
-    """Whether the command was captured."""
-    guessed: bool = False
-    """Whether it may have been taken for a part of the command before it."""
-    stray: FtpReply | None = None
-    """A line without a code that came while it waited."""
+def ask(session: FtpSession, asked: PendingCommand) -> None:
+    """Take note of a command."""
+    act = _ASKS.get(asked.command.known.name)
+    if act:
+        act(session, asked)
+    if asked.command.known.data:
+        asked.exchange.facts["transfer"] = True
 
 
-class FtpSession:
-    """The state of one control connection."""
+def announce(session: FtpSession, asked: PendingCommand) -> None:
+    """Take note of a reply 1yz: the data connection is about to be used."""
+    setup.bind(session, asked)
+    setup.use(session, asked)
 
-    def __init__(self, dialogue: Dialogue, setting: ParserContext) -> None:
-        """Begin as a connection does; where its beginning was not captured, with everything unknown."""
-        self.dialogue = dialogue
-        self.login: str | None = "none" if setting.whole else None
-        self.auth: str | None = "none" if setting.whole else None
-        self.prot: str | None = "none" if setting.whole else None
-        self.user = ""
-        self.anonymous: bool | None = None
-        self.failures = 0
-        self.cwd = ""
-        self.modes: dict[str, None] = {}
-        self.files = self.listings = 0
-        self.client_ip = addresses.normal(setting.client_ip)
-        self.server_ip = addresses.normal(setting.server_ip)
-        self.client_port = setting.client_port
-        self.guests = commands.table().guests
-        self.setup: AnnouncedConnection | None = None
-        self.told = setting.whole
-        """Whether every set-up of a data connection so far is known."""
-        self.set_up = False
-        self.kept = False
-        """Whether data connections outlive a transfer: block and compressed mode."""
-        self.epsv_all = False
 
-    @property
-    def trusted(self) -> bool:
-        """Whether the user is logged in, so that an odd line is no password out of place."""
-        return self.login == "accepted"
+def answer(session: FtpSession, asked: PendingCommand, reply: FtpReply) -> None:
+    """Take note of a final reply."""
+    code = reply.code or 0
+    act = _ANSWERS.get(asked.command.known.name)
+    if act:
+        act(session, asked, code, reply)
+    if asked.command.known.data:
+        setup.bind(session, asked)
+        if asked.channel:
+            asked.channel.until = reply.last.frame
+        if code < _FIRST_REFUSAL:
+            setup.use(session, asked)
+        if code in _TRANSFERRED:
+            session.files += asked.command.known.data != "list"
+            session.listings += asked.command.known.data == "list"
 
-    def lose(self) -> None:
-        """Hear that something of the dialogue was not captured."""
-        self.told = False
 
-    def clear_again(self) -> None:
-        """Hear that TLS has ended: what was agreed inside it is unknown."""
-        self.prot, self.told, self.cwd = None, False, ""
-        self.login = "accepted" if self.login in {"none", None} else self.login
-
-    def ask(self, asked: PendingCommand) -> None:
-        """Take note of a command."""
-        act = _ASKS.get(asked.command.known.name)
-        if act:
-            act(self, asked)
-        if asked.command.known.data:
-            asked.exchange.facts["transfer"] = True
-
-    def announce(self, asked: PendingCommand) -> None:
-        """Take note of a reply 1yz: the data connection is about to be used."""
-        setup.bind(self, asked)
-        setup.use(self, asked)
-
-    def answer(self, asked: PendingCommand, reply: FtpReply) -> None:
-        """Take note of a final reply."""
-        code = reply.code or 0
-        act = _ANSWERS.get(asked.command.known.name)
-        if act:
-            act(self, asked, code, reply)
-        if asked.command.known.data:
-            setup.bind(self, asked)
-            if asked.channel:
-                asked.channel.until = reply.last.frame
-            if code < _FIRST_REFUSAL:
-                setup.use(self, asked)
-            if code in _TRANSFERRED:
-                self.files += asked.command.known.data != "list"
-                self.listings += asked.command.known.data == "list"
-
-    def miss(self, asked: PendingCommand) -> None:
-        """Take note that the reply to a command was not captured, if there was one."""
-        if asked.command.known.data:
-            setup.bind(self, asked)
-        elif asked.channel:
-            setup.set_up(self, asked.channel)
-        elif asked.command.known.name in _ANSWERS:
-            self.lose()
+def miss(session: FtpSession, asked: PendingCommand) -> None:
+    """Take note that the reply to a command was not captured, if there was one."""
+    if asked.command.known.data:
+        setup.bind(session, asked)
+    elif asked.channel:
+        setup.set_up(session, asked.channel)
+    elif asked.command.known.name in _ANSWERS:
+        session.lose()
 
 
 # Logging in

@@ -13,7 +13,7 @@ from analyzer.protocols.ftp import addresses
 
 if TYPE_CHECKING:
     from analyzer.protocols.ftp.replies import FtpReply
-    from analyzer.protocols.ftp.session import FtpSession, PendingCommand
+    from analyzer.protocols.ftp.state import FtpSession, PendingCommand
 
 _FIRST_FINAL, _FIRST_MORE = 200, 300
 _MODES: Final = {

@@ -13,7 +13,7 @@ from analyzer.protocols.ftp.text import text
 
 if TYPE_CHECKING:
     from analyzer.protocols.api import Dialogue
-    from analyzer.protocols.ftp.session import FtpSession
+    from analyzer.protocols.ftp.state import FtpSession
 
 _SOFTWARE: Final = re.compile(
     rb"(?i)[\w-]*ftpd(?:lib)?(?:[ /][\w.]+)?|FileZilla Server(?: [\w.]+)?|Microsoft FTP Service|Serv-U[\w ./-]{0,20}"

@@ -1,0 +1,81 @@
+"""The state of one FTP control connection, and the commands on it that wait for their replies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from analyzer.protocols.ftp import addresses, commands
+
+if TYPE_CHECKING:
+    from analyzer.protocols.api import AnnouncedConnection, Cell, Dialogue, Exchange, ParserContext
+    from analyzer.protocols.ftp.commands import FtpCommand
+    from analyzer.protocols.ftp.replies import FtpReply
+    from analyzer.reassembly.reader import Position
+
+
+@dataclass(slots=True)
+class PendingCommand:
+    """A command that waits for its reply."""
+
+    command: FtpCommand
+    exchange: Exchange
+    row: dict[str, Cell]
+    frame: int
+    """The frame it is complete with, none before it later."""
+    done: Position
+    """Where its last byte was captured."""
+    marked: bool = False
+    """Whether a reply 1yz came."""
+    unsure: bool = False
+    """Whether a reply to it may have been missed."""
+    channel: AnnouncedConnection | None = None
+    bound: bool = False
+    sent: bool = True
+    """Whether the command was captured."""
+    guessed: bool = False
+    """Whether it may have been taken for a part of the command before it."""
+    stray: FtpReply | None = None
+    """A line without a code that came while it waited."""
+
+
+class FtpSession:
+    """The state of one control connection."""
+
+    def __init__(self, dialogue: Dialogue, setting: ParserContext) -> None:
+        """Begin as a connection does; where its beginning was not captured, with everything unknown."""
+        self.dialogue = dialogue
+        self.login: str | None = "none" if setting.whole else None
+        self.auth: str | None = "none" if setting.whole else None
+        self.prot: str | None = "none" if setting.whole else None
+        self.user = ""
+        self.anonymous: bool | None = None
+        self.failures = 0
+        self.cwd = ""
+        self.modes: dict[str, None] = {}
+        self.files = self.listings = 0
+        self.client_ip = addresses.normal(setting.client_ip)
+        self.server_ip = addresses.normal(setting.server_ip)
+        self.client_port = setting.client_port
+        self.guests = commands.table().guests
+        self.setup: AnnouncedConnection | None = None
+        self.told = setting.whole
+        """Whether every set-up of a data connection so far is known."""
+        self.set_up = False
+        self.kept = False
+        """Whether data connections outlive a transfer: block and compressed mode."""
+        self.epsv_all = False
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the user is logged in, so that an odd line is no password out of place."""
+        return self.login == "accepted"
+
+    def lose(self) -> None:
+        """Hear that something of the dialogue was not captured."""
+        self.told = False
+
+    def clear_again(self) -> None:
+        """Hear that TLS has ended: what was agreed inside it is unknown."""
+        self.prot, self.told, self.cwd = None, False, ""
+        self.login = "accepted" if self.login in {"none", None} else self.login
