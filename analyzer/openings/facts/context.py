@@ -1,4 +1,4 @@
-"""Facts of a few segments that need every segment of their connections, not only the steps: `particulars` has the others.
+"""Facts of a few segments that need every segment of their connections, not only the steps: `segment` has the others.
 
 Promises: values and known, one per step asked for; time grows with the segments of the connections concerned, times the
 logarithm of a sort; whole arrays throughout.
@@ -7,7 +7,7 @@ Must not know: any check.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from analyzer.schema import ACK, CHECKSUM_BAD, CHECKSUM_PARTIAL, FIN, RST, SYN
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from analyzer.openings.facts.segment import SegmentFacts
+    from analyzer.connections import Connections
+    from analyzer.openings.facts.connection import ConnectionFacts
+    from analyzer.openings.steps import Steps
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Answer = tuple[Array, Array | None]
@@ -29,10 +31,41 @@ _AHEAD: Final = 1 << 30
 """How far beyond a segment's end an acknowledgment may lie and still count as one of it: the largest window (RFC 7323 2.3)."""
 
 
+class StepFacts(Protocol):
+    """What is needed here of the facts of all steps (`segment.SegmentFacts`)."""
+
+    steps: Steps
+    connections: Connections
+    aggregates: ConnectionFacts
+    of_syns: dict[str, Array]
+    """Columns of each side's first SYN-bearing segment, by name."""
+
+    def answer(self, name: str, at: Array) -> Answer:
+        """Return values and known of a fact at some steps."""
+
+    def column(self, name: str) -> Array:
+        """Return a column of the segments table, one value per step."""
+
+    def codes(self, name: str) -> Array:
+        """Return the category codes of a column, one per step."""
+
+    def option(self, name: str) -> Array:
+        """Return a column of the decoded options, one value per step."""
+
+    def of_syn(self, name: str) -> Array:
+        """Return a column of each side's first SYN-bearing segment."""
+
+    def peer_mss(self, at: Array) -> Answer:
+        """Return the MSS that the other side offered."""
+
+    def ttl_change(self, at: Array) -> Answer:
+        """Return the distance from the TTL of the side's first SYN-bearing segment."""
+
+
 class Whole:
     """All segments of the connections of some steps, in the order of the segments table."""
 
-    def __init__(self, its: SegmentFacts, at: Array) -> None:
+    def __init__(self, its: StepFacts, at: Array) -> None:
         self.its, self.at = its, at
         table = its.connections.segments
         flow = table["flow"].to_numpy()
@@ -61,7 +94,7 @@ class Whole:
         return length
 
 
-def tsecr_sent(its: SegmentFacts, at: Array) -> Answer:
+def tsecr_sent(its: StepFacts, at: Array) -> Answer:
     """Whether TSecr is the TSval of some segment of the other side (RFC 7323 4.3: what TS.Recent may hold); unknown without TSecr."""
     whole = Whole(its, at)
     decoded = tcp_options.decode(its.connections.option_bytes, whole.column("option_start"), whole.column("option_length"))
@@ -73,7 +106,7 @@ def tsecr_sent(its: SegmentFacts, at: Array) -> Answer:
     return np.isin(wanted, sent), echo >= 0
 
 
-def taken_whole(its: SegmentFacts, at: Array) -> Answer:
+def taken_whole(its: StepFacts, at: Array) -> Answer:
     """Whether the other side acknowledged all of a segment that takes sequence numbers, and none of these were sent another time."""
     if not len(at):
         return np.zeros(0, bool), None
@@ -81,14 +114,14 @@ def taken_whole(its: SegmentFacts, at: Array) -> Answer:
     return _acknowledged(its, at, whole) & _sent_once(its, at, whole), None
 
 
-def _ends(its: SegmentFacts, at: Array) -> Array:
+def _ends(its: StepFacts, at: Array) -> Array:
     columns = its.steps.columns
     marks = (columns["flags"][at] & SYN != 0).astype(np.int64) + (columns["flags"][at] & FIN != 0)
     found: Array = columns["seq"][at].astype(np.int64) + np.maximum(columns["length"][at], 0) + marks
     return found
 
 
-def _acknowledged(its: SegmentFacts, at: Array, whole: Whole) -> Array:
+def _acknowledged(its: StepFacts, at: Array, whole: Whole) -> Array:
     """Whether an acknowledgment of the other side lies at most 2^30 at or beyond each segment's end."""
     speaks = whole.flags & (ACK | RST) == ACK
     acks = np.unique(whole.side[speaks] << _SEQ_BITS | whole.column("ack")[speaks].astype(np.int64))
@@ -101,7 +134,7 @@ def _acknowledged(its: SegmentFacts, at: Array, whole: Whole) -> Array:
     return found
 
 
-def _sent_once(its: SegmentFacts, at: Array, whole: Whole) -> Array:
+def _sent_once(its: StepFacts, at: Array, whole: Whole) -> Array:
     """Whether each step takes sequence numbers, and no other segment of its side takes one of them."""
     size = whole.occupied()
     rows = np.flatnonzero(size > 0)
@@ -123,7 +156,7 @@ def _sent_once(its: SegmentFacts, at: Array, whole: Whole) -> Array:
     return found
 
 
-def zero_sums_taken(its: SegmentFacts, at: Array) -> Answer:
+def zero_sums_taken(its: StepFacts, at: Array) -> Answer:
     """Whether its side sent a segment with checksum field 0 that was merged after it had arrived, or was acknowledged as a whole."""
     key = "zero_sums_taken"
     if key not in its.of_syns:
@@ -136,7 +169,7 @@ def zero_sums_taken(its: SegmentFacts, at: Array) -> Answer:
     return its.of_syns[key][its.aggregates.sides[at]], None
 
 
-def side_offloads(its: SegmentFacts, at: Array) -> Answer:
+def side_offloads(its: StepFacts, at: Array) -> Answer:
     """Whether its side sent a segment whose checksum was left to a network card."""
     key = "side_offloads"
     if key not in its.of_syns:
@@ -146,13 +179,13 @@ def side_offloads(its: SegmentFacts, at: Array) -> Answer:
     return its.of_syns[key][its.aggregates.sides[at]] | zero_sums_taken(its, at)[0], None
 
 
-def over_mss(its: SegmentFacts, at: Array) -> Answer:
+def over_mss(its: StepFacts, at: Array) -> Answer:
     """Whether it carries more payload than the other side's MSS; False where that was not captured."""
     mss, _ = its.peer_mss(at)
     return (mss >= 0) & (its.steps.columns["length"][at] > mss), None
 
 
-def _settled(its: SegmentFacts, at: Array, whole: Whole, values: Array, of_step: tuple[Array, Array]) -> Array:
+def _settled(its: StepFacts, at: Array, whole: Whole, values: Array, of_step: tuple[Array, Array]) -> Array:
     """Return how many segments with neither SYN, RST nor FIN each step's side sent with the step's value.
 
     0 where a segment behind the step has the value of the side's SYN again, and where there is no SYN; `of_step` are the step's value
@@ -176,14 +209,14 @@ def _settled(its: SegmentFacts, at: Array, whole: Whole, values: Array, of_step:
     return np.where(back | (first < 0), 0, found)
 
 
-def ttl_settled(its: SegmentFacts, at: Array) -> Answer:
+def ttl_settled(its: StepFacts, at: Array) -> Answer:
     """Return how many segments its side sent with its TTL, unless the TTL of the SYN comes back."""
     whole = Whole(its, at)
     first = its.aggregates.own(its.of_syn("ttl"), at)
     return _settled(its, at, whole, whole.column("ttl"), (its.steps.columns["ttl"][at].astype(np.int64), first)), None
 
 
-def mac_settled(its: SegmentFacts, at: Array) -> Answer:
+def mac_settled(its: StepFacts, at: Array) -> Answer:
     """Return how many segments its side sent from its MAC address, unless that of the SYN comes back."""
     whole = Whole(its, at)
     step = its.aggregates.own(its.aggregates.isn_step, at)
@@ -191,14 +224,14 @@ def mac_settled(its: SegmentFacts, at: Array) -> Answer:
     return _settled(its, at, whole, whole.codes("src_mac"), (codes[at], np.where(step >= 0, codes[step], -1))), None
 
 
-def farther(its: SegmentFacts, at: Array) -> Answer:
+def farther(its: StepFacts, at: Array) -> Answer:
     """Whether it has crossed more routers than its side's first SYN-bearing segment, as their TTLs tell."""
     _, known = its.ttl_change(at)
     step = its.aggregates.own(its.aggregates.isn_step, at)
     return its.answer("hops", at)[0] > its.answer("hops", np.maximum(step, 0))[0], known
 
 
-FACTS: Final[Mapping[str, Callable[[SegmentFacts, Array], Answer]]] = {
+FACTS: Final[Mapping[str, Callable[[StepFacts, Array], Answer]]] = {
     "tsecr_sent": tsecr_sent,
     "taken_whole": taken_whole,
     "zero_sums_taken": zero_sums_taken,
