@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SETUP, TEST_ON = ROOT / "scripts" / "setup.sh", ROOT / "scripts" / "test_on"
 BASH = shutil.which("bash") or ""
 LOCKED = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 4711 (apt-get)"
