@@ -35,7 +35,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {
         "cli": _commands(),
         "verdicts": _verdicts(loaded),
-        "rules": [reference_page.show(loaded)],
+        "rules": [reference_page.render(loaded)],
         "tables": _tables(loaded),
         "schemas": _schemas(),
     }
@@ -60,7 +60,8 @@ def _command(command: Any, names: list[str]) -> Iterator[str]:  # noqa: ANN401 -
         for one in command.params:
             if getattr(one, "hidden", False):
                 continue
-            name = ", ".join(f"`{word}`" for word in (*one.opts, *one.secondary_opts)) if one.param_type_name == "option" else f"`{one.human_readable_name}`"
+            words = (*one.opts, *one.secondary_opts) if one.param_type_name == "option" else (one.name.upper(),)
+            name = ", ".join(f"`{word}`" for word in words)
             yield f"| {_cell(name)} | {_cell(getattr(one, 'help', '') or '')} |"
     for name, child in children.items():
         yield from _command(child, [*names, name])
@@ -74,14 +75,18 @@ def _verdicts(loaded: RuleSet) -> Iterator[str]:
 
 
 def _tables(loaded: RuleSet) -> Iterator[str]:
-    yield from ("# Tables", "", "The columns of a report's DataFrames, of CSV and of Parquet. Absent numbers are -1 (NaN for times in ms), ")
+    yield from (
+        "# Tables",
+        "",
+        "The columns of a report's DataFrames, of CSV and of Parquet. Absent numbers are -1 (NaN for times in ms), ",
+    )
     yield "absent text is empty; JSON has null."
     for table in (FLOWS, FINDINGS, STEPS, TRANSACTIONS):
         yield from _table(table)
     for id_, protocol in loaded.protocols.items():
         if protocol.transaction:
-            yield from ("", f"## transactions: {id_}", "", "| column | type | meaning |", "|---|---|---|")
-            yield from (f"| {column.name} | {column.dtype} | {_cell(column.meaning)} |" for column in protocol.transaction)
+            yield from ("", f"## transactions: {id_}", "", "| column | kind | unit | meaning |", "|---|---|---|---|")
+            yield from (f"| {name} | {fact.kind} | {fact.unit} | {_cell(fact.meaning)} |" for name, fact in protocol.transaction.items())
     yield from ("", "# Inside", "", "What both capture engines fill, for readers of the code.")
     yield from _table(schema.SEGMENTS)
 
@@ -100,4 +105,5 @@ def _schemas() -> Iterator[str]:
     yield from ("", "| name | describes |", "|---|---|")
     for path in sorted(SCHEMAS.glob("*.schema.json")):
         described = json.loads(path.read_text(encoding="utf-8"))
-        yield f"| `{path.name.removesuffix('.schema.json')}` | {_cell(described.get('title', ''))}: {_cell(described.get('description', ''))} |"
+        name, about = path.name.removesuffix(".schema.json"), f"{described.get('title', '')}: {described.get('description', '')}"
+        yield f"| `{name}` | {_cell(about)} |"
