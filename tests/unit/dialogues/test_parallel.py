@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 SAMPLES = Path(__file__).parents[3] / "sample_pcaps"
 TALKS = [SAMPLES / name for name in ("http-keepalive.pcap", "smtp-two-messages.pcap", "ftp-passive.pcap", "ftp-active.pcap")]
 READY = (
-    "import os, pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from analyzer import processes; "
-    "processes.send(sys.stdout.buffer, processes.READY); pickle.load(sys.stdin.buffer); "
+    "import os, pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from analyzer.execution import local; "
+    "local.send_result(sys.stdout.buffer, local.READY); pickle.load(sys.stdin.buffer); "
 )
 
 
@@ -92,7 +92,7 @@ def test_others_know_whether_secrets_are_kept(others: list[int], *, secrets: boo
     [
         READY + "pickle.load(sys.stdin.buffer); os.kill(os.getpid(), 9)",
         READY + "pickle.load(sys.stdin.buffer); print('x' * 99)",
-        READY + "pickle.load(sys.stdin.buffer); processes.send(sys.stdout.buffer, None)",
+        READY + "pickle.load(sys.stdin.buffer); local.send_result(sys.stdout.buffer, None)",
         "print('hello' * 9)",
         "this is no program",
     ],

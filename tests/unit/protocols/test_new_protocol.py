@@ -103,7 +103,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "protocols" / "quip.toml").write_text(PROTOCOL)
     (home / "quip").mkdir()
     (home / "quip" / "quip-rude.toml").write_text(FINDING)
-    module = ModuleType("analyzer.dialogues.quip")
+    module = ModuleType("analyzer.protocols.quip")
     module.read = read  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(toml_loader, "shipped", lambda: home)

@@ -19,7 +19,7 @@ import pytest
 from analyzer import analyze, notation
 from analyzer.cli import run
 from analyzer.cli.show import words
-from analyzer.protocols.http import parser
+from analyzer.protocols import http
 from analyzer.report import CSV_TABLES, FORMATS, Layout, render
 from analyzer.report.terminal import ladder
 from analyzer.rules import load
@@ -502,7 +502,7 @@ def test_an_internal_error_tells_where_it_was_and_not_what_was_said(
         except ValueError as error:
             raise KeyError(bytes(server.take(100_000))) from error
 
-    monkeypatch.setattr(parser, "read", fail)
+    monkeypatch.setattr(http, "read", fail)
     status = run([*debug, "check", "--engine", "native", str(capture)])
     out, err = capfdbinary.readouterr()
     assert status == 70

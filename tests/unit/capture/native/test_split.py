@@ -223,8 +223,8 @@ def test_a_report_does_not_depend_on_the_number_of_processes(tmp_path: Path, mon
 
 
 READY = (
-    "import os, pickle, sys, time; sys.path[:] = pickle.load(sys.stdin.buffer); from analyzer import processes; "
-    "processes.send(sys.stdout.buffer, processes.READY); "
+    "import os, pickle, sys, time; sys.path[:] = pickle.load(sys.stdin.buffer); from analyzer.execution import local; "
+    "local.send_result(sys.stdout.buffer, local.READY); "
 )
 
 
@@ -279,23 +279,24 @@ def test_waiting_for_others_ends_when_time_is_up(tmp_path: Path, monkeypatch: py
 INTERRUPTED = """
 import os, sys, time
 from pathlib import Path
-from analyzer.capture import crew, engines, native, parts
-engines.LEAST_FRAMES, parts.FRAMES_EACH, parts.LEAST_BYTES, parts._HEAD_BYTES = 0, 1, 4096, 1024
-crew.PROGRAM = sys.argv[2]
-start = crew._start
+from analyzer.capture import choose_engine
+from analyzer.capture.native import engine, pool, split
+choose_engine.MIN_FRAMES, split.MIN_FRAMES_PER_RANGE, split.MIN_RANGE_BYTES, split._HEAD_BYTES = 0, 1, 4096, 1024
+pool.PROGRAM = sys.argv[2]
+start = pool._start
 def shown():
     process = start()
     print(process.pid, flush=True)
     return process
-crew._start = shown
-wait = crew.Crew.wait
+pool._start = shown
+wait = pool.RangeReaders.wait
 def patient(self, part, deadline):
-    while part.state is crew.State.WAITING:
+    while part.state is pool.State.WAITING:
         time.sleep(0.01)
     print("waiting", flush=True)
     return wait(self, part, deadline)
-crew.Crew.wait = patient
-native.read(native.Request(Path(sys.argv[1]), "x", None, 60, processes=3))
+pool.RangeReaders.wait = patient
+engine.read(engine.NativeRequest(Path(sys.argv[1]), "x", None, 60, processes=3))
 """
 
 
@@ -332,9 +333,9 @@ def alive(pid: int) -> bool:
 def test_warnings_that_are_errors_are_none(tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_bytes(FILES["pcap"])
-    program = INTERRUPTED.partition("crew.PROGRAM")[0] + (
+    program = INTERRUPTED.partition("pool.PROGRAM")[0] + (
         "import threading\nthreading.Thread(target=time.sleep, args=(5,), daemon=True).start()\n"
-        "found = native.read(native.Request(Path(sys.argv[1]), 'x', None, 60, processes=3))\n"
+        "found = engine.read(engine.NativeRequest(Path(sys.argv[1]), 'x', None, 60, processes=3))\n"
         "print(found.packets, [note.id for note in found.notes])\n"
     )
     done = subprocess.run(

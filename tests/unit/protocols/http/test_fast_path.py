@@ -15,8 +15,8 @@ from analyzer import api, notation, openings
 from analyzer import connections as connections_
 from analyzer.dialogues import dispatch
 from analyzer.pipeline import stages
+from analyzer.protocols import http
 from analyzer.protocols.api import ParserContext
-from analyzer.protocols.http import parser
 from analyzer.protocols.http.fast_path import FastPath
 from analyzer.reassembly.contiguous import ContiguousStream
 from analyzer.schema import NO_TIME
@@ -184,7 +184,7 @@ def agree(parts: Sequence[Part], closing: tuple[Closing, Closing], port: int, *,
     block = take(parts, closing=closing, port=port, secrets=secrets)
     if block is not None:
         setting = ParserContext(secrets=secrets, server_port=port, end_time=START + len(parts) * STEP)
-        assert told(block) == said(parser.read(*readers(parts, closing=closing), setting))
+        assert told(block) == said(http.read(*readers(parts, closing=closing), setting))
     return block is not None
 
 
@@ -313,7 +313,7 @@ def test_examples_and_samples_are_reported_the_same_without_it(monkeypatch: pyte
         return len(heard.blocks), [heard.findings, report.flows, report.findings, report.transactions]
 
     with_it = found()
-    monkeypatch.delattr(parser, "FastPath")
+    monkeypatch.delattr(http, "FastPath")
     without = found()
     assert with_it[0] == 1
     assert without[0] == 0
