@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from analyzer import analyze
+from tests.recording import logs
+from tests.recording.tools import RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "sample_pcaps"
@@ -49,16 +48,7 @@ Thu Nov 26 00:48:10 2026 [pid 54] [sample] FAIL LOGIN: Client "2001:db8:1::10"
 """
 
 
-@pytest.fixture(scope="module")
-def logs() -> ModuleType:
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        return importlib.import_module("recording.logs")
-    finally:
-        sys.path.pop(0)
-
-
-def test_postfix_tells_sessions_messages_and_recipients_but_not_what_tls_hides(logs: ModuleType) -> None:
+def test_postfix_tells_sessions_messages_and_recipients_but_not_what_tls_hides() -> None:
     client = "192.0.2.10 port 34782"
     assert logs.read_postfix(MAIL.splitlines()) == {
         "session": [{"client": client, "TLS": False}, {"client": "2001:db8:1::10 port 60862", "TLS": True}],
@@ -70,7 +60,7 @@ def test_postfix_tells_sessions_messages_and_recipients_but_not_what_tls_hides(l
     }
 
 
-def test_vsftpd_tells_commands_logins_and_transfers(logs: ModuleType) -> None:
+def test_vsftpd_tells_commands_logins_and_transfers() -> None:
     client = {"client": "192.0.2.10"}
     assert logs.read_vsftpd(FTP.splitlines()) == {
         "connection": [client],
@@ -83,11 +73,11 @@ def test_vsftpd_tells_commands_logins_and_transfers(logs: ModuleType) -> None:
     }
 
 
-def test_nginx_tells_each_request(logs: ModuleType) -> None:
+def test_nginx_tells_each_request() -> None:
     entry = {"client": "192.0.2.10 port 46310", "method": "HEAD", "target": "/index.html", "status": 200}
     sizes = {"request bytes": 77, "response bytes": 236, "response body bytes": 0}
     assert logs.read_nginx(["192.0.2.10 46310 HEAD /index.html 77 200 236 0"]) == {"request": [entry | sizes]}
-    with pytest.raises(logs.RecordingError, match="nginx logged what is no request: 192"):
+    with pytest.raises(RecordingError, match="nginx logged what is no request: 192"):
         logs.read_nginx(["192.0.2.10 46310   0 400 150 150"])
 
 
@@ -101,27 +91,28 @@ def test_nginx_tells_each_request(logs: ModuleType) -> None:
         ([], [{"a": 1}], "login 1 is only in the capture: {'a': 1}"),
     ],
 )
-def test_the_first_difference_is_told(logs: ModuleType, logged: list[object], shown: list[object], differs: str) -> None:
+def test_the_first_difference_is_told(logged: list[dict[str, object]], shown: list[dict[str, object]], differs: str) -> None:
     assert logs.difference({"login": logged}, {"login": shown}) == differs
 
 
 def rows(name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return flows and transactions of a sample, as the script hands them on."""
     report = analyze([SAMPLES / name], expect=False, engine="native")
-    return report.flows.to_dict("records"), report.transactions.to_dict("records")  # type: ignore[return-value]  # names are text
+    tables = (report.flows.to_dict("records"), report.transactions.to_dict("records"))
+    return cast("tuple[list[dict[str, Any]], list[dict[str, Any]]]", tables)
 
 
-def test_what_a_capture_shows_of_mail_is_what_the_script_sends(logs: ModuleType) -> None:
+def test_what_a_capture_shows_of_mail_is_what_the_script_sends() -> None:
     shown = logs.show_smtp(*rows("smtp-rejected-recipient.pcap"))
     assert [one["TLS"] for one in shown["session"]] == [False]
     assert [(one["sender"], one["recipients"]) for one in shown["message"]] == [("sender@client.example.net", 2)]
-    answers = [(one["address"].partition("@")[0], one["answer"]) for one in shown["recipient"]]
+    answers = [(str(one["address"]).partition("@")[0], one["answer"]) for one in shown["recipient"]]
     assert answers == [("alice", "accepted"), ("bob", "accepted"), ("nobody", "550")]
     hidden = logs.show_smtp(*rows("smtp-starttls.pcap"))
     assert ([one["TLS"] for one in hidden["session"]], hidden["message"], hidden["recipient"]) == ([True], [], [])
 
 
-def test_what_a_capture_shows_of_files_is_what_the_script_moves(logs: ModuleType) -> None:
+def test_what_a_capture_shows_of_files_is_what_the_script_moves() -> None:
     shown = logs.show_ftp(*rows("ftp-passive-ipv6.pcap"))
     client = {"client": "2001:db8:1::10", "user": "sample"}
     assert shown["login"] == [client | {"accepted": True}]
@@ -134,13 +125,13 @@ def test_what_a_capture_shows_of_files_is_what_the_script_moves(logs: ModuleType
 @pytest.mark.parametrize(
     ("side", "facts"), [("server", {"status", "response bytes", "response body bytes"}), ("client", {"method", "target", "request bytes"})]
 )
-def test_of_one_side_only_its_own_facts_are_compared(logs: ModuleType, side: str, facts: set[str]) -> None:
+def test_of_one_side_only_its_own_facts_are_compared(side: str, facts: set[str]) -> None:
     shown = logs.show_http(*rows(f"http-one-sided-{side}.pcap"))["request"]
     assert [set(one) for one in shown] == [facts | {"client"}] * 3
 
 
 @pytest.fixture
-def hold(logs: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+def hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Return what compares a capture with the logs of three servers, of which nginx has written one line before the recording."""
     monkeypatch.setattr(logs, "LIMIT_S", 0)
     paths = {server: tmp_path / server for server in logs.SERVERS}
@@ -162,12 +153,10 @@ def test_a_capture_that_agrees_with_the_logs_passes(hold: Callable[[Path], None]
     hold(KEEPALIVE)
 
 
-def test_a_capture_that_lacks_or_exchanges_a_request_ends_the_recording(
-    logs: ModuleType, hold: Callable[[Path], None], tmp_path: Path
-) -> None:
-    with pytest.raises(logs.RecordingError, match=r"http-keepalive\.pcap: the log of nginx .* differ: request 1 is only in the capture"):
+def test_a_capture_that_lacks_or_exchanges_a_request_ends_the_recording(hold: Callable[[Path], None], tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"http-keepalive\.pcap: the log of nginx .* differ: request 1 is only in the capture"):
         hold(KEEPALIVE)
     with (tmp_path / "nginx").open("a", encoding="utf-8") as log:
         log.write(served("/index.html", "/third.txt", "/second.html"))
-    with pytest.raises(logs.RecordingError, match=r"request 2: target is '/third\.txt' in the log, '/second\.html' in the capture"):
+    with pytest.raises(RecordingError, match=r"request 2: target is '/third\.txt' in the log, '/second\.html' in the capture"):
         hold(KEEPALIVE)

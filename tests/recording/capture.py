@@ -13,8 +13,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from recording.network import CLIENT4, CLIENT6, Network
-from recording.tools import RecordingError, end, find, run
+from tests.recording.network import CLIENT4, CLIENT6, Network
+from tests.recording.tools import RecordingError, end, find, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

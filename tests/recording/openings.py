@@ -15,9 +15,9 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from recording import dialogues
-from recording.network import CLIENT, CLIENT4, CLIENT6, ROUTER, SERVER, SERVER4, SERVER6, Network
-from recording.tools import RecordingError, run
+from tests.recording import dialogues
+from tests.recording.network import CLIENT, CLIENT4, CLIENT6, ROUTER, SERVER, SERVER4, SERVER6, Network
+from tests.recording.tools import RecordingError, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from recording import dialogues, openings
-from recording.capture import film, story
-from recording.network import ABSENT4, ABSENT6, CLIENT, CLIENT4, CLIENT6, NOWHERE4, NOWHERE6, SERVER, SERVER4, SERVER6, Network
-from recording.openings import FIRST, ONLY_ACK, SYN
-from recording.tools import RecordingError
+from tests.recording import dialogues, openings
+from tests.recording.capture import film, story
+from tests.recording.network import ABSENT4, ABSENT6, CLIENT, CLIENT4, CLIENT6, NOWHERE4, NOWHERE6, SERVER, SERVER4, SERVER6, Network
+from tests.recording.openings import FIRST, ONLY_ACK, SYN
+from tests.recording.tools import RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-    from recording.logs import Logs
+    from tests.recording.logs import Logs
 
     Scene = Callable[[Network], Generator[None, None, None]]
 

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from recording.tools import RecordingError, run
+from tests.recording.tools import RecordingError, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,9 +13,9 @@ import time
 from ipaddress import IPv6Address, ip_address
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from recording.tools import RecordingError
+from tests.recording.tools import RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -70,7 +70,8 @@ class Logs:
         from analyzer import analyze
 
         report = analyze([capture], expect=False)
-        flows, transactions = report.flows.to_dict("records"), report.transactions.to_dict("records")
+        flows = cast("list[dict[str, Any]]", report.flows.to_dict("records"))
+        transactions = cast("list[dict[str, Any]]", report.transactions.to_dict("records"))
         end = time.monotonic() + LIMIT_S
         for server, (read, show) in SERVERS.items():
             shown = show(flows, transactions)
@@ -176,7 +177,7 @@ def show_smtp(flows: Rows, transactions: Rows) -> Told:
     client_of = {flow["flow_id"]: _client(flow, "client_ip", "client_port") for flow in sessions}
     messages = [one for one in transactions if one["protocol"] == "smtp"]
     recipients = [
-        (client_of[one["flow_id"]], address, "accepted" if code // 100 == 2 else str(code))  # noqa: PLR2004  # 2xx
+        (client_of[one["flow_id"]], address, "accepted" if code // 100 == 2 else str(code))  # 2xx
         for one in messages
         for address, code in zip(one["rcpt_to"], one["rcpt_codes"], strict=True)
     ]

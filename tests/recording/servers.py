@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from recording.network import SERVER, SERVER4, SERVER6, Network
-from recording.tools import RecordingError, end, find, run, wait_until, write
+from tests.recording.network import SERVER, SERVER4, SERVER6, Network
+from tests.recording.tools import RecordingError, end, find, run, wait_until, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from recording.servers import THROWAWAY, USER
-from recording.tools import RecordingError
+from tests.recording.servers import THROWAWAY, USER
+from tests.recording.tools import RecordingError
 
 if TYPE_CHECKING:
     from pathlib import Path
