@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,11 +14,14 @@ import pytest
 from analyzer import schema
 from analyzer.capture import probe, read
 from analyzer.capture.decode import tcp_options
+from tests.reference.public import CAPTURES, WITHOUT_CAPTURES
 
 if TYPE_CHECKING:
     from analyzer.model import Capture
 
-FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "captures"
+if not CAPTURES.is_dir():
+    pytest.skip(WITHOUT_CAPTURES, allow_module_level=True)
+
 FILES = (
     "KimiNewt+pyshark/tests/data/capture_test.pcapng",
     "OISF+suricata-verify/tests/tls/tls-cert-issuer/tls.pcap",
@@ -47,9 +49,7 @@ STATES = {"0": schema.CHECKSUM_BAD, "1": schema.CHECKSUM_GOOD, "2": schema.CHECK
 
 
 def load(name: str) -> Capture:
-    if not (FOLDER / name).exists():
-        pytest.skip("the capture is not here")
-    return read(FOLDER / name)
+    return read(CAPTURES / name)
 
 
 def last(layer: dict[str, Any], field: str) -> str:
@@ -60,7 +60,7 @@ def last(layer: dict[str, Any], field: str) -> str:
 def dissect(name: str) -> list[dict[str, Any]]:
     """Return tshark's own frames, all protocols on, repeated layers as lists."""
     argv = [probe().path, "-n", "-T", "json", "--no-duplicate-keys", "-J", "frame eth ip ipv6 tcp icmp icmpv6"]
-    argv += ["-o", "tcp.check_checksum:TRUE", "-o", "tcp.desegment_tcp_streams:FALSE", "-r", str(FOLDER / name)]
+    argv += ["-o", "tcp.check_checksum:TRUE", "-o", "tcp.desegment_tcp_streams:FALSE", "-r", str(CAPTURES / name)]
     printed = subprocess.run(argv, capture_output=True, check=True).stdout.decode("utf-8", "replace")
     return [frame["_source"]["layers"] for frame in json.loads(printed)]
 
@@ -118,7 +118,7 @@ def test_every_segment_is_what_tcpdump_prints(name: str) -> None:
     if not (tcpdump := shutil.which("tcpdump")):
         pytest.skip("tcpdump is not installed")
     capture = load(name)
-    argv = [tcpdump, "-nn", "-tt", "-S", "--nano", "-r", str(FOLDER / name), "tcp"]
+    argv = [tcpdump, "-nn", "-tt", "-S", "--nano", "-r", str(CAPTURES / name), "tcp"]
     printed = subprocess.run(argv, capture_output=True, check=True).stdout.decode("utf-8", "replace")
     found = [match for line in printed.splitlines() if (match := LINE.match(line))]
     assert len(found) == len(capture.segments)

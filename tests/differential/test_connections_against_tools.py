@@ -9,22 +9,25 @@ import shutil
 import subprocess
 from collections import Counter
 from ipaddress import ip_address
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from analyzer import capture, connections, model, schema
 from analyzer.connections.tcp_stats import count
+from tests.reference.public import CAPTURES, WITHOUT_CAPTURES
 
-ROOT = Path(__file__).resolve().parents[2].parent / "shared" / "captures"
-INDEX = ROOT / "expect" / "tcptrace.tsv"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INDEX = CAPTURES / "expect" / "tcptrace.tsv"
 TCPTRACE = shutil.which("tcptrace")
 
-pytestmark = [
-    pytest.mark.skipif(not INDEX.exists(), reason="the public captures are not here"),
-    pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed"),
-]
+if not INDEX.is_file():
+    pytest.skip(WITHOUT_CAPTURES, allow_module_level=True)
+
+pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 
 End = tuple[str, int]
 Connection = tuple[tuple[End, int], ...]
@@ -32,8 +35,6 @@ Connection = tuple[tuple[End, int], ...]
 
 
 def _judged_by_tcptrace() -> dict[str, Counter[Connection]]:
-    if not INDEX.exists():
-        return {}
     found: dict[str, Counter[Connection]] = {}
     with INDEX.open(encoding="utf-8") as lines:
         for row in csv.DictReader(lines, delimiter="\t"):
@@ -52,7 +53,7 @@ def _canonical(host: str) -> str:
 
 
 JUDGED = _judged_by_tcptrace()
-SOME = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.pcap*"))[::120]
+SOME = sorted(str(path.relative_to(CAPTURES)) for path in CAPTURES.rglob("*.pcap*"))[::120]
 
 
 def _connections(read: model.Capture) -> Counter[Connection]:
@@ -71,24 +72,24 @@ def _connections(read: model.Capture) -> Counter[Connection]:
 
 @pytest.mark.parametrize("name", sorted(JUDGED))
 def test_connections_are_those_of_tcptrace(name: str) -> None:
-    assert _connections(capture.read(ROOT / name)) == JUDGED[name]
+    assert _connections(capture.read(CAPTURES / name)) == JUDGED[name]
 
 
 @pytest.mark.skipif(TCPTRACE is None, reason="tcptrace is not installed")
 def test_routed_copies_are_those_of_tcptrace(tmp_path: Path) -> None:
     name = "blitz+tcptrace/input/discard.solaris.dmp.gz"
     file = tmp_path / "discard.dmp"
-    file.write_bytes(gzip.decompress((ROOT / name).read_bytes()))
+    file.write_bytes(gzip.decompress((CAPTURES / name).read_bytes()))
     report = subprocess.run([str(TCPTRACE), "-l", str(file)], capture_output=True, text=True, check=True).stdout
     peer = sum(int(number) for number in re.findall(r"hardware dups: +(\d+) segs", report))
-    found = connections.group([capture.read(ROOT / name)]).duplicates
+    found = connections.group([capture.read(CAPTURES / name)]).duplicates
     assert len(found) == peer == 44
     assert found["routed"].all()
 
 
 @pytest.mark.parametrize("name", SOME)
 def test_flows_partition_segments(name: str) -> None:
-    read = capture.read(ROOT / name)
+    read = capture.read(CAPTURES / name)
     found = connections.group([read])
     frames = np.concatenate([found.segments["frame"], found.duplicates["frame"]])
     assert sorted(frames) == sorted(read.segments["frame"])

@@ -18,6 +18,7 @@ from analyzer.capture.native import engine as native_engine
 from analyzer.capture.tshark import engine as tshark_engine
 from analyzer.errors import EnvironmentFaultError
 from analyzer.notation import build, parse
+from tests.reference.public import CAPTURES, needs_captures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = sorted((ROOT / "sample_pcaps").glob("*.pcap"))
-SHARED = ROOT.parent / "shared" / "captures"
 BATCH = 100
 MOST_BYTES = 3_000_000
 NO_TSHARK = "analyzer.capture.tshark.probe._USUAL_FOLDERS"
@@ -38,14 +38,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def shared() -> list[Path]:
-    """Return the shared captures that are not so large that tshark takes long for one."""
-    files = (file for file in sorted(SHARED.rglob("*")) if file.is_file() and file.stat().st_size < MOST_BYTES)
+def public() -> list[Path]:
+    """Return the public captures that are not so large that tshark takes long for one."""
+    files = (file for file in sorted(CAPTURES.rglob("*")) if file.is_file() and file.stat().st_size < MOST_BYTES)
     return [file for file in files if not discovery.sniff(file)]
 
 
-CAPTURES = shared()
-BATCHES = [CAPTURES[first : first + BATCH] for first in range(0, len(CAPTURES), BATCH)]
+FILES = public()
+BATCHES = [FILES[first : first + BATCH] for first in range(0, len(FILES), BATCH)]
 
 
 def by_us(file: Path) -> Capture:
@@ -127,7 +127,7 @@ def test_law_8_over_the_samples(tmp_path: Path) -> None:
     compare(SAMPLES, tmp_path)
 
 
-@pytest.mark.skipif(not CAPTURES, reason="the captures of other projects are not here")
+@needs_captures
 @pytest.mark.parametrize("batch", range(len(BATCHES)))
 def test_law_8_over_the_captures_of_other_projects(tmp_path: Path, batch: int) -> None:
     compare(BATCHES[batch], tmp_path)
@@ -137,15 +137,15 @@ UNCOUNTED = {"test018.pcapng", "test102.pcapng", "test202.pcapng", "test017-le.p
 """Captures with custom blocks, which are frames to tshark and not to capinfos."""
 
 
-@pytest.mark.skipif(not CAPTURES, reason="the captures of other projects are not here")
+@needs_captures
 def test_every_file_has_as_many_frames_as_wireshark_counts() -> None:
     counted: dict[Path, int] = {}
-    for first in range(0, len(CAPTURES), 400):
-        argv = ["capinfos", "-T", "-M", "-r", "-c", "-m", *map(str, CAPTURES[first : first + 400])]
+    for first in range(0, len(FILES), 400):
+        argv = ["capinfos", "-T", "-M", "-r", "-c", "-m", *map(str, FILES[first : first + 400])]
         for line in subprocess.run(argv, capture_output=True, text=True, check=False).stdout.splitlines():
             name, _, number = line.rpartition(",")
             counted[Path(name.strip('"'))] = int(number)
-    assert len(counted) > len(CAPTURES) * 9 // 10
+    assert len(counted) > len(FILES) * 9 // 10
     different = {}
     for file, count in counted.items():
         try:

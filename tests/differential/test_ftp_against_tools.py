@@ -1,7 +1,4 @@
-"""Zeek's own expectations of FTP captures: each row of its ftp.log and weird.log agreed on, or explained by name in zeek_ftp.toml.
-
-Skipped where the captures are not at hand.
-"""
+"""Zeek's own expectations of FTP captures: each row of its ftp.log and weird.log agreed on, or explained by name in zeek_ftp.toml."""
 
 from __future__ import annotations
 
@@ -18,9 +15,9 @@ from typing import Any, Final
 import pytest
 
 import analyzer
+from tests.reference.public import CAPTURES, needs_captures
 
 HERE = Path(__file__).resolve().parent
-CAPTURES = HERE.parents[1].parent / "shared" / "captures"
 SAMPLES = HERE.parents[1] / "sample_pcaps"
 TABLE = CAPTURES / "expect" / "zeek_app.tsv"
 PORTS: Final = {"21", "2811"}
@@ -33,8 +30,6 @@ Row = tuple[str, str, str, str]
 @cache
 def rows() -> tuple[Row, ...]:
     """Return the rows about FTP, each once: several of Zeek's tests share a capture."""
-    if not TABLE.is_file():
-        return ()
     with TABLE.open(encoding="utf-8", newline="") as file:
         found = [
             (row["capture"], row["log"], row["orig_p"], row["fields"])
@@ -121,9 +116,8 @@ def explanations() -> dict[Row, str]:
 
 
 @pytest.mark.xdist_group("ftp-peers")
+@needs_captures
 def test_every_row_is_agreed_on_or_explained() -> None:
-    if not rows():
-        pytest.skip("the public suites' captures are not here")
     found = {row: difference for row in rows() if (difference := differs(row))}
     assert found == explanations()
     assert len(found) < len(rows()) * 2 // 3
@@ -135,6 +129,7 @@ def test_reasons_say_why() -> None:
 
 
 @pytest.mark.xdist_group("ftp-peers")
+@needs_captures
 @pytest.mark.parametrize(
     ("capture", "data"),
     [
@@ -146,8 +141,6 @@ def test_reasons_say_why() -> None:
 )
 def test_data_connections_are_as_many_as_suricata_finds(capture: str, data: int) -> None:
     """As suricata-verify counts ftp-data; for the last one: STOR, APPE, STOU, LIST, NLST, MLSD and RETR, twice each."""
-    if not (CAPTURES / capture).is_file():
-        pytest.skip("the public suites' captures are not here")
     linked = report(capture).transactions["data_flow_id"]
     assert linked[linked != ""].nunique() == data
 

@@ -1,6 +1,6 @@
 """Zeek's own expectations of HTTP captures: each row agreed on, or explained by name in zeek_http.toml.
 
-Rows are those of http.log, and of weird.log as far as they are about HTTP. Skipped where the captures are not at hand.
+Rows are those of http.log, and of weird.log as far as they are about HTTP.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from urllib.parse import unquote
 import pytest
 
 import analyzer
+from tests.reference.public import CAPTURES, needs_captures
 
 HERE = Path(__file__).resolve().parent
-CAPTURES = HERE.parents[1].parent / "shared" / "captures"
 TABLE = CAPTURES / "expect" / "zeek_app.tsv"
 WEIRDS: Final = {
     "HTTP_bad_chunk_size": "http-chunk-malformed",
@@ -37,8 +37,6 @@ Row = tuple[str, str, str, str]
 @cache
 def rows() -> tuple[tuple[Row, int], ...]:
     """Return the rows about HTTP, each with which of equal ones it is; several of Zeek's tests share a capture."""
-    if not TABLE.is_file():
-        return ()
     seen: dict[tuple[Row, str], int] = {}
     found: dict[tuple[Row, int], None] = {}
     with TABLE.open(encoding="utf-8", newline="") as file:
@@ -103,9 +101,8 @@ def explanations() -> dict[tuple[str, str, str, str], str]:
 
 
 @pytest.mark.xdist_group("http-peers")
+@needs_captures
 def test_every_row_is_agreed_on_or_explained() -> None:
-    if not rows():
-        pytest.skip("the public suites' captures are not here")
     found = {row: difference for row, nth in rows() if (difference := differs(row, nth))}
     assert found == explanations()
     assert len(found) < len(rows()) // 2

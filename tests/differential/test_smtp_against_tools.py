@@ -1,7 +1,6 @@
 """What other analyzers' own tests expect of SMTP captures: agreed on, or explained by name.
 
 Zeek: each row of smtp.log and weird.log (differences in zeek_smtp.toml). Suricata: each event that names a sender or a recipient.
-Skipped where the captures are not at hand.
 """
 
 from __future__ import annotations
@@ -27,9 +26,10 @@ from analyzer.pipeline import stages
 if TYPE_CHECKING:
     from analyzer.protocols.api import Dialogue
 
+from tests.reference.public import CAPTURES, needs_captures
+
 HERE = Path(__file__).resolve().parent
 SAMPLES = HERE.parents[1] / "sample_pcaps"
-CAPTURES = HERE.parents[1].parent / "shared" / "captures"
 TABLE = CAPTURES / "expect" / "zeek_app.tsv"
 PORTS = {"25", "465", "587"}
 WEIRDS: Final = {
@@ -47,8 +47,6 @@ Row = tuple[str, str, str, str]
 @cache
 def rows() -> tuple[Row, ...]:
     """Return the rows about SMTP, each once: several of Zeek's tests share a capture."""
-    if not TABLE.is_file():
-        return ()
     with TABLE.open(encoding="utf-8", newline="") as file:
         found = [
             (row["capture"], row["log"], row["orig_p"], row["fields"])
@@ -126,9 +124,8 @@ def explanations() -> dict[Row, str]:
 
 
 @pytest.mark.xdist_group("smtp-peers")
+@needs_captures
 def test_every_row_is_agreed_on_or_explained() -> None:
-    if not rows():
-        pytest.skip("the public suites' captures are not here")
     found = {row: difference for row in rows() if (difference := differs(row))}
     assert found == explanations()
     assert len(found) < len(rows()) * 2 // 3
@@ -141,8 +138,6 @@ def test_reasons_say_why() -> None:
 
 def envelopes() -> list[tuple[str, str, str, tuple[str, ...]]]:
     """Return Suricata's capture, helo, sender and recipients, each once; addresses without their brackets."""
-    if not TABLE.is_file():
-        return []
     with TABLE.with_name("suricata_app.tsv").open(encoding="utf-8", newline="") as file:
         rows = [
             row
@@ -159,9 +154,8 @@ def envelopes() -> list[tuple[str, str, str, tuple[str, ...]]]:
 
 
 @pytest.mark.xdist_group("smtp-peers")
+@needs_captures
 def test_every_envelope_of_suricata_is_ours() -> None:
-    if not envelopes():
-        pytest.skip("the public suites' captures are not here")
     missing = []
     for path, helo, sender, recipients in envelopes():
         ours = [(row["helo"], row["mail_from"], row["rcpt_to"]) for _, row in report(path).transactions.iterrows()]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.reference.public import CAPTURES
 from tests.suites import agreement, rows
 from tests.suites.agreement import Ours
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from tests.suites.rows import End, Row, Suite
 
 HERE: Final = Path(__file__).resolve().parent
-CAPTURES: Final = HERE.parents[1].parent / "shared" / "captures"
 
 KINDS: Final = ("agreed", "explained", "unexplained")
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from tests.reference.public import CAPTURES, WITHOUT_CAPTURES
+
 HERE = Path(__file__).resolve().parent
-CAPTURES = HERE.parents[1].parent / "shared" / "captures"
 SUITES = ("zeek", "arkime", "suricata", "tcptrace")
 
 pytestmark = pytest.mark.xdist_group("suites")
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.xdist_group("suites")
 @pytest.fixture(scope="session")
 def summaries() -> dict[str, Any]:
     if not (CAPTURES / "expect").is_dir():
-        pytest.skip("the public suites' captures are not here")
+        pytest.skip(WITHOUT_CAPTURES)
     command = [sys.executable, "-W", "error", "-m", "tests.suites.table", "--captures", str(CAPTURES), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200, cwd=HERE.parents[1])
     assert done.returncode in {0, 1}, done.stderr
