@@ -12,6 +12,7 @@ from analyzer.cli.baseline import baseline
 from analyzer.cli.build import build
 from analyzer.cli.check import check
 from analyzer.cli.config import Configured, config
+from analyzer.cli.diff import diff
 from analyzer.cli.doctor import doctor
 from analyzer.cli.expect import expect
 from analyzer.cli.extract import extract
@@ -28,6 +29,7 @@ app.command(cls=Configured)(flows)
 app.command(cls=Configured)(show)
 app.command(cls=Configured)(report)
 app.command(cls=Configured)(extract)
+app.command(cls=Configured)(diff)
 app.command()(build)
 app.add_typer(rules)
 app.add_typer(expect)

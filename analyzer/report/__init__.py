@@ -52,6 +52,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "junit": Format("for CI: a suite a capture, a case a rule (XML)", "analyzer.report.junit"),
     "sarif": Format("for code scanning: SARIF 2.1.0", "analyzer.report.sarif"),
     "github": Format("for GitHub Actions: annotations", "analyzer.report.github"),
+    "gitlab": Format("for GitLab: a Code Quality report", "analyzer.report.gitlab"),
     "markdown": Format("for a job summary or a comment: tables", "analyzer.report.markdown"),
 }
 

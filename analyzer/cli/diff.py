@@ -1,0 +1,113 @@
+"""`pcaplint diff`: what is new and what is fixed between two reports, or two trees of captures."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+
+import typer
+
+from analyzer.cli import options, output
+from analyzer.cli.check import load_rules
+from analyzer.cli.progress import shown
+from analyzer.errors import Exit, InputError
+
+if TYPE_CHECKING:
+    from analyzer.model import FailOn
+    from analyzer.report.diff import Document
+    from analyzer.rules import RuleSet
+
+_FORMATS: Final = ("text", "markdown", "json")
+
+Old = Annotated[Path, typer.Argument(metavar="OLD", help="A report (--format json), a capture, or a folder of captures.", readable=False)]
+New = Annotated[Path, typer.Argument(metavar="NEW", help="What it is compared with.", readable=False)]
+FormatName = Annotated[
+    str,
+    typer.Option(
+        "--format", "-f", metavar="|".join(_FORMATS), callback=options.one_of(_FORMATS), help="markdown is a comment for a pull request."
+    ),
+]
+
+
+def diff(  # noqa: PLR0913 - a command line is its options
+    old: Old,
+    new: New,
+    *,
+    diff_format: FormatName = "text",
+    output_file: options.Output = None,
+    fail_on: options.FailOnOption = "warning",
+    rules: options.Rules = None,
+    select: options.Select = None,
+    ignore: options.Ignore = None,
+    no_expect: options.NoExpect = False,
+    timeout: options.Timeout = None,
+    tshark: options.Tshark = None,
+    engine: options.EngineName = "auto",
+    jobs: options.Jobs = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare two reports, or two trees of captures: status 1 if a finding or verdict is new."""
+    output.refuse(output_file, [old, new])
+    from analyzer.report import diff as diff_
+    from analyzer.report import diff_formats
+
+    ruleset = None if _is_report(old) and _is_report(new) else load_rules(rules, select, ignore)
+    settings = {"timeout_s": timeout, "tshark": tshark, "engine": engine, "jobs": jobs, "expect": not no_expect}
+    documents = [_load(path, ruleset, settings, quiet=quiet) for path in (old, new)]
+    roots = ("" if _is_report(old) else str(old), "" if _is_report(new) else str(new))
+    try:
+        found = diff_.compare(documents[0], documents[1], roots)
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        message = f"{old} and {new} cannot be compared: one of them is no report as pcaplint schema report describes it"
+        raise InputError(message) from error
+    output.write(diff_formats.FORMATS[diff_format](found), output_file, exact=diff_format != "text")
+    if output_file is not None and not quiet:
+        output.stderr(diff_formats.sentence(found))
+    raise typer.Exit(Exit.FINDINGS if found.fails(cast("FailOn", fail_on)) else Exit.CLEAN)
+
+
+def _is_report(path: Path) -> bool:
+    """Return whether `path` is a file that begins as a JSON object does: no capture does."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip().startswith(b"{")
+    except OSError:
+        return False
+
+
+def _load(path: Path, rules: RuleSet | None, settings: dict[str, Any], *, quiet: bool) -> Document:
+    """Return the report at `path`, or that on the captures there; raises `InputError`."""
+    if not os.path.lexists(path):
+        message = f"{path}: no such file or folder"
+        raise InputError(message)
+    if _is_report(path):
+        return _read(path)
+    from analyzer.api import analyze
+    from analyzer.report import render
+
+    with shown(quiet=quiet) as progress:
+        report = analyze(path, rules=rules, fail_on="never", progress=progress, **settings)
+    document: Document = json.loads("".join(render(report, "json")))
+    return document
+
+
+def _read(path: Path) -> Document:
+    from analyzer.report.json import SCHEMA_VERSION
+
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        message = f"{path}: {error.strerror or error}"
+        raise InputError(message) from error
+    except (ValueError, RecursionError) as error:
+        message = f"{path}: not a report: {error}"
+        raise InputError(message) from error
+    if not isinstance(document, dict) or not {"captures", "flows"} <= set(document):
+        message = f"{path}: not a report of pcaplint check --format json"
+        raise InputError(message)
+    if document.get("schema_version") != SCHEMA_VERSION:
+        message = f"{path}: a report of schema version {document.get('schema_version')!r}; this pcaplint reads {SCHEMA_VERSION}"
+        raise InputError(message)
+    return document
