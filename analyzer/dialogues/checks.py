@@ -16,7 +16,7 @@ import pandas as pd
 
 from analyzer.dialogues.tables import legible
 from analyzer.dialogues.tunnels import unfold
-from analyzer.language import vector
+from analyzer.language.compile import vector
 from analyzer.rules.check import DIALOGUE_SCOPES, spoken_scope
 from analyzer.rules.protocols import ANY, services
 
@@ -217,18 +217,6 @@ class _View(ABC):
     @abstractmethod
     def _locate(self, place: str) -> Array:
         """Return the frames of a place."""
-
-    def field(self, record: str, name: str) -> Answer:
-        """Refuse: what was said has no candidates."""
-        raise KeyError(record, name)
-
-    def seen(self, id_: str) -> Array:
-        """Refuse: what was said remembers no rows."""
-        raise KeyError(id_)
-
-    def lost(self, record: str) -> Array:
-        """Refuse: what was said has no candidates."""
-        raise KeyError(record)
 
 
 class _Dialogues(_View):

@@ -1,8 +1,7 @@
-"""The expressions in rule files: text to tree, tree to kinds, tree to functions over arrays or over one flow.
+"""The expressions in rule files: parse to a tree, check its types, compile it to functions.
 
-Promises: what is unset is unknown; unknown stays unknown through `not`, `and`, `or`, comparisons and sums (Kleene), and
-an unknown condition does not hold. Both compilers, arrays and scalars, give the same answers.
-Must not know: which rows, variables or rules exist.
+A value that was not captured is unknown. Unknown propagates through `not`, `and`, `or`, comparisons and sums (Kleene logic), and a
+condition that is unknown does not hold. Expressions are never evaluated as Python. The package depends on no rule, variable or record.
 """
 
 from analyzer.language.syntax import ExpressionError, Node, parse, records_of, walk

@@ -1,10 +1,9 @@
-"""The grammar of expressions in rule files: text to tree.
+"""Parse the expressions in rule files.
 
-Promises: total and small. No loops, no attribute access, no calls but `seen` and `lost`; text is never evaluated as
-Python; length and nesting are bounded. A minus sign stands between spaces, since names may contain hyphens.
-Must not know: which variables, records or fields exist, or what a value is.
+The language has no loops, no attribute access and no calls but `seen` and `lost`. Text is never evaluated as Python; length and nesting
+are bounded. A minus operator is written between spaces, since names may contain hyphens.
 
-Grammar, loosest first:
+Grammar, lowest precedence first:
 
     or     := and ("or" and)*
     and    := not ("and" not)*
@@ -27,11 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MAX_LENGTH: Final = 400
+"""Characters of an expression."""
 MAX_DEPTH: Final = 8
+"""Nested parentheses."""
+MAX_NUMBER: Final = 2**62 - 1
+"""Largest literal: sums of two fit in 64 bits."""
 CONSTANTS: Final = {"true": 1, "false": 0}
 _TOKEN: Final = re.compile(
     r"\s*(?:(?P<time>\d+(?:\.\d+)?(?:ns|us|ms|s)\b)|(?P<number>\d+)|(?P<name>[A-Za-z_][A-Za-z0-9_-]*[A-Za-z0-9_]|[A-Za-z_])"
-    r"|(?P<text>\"[^\"]*\")|(?P<sign>==|!=|<=|>=|[-+<>()\[\]{},.]))"
+    r"|(?P<text>\"[^\"]*\")|(?P<symbol>==|!=|<=|>=|[-+<>()\[\]{},.]))"
 )
 _NANOSECONDS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 COMPARISONS: Final = ("==", "!=", "<", "<=", ">", ">=")
@@ -43,10 +46,10 @@ class ExpressionError(RuleError):
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A literal; `kind` is int or time (nanoseconds)."""
+    """A literal of type int, time (nanoseconds) or flag."""
 
     value: int
-    kind: str = "int"
+    type: str = "int"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a candidate record, of one member."""
+    """A field of one member of a candidate record."""
 
     record: str
     name: str
@@ -83,7 +86,7 @@ class Not:
 class Binary:
     """`and`, `or`, a comparison, `+` or `-`."""
 
-    sign: str
+    operator: str
     left: Node
     right: Node
 
@@ -128,7 +131,7 @@ def _tokens(text: str) -> list[tuple[str, str, int]]:
 
 
 class _Parser:
-    """Recursive descent over the grammar in the module's docstring, a method a line of it."""
+    """Recursive descent over the grammar in the module's docstring, one method per line of it."""
 
     def __init__(self, text: str) -> None:
         self.text, self.tokens, self.at, self.depth = text, _tokens(text), 0, 0
@@ -218,7 +221,7 @@ class _Parser:
             self.at += 1
             digits, unit = re.fullmatch(r"([\d.]+)(\w+)", value).groups()  # type: ignore[union-attr]
             return Number(_bounded(self.text, column, round(float(digits) * _NANOSECONDS[unit])), "time")
-        if kind == "sign" and value == "(":
+        if kind == "symbol" and value == "(":
             self.at += 1
             inner = self.any_of()
             self.take(")")
@@ -227,13 +230,13 @@ class _Parser:
         if name in CONSTANTS:
             return Number(CONSTANTS[name], "flag")
         if name in {"seen", "lost"}:
-            return self.ask(name)
+            return self.query(name)
         if self.peek() == ".":
             self.take()
             return Field(name, self.name())
         return Name(name)
 
-    def ask(self, what: str) -> Node:
+    def query(self, what: str) -> Node:
         self.take("(")
         kind, value, column = self.tokens[self.at]
         if kind != "text":
@@ -244,7 +247,7 @@ class _Parser:
 
 
 def _bounded(text: str, column: int, value: int) -> int:
-    if value >= 2**62:
+    if value > MAX_NUMBER:
         _fail(text, column, "the number is too large")
     return value
 
@@ -262,7 +265,7 @@ def parse(text: str) -> Node:
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """Yield `node` and everything below it."""
+    """Yield `node` and all its descendants, in preorder."""
     yield node
     match node:
         case Not(operand):
@@ -288,7 +291,7 @@ def transform(node: Node, change: Callable[[Node], Node]) -> Node:
         case Not():
             node = Not(transform(node.operand, change))
         case Binary():
-            node = Binary(node.sign, transform(node.left, change), transform(node.right, change))
+            node = Binary(node.operator, transform(node.left, change), transform(node.right, change))
         case Within():
             low, high = transform(node.low, change), transform(node.high, change)
             node = Within(transform(node.operand, change), low, high, node.open_low, node.open_high)

@@ -1,9 +1,8 @@
-"""The kinds of values, and which expression has which.
+"""Check the types of expressions.
 
-Promises: a tree that passes `check` can be evaluated in its scope without a type fault. Sequence numbers (`seq`) are
-mod 2^32: they may be added to, subtracted, compared for equality and tested for lying in an interval; `<` between two
-of them is refused, since it has no meaning on a circle (RFC 9293 section 3.4).
-Must not know: where values come from, or how they are stored.
+A tree that `check` accepts can be evaluated in its scope without a type error. Sequence numbers (`seq`) are mod 2^32: they may be added
+to, subtracted, compared for equality and tested for membership of an interval; `<` between two of them is refused, since modular numbers
+have no order (RFC 9293 section 3.4).
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class Scope:
     records: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ids: frozenset[str] = frozenset()
-    """What `seen` may ask for."""
+    """Rows and findings that `seen` may name."""
 
 
 COMPARE: Final = {
@@ -42,37 +41,37 @@ COUNTABLE: Final = frozenset({"int", "time", "flag"})
 
 
 def check(node: Node, scope: Scope, *, wanted: str | None = None) -> str:
-    """Return the kind of `node` in `scope`. Raises `ExpressionError` when it has none, or does not fit the `wanted` one."""
-    found = _kind(node, scope)
+    """Return the type of `node` in `scope`. Raises `ExpressionError` when it has none, or is not of the `wanted` type."""
+    found = _type(node, scope)
     fits = wanted in {None, found} or (wanted in {"int", "time"} and found in COUNTABLE)
     if not fits:
         _refuse(f"a {wanted} is needed here, not a {found.removeprefix('member:')}")
     return found
 
 
-def _kind(node: Node, scope: Scope) -> str:
+def _type(node: Node, scope: Scope) -> str:
     match node:
         case Number():
-            return node.kind
+            return node.type
         case Name():
-            return _name_kind(node.name, scope)
+            return _name_type(node.name, scope)
         case Field():
-            return _field_kind(node, scope)
+            return _field_type(node, scope)
         case StateQuery():
             if node.id not in (scope.ids if node.what == "seen" else scope.records):
-                _refuse(f'{node.what}("{node.id}") asks for what does not exist')
+                _refuse(f'{node.what}("{node.id}"): "{node.id}" does not exist')
         case Not():
             check(node.operand, scope, wanted="flag")
         case Within():
-            operand = _kind(node.operand, scope)
-            bounds = [_kind(part, scope) for part in (node.low, node.high)]
-            # Two literals name a stretch of the circle: seq in [4294901760, 4294967295]. One of them beside a number says nothing.
-            named = operand == "seq" and _is_literal(node.low) and _is_literal(node.high)
-            _check_interval(["seq"] * 3 if named else [operand, *bounds])
+            operand = _type(node.operand, scope)
+            bounds = [_type(part, scope) for part in (node.low, node.high)]
+            # Two literals are an interval of sequence numbers: seq in [4294901760, 4294967295]. With one literal the types must agree.
+            literal = operand == "seq" and _is_literal(node.low) and _is_literal(node.high)
+            _check_interval(["seq"] * 3 if literal else [operand, *bounds])
         case OneOf():
-            _check_members(_kind(node.operand, scope), node.names, scope)
+            _check_members(_type(node.operand, scope), node.names, scope)
         case Binary():
-            return _binary_kind(node, scope)
+            return _binary_type(node, scope)
     return "flag"
 
 
@@ -80,13 +79,13 @@ def _refuse(reason: str) -> NoReturn:
     raise ExpressionError(reason)
 
 
-def _field_kind(node: Field, scope: Scope) -> str:
+def _field_type(node: Field, scope: Scope) -> str:
     if node.name not in scope.records.get(node.record, {}):
         _refuse(f"{node.record}.{node.name} is not declared")
     return scope.records[node.record][node.name]
 
 
-def _name_kind(name: str, scope: Scope) -> str:
+def _name_type(name: str, scope: Scope) -> str:
     if name in scope.names:
         return scope.names[name]
     owners = [enum for enum, members in scope.enums.items() if name in members]
@@ -95,60 +94,60 @@ def _name_kind(name: str, scope: Scope) -> str:
     return f"member:{name}"
 
 
-def _check_members(kind: str, names: tuple[str, ...], scope: Scope) -> None:
-    strangers = set(names) - set(scope.enums.get(kind, ()))
-    if strangers:
-        _refuse(f"{', '.join(sorted(strangers))}: not of {kind.removeprefix('member:')}")
+def _check_members(type_: str, names: tuple[str, ...], scope: Scope) -> None:
+    unknown = set(names) - set(scope.enums.get(type_, ()))
+    if unknown:
+        _refuse(f"{', '.join(sorted(unknown))}: not of {type_.removeprefix('member:')}")
 
 
 def _is_literal(node: Node) -> bool:
-    return isinstance(node, Number) and node.kind == "int"
+    return isinstance(node, Number) and node.type == "int"
 
 
-def _check_interval(kinds: list[str]) -> None:
-    if "seq" in kinds and kinds != ["seq", "seq", "seq"]:
-        _refuse(f"an interval of {kinds[1]} and {kinds[2]} around a {kinds[0]}")
-    if any(kind not in {"seq", "int", "time"} for kind in kinds):
+def _check_interval(types: list[str]) -> None:
+    if "seq" in types and types != ["seq", "seq", "seq"]:
+        _refuse(f"an interval of {types[1]} and {types[2]} around a {types[0]}")
+    if any(type_ not in {"seq", "int", "time"} for type_ in types):
         _refuse("an interval needs numbers")
 
 
-def _binary_kind(node: Binary, scope: Scope) -> str:
-    if node.sign in {"and", "or"}:
+def _binary_type(node: Binary, scope: Scope) -> str:
+    if node.operator in {"and", "or"}:
         check(node.left, scope, wanted="flag")
         check(node.right, scope, wanted="flag")
         return "flag"
-    kinds = (_kind(node.left, scope), _kind(node.right, scope))
-    if node.sign in {"+", "-"}:
-        return _sum_kind(node.sign, kinds)
-    if "seq" in kinds and node.sign not in {"==", "!="}:
-        _refuse(f"{node.sign} has no meaning between sequence numbers: use an interval")
-    for one, other in (kinds, kinds[::-1]):
+    types = (_type(node.left, scope), _type(node.right, scope))
+    if node.operator in {"+", "-"}:
+        return _sum_type(node.operator, types)
+    if "seq" in types and node.operator not in {"==", "!="}:
+        _refuse(f"{node.operator} has no meaning between sequence numbers: use an interval")
+    for one, other in (types, types[::-1]):
         if one.startswith("member:"):
             _check_members(other, (one.removeprefix("member:"),), scope)
             return "flag"
-    _check_comparable(node, kinds)
+    _check_comparable(node, types)
     return "flag"
 
 
-def _check_comparable(node: Binary, kinds: tuple[str, str]) -> None:
-    literal = any(isinstance(part, Number) and part.kind == "int" for part in (node.left, node.right))
-    alike = kinds[0] == kinds[1] and (kinds[0] in NUMERIC or node.sign in {"==", "!="})
-    if not alike and not (literal and set(kinds) in ({"seq", "int"}, {"time", "int"})):
-        _refuse(f"{kinds[0]} {node.sign} {kinds[1]} does not fit")
+def _check_comparable(node: Binary, types: tuple[str, str]) -> None:
+    literal = any(isinstance(part, Number) and part.type == "int" for part in (node.left, node.right))
+    alike = types[0] == types[1] and (types[0] in NUMERIC or node.operator in {"==", "!="})
+    if not alike and not (literal and set(types) in ({"seq", "int"}, {"time", "int"})):
+        _refuse(f"{types[0]} {node.operator} {types[1]} does not fit")
 
 
-def _sum_kind(sign: str, kinds: tuple[str, str]) -> str:
-    if kinds == ("seq", "seq") and sign == "-":
+def _sum_type(symbol: str, types: tuple[str, str]) -> str:
+    if types == ("seq", "seq") and symbol == "-":
         return "int"
-    if kinds[0] == "seq" and kinds[1] in {"int", "flag"}:
+    if types[0] == "seq" and types[1] in {"int", "flag"}:
         return "seq"
-    if set(kinds) <= COUNTABLE:
-        return "time" if "time" in kinds else "int"
-    _refuse(f"{kinds[0]} {sign} {kinds[1]} does not fit")
+    if set(types) <= COUNTABLE:
+        return "time" if "time" in types else "int"
+    _refuse(f"{types[0]} {symbol} {types[1]} does not fit")
 
 
 def resolve(part: Node, other: Node, scope: Scope) -> Node:
-    """Return `part`, or the code of the enumeration's member it names beside `other`."""
+    """Return `part`, or the code of the member that it names of the enumeration that is the type of `other`."""
     if isinstance(part, Name) and part.name not in scope.names:
         return Number(scope.enums[check(other, scope)].index(part.name))
     return part

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyzer.language import check, vector, walk
+from analyzer.language import check, walk
+from analyzer.language.compile import vector
 from analyzer.language.syntax import Name, Number
 from analyzer.openings.facts.segment import OF_FLAGS
 from analyzer.openings.machine.compiler import conjuncts, unit
@@ -57,18 +58,6 @@ class SegmentView:
     def name(self, name: str) -> Answer:
         """Return values and known of a name."""
         return self.particulars.answer(name, self.steps)
-
-    def field(self, record: str, name: str) -> Answer:
-        """Refuse: no segment has candidates."""
-        raise KeyError(record, name)
-
-    def seen(self, id_: str) -> Array:
-        """Refuse: no segment remembers rows."""
-        raise KeyError(id_)
-
-    def lost(self, record: str) -> Array:
-        """Refuse: no segment has candidates."""
-        raise KeyError(record)
 
 
 class FlagSetView(SegmentView):
@@ -185,6 +174,6 @@ def _candidates(check_: Check, parts: list[Node], scope: Scope, particulars: Seg
 def _possible(part: Node, particulars: SegmentFacts) -> Array | None:
     """Return the steps at which a part that is about one fact may hold; None where asking for them is no gain."""
     names = _names(part)
-    if len(names) != 1 or any(isinstance(inner, Number) and inner.kind == "flag" for inner in walk(part)):
+    if len(names) != 1 or any(isinstance(inner, Number) and inner.type == "flag" for inner in walk(part)):
         return None
     return particulars.possible(*names, flag=isinstance(part, Name))

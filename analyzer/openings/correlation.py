@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from analyzer.connections.tuple_key import PORT_BITS, pack
-from analyzer.language import vector
+from analyzer.language.compile import vector
 from analyzer.openings.machine.trace import Event
 from analyzer.rules.check import scope_of
 from analyzer.schema import NO_TIME
@@ -71,18 +71,6 @@ class Candidates:
         if name == "verdict":
             return self.conclusions.verdict, None
         return self.aggregates.answer(name)
-
-    def field(self, record: str, name: str) -> Answer:
-        """Refuse: candidates are gone by now."""
-        raise KeyError(record, name)
-
-    def seen(self, id_: str) -> Array:
-        """Refuse: rows are forgotten by now."""
-        raise KeyError(id_)
-
-    def lost(self, record: str) -> Array:
-        """Refuse: candidates are gone by now."""
-        raise KeyError(record)
 
     def column(self, name: str) -> Array:
         """Return a column of the connections table as numbers; of a category its codes."""
@@ -145,18 +133,6 @@ class Groups:
     def name(self, name: str) -> Answer:
         """Return values and known of a name, a value a group."""
         return _MAKERS[name](self)
-
-    def field(self, record: str, name: str) -> Answer:
-        """Refuse: a group has no candidates."""
-        raise KeyError(record, name)
-
-    def seen(self, id_: str) -> Array:
-        """Refuse: a group has no rows."""
-        raise KeyError(id_)
-
-    def lost(self, record: str) -> Array:
-        """Refuse: a group has no candidates."""
-        raise KeyError(record)
 
     @property
     def counts(self) -> Array:

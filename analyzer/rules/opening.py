@@ -280,7 +280,7 @@ def _check_row(row: Row, scope: Scope, machine: Machine, where: str) -> None:
 def _check_members(node: Node, where: str) -> None:
     """Refuse a negation over a candidate: that one member differs says nothing about the others."""
     for part in walk(node):
-        negated = isinstance(part, Not) or (isinstance(part, Binary) and part.sign == "!=")
+        negated = isinstance(part, Not) or (isinstance(part, Binary) and part.operator == "!=")
         if negated and records_of(part):
             message = f"{where}: a negation over the candidates of {records_of(part)[0]} would hold for almost any of them"
             raise RuleError(message)

@@ -90,7 +90,7 @@ def evaluate(node: Node, view: View) -> Any:  # noqa: ANN401 - a value of any ki
     """Return the value of `node`, None when it is unknown."""
     match node:
         case Number():
-            return bool(node.value) if node.kind == "flag" else node.value
+            return bool(node.value) if node.type == "flag" else node.value
         case Name():
             return _named(node.name, view)
         case Field():
@@ -107,7 +107,7 @@ def evaluate(node: Node, view: View) -> Any:  # noqa: ANN401 - a value of any ki
         case Within():
             return _within(node, *(evaluate(part, view) for part in (node.operand, node.low, node.high)))
         case Binary():
-            return _binary(node.sign, evaluate(node.left, view), evaluate(node.right, view))
+            return _binary(node.operator, evaluate(node.left, view), evaluate(node.right, view))
 
 
 def _named(name: str, view: View) -> Any:  # noqa: ANN401 - a value of any kind

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from analyzer.language import check, records_of, scalar, vector, walk
+from analyzer.language import check, records_of, walk
+from analyzer.language.compile import scalar, vector
 from analyzer.language.syntax import Binary, Field, Name, Number, StateQuery
 from analyzer.rules.machine import INTRINSIC_CLASSES, STATES, Emit
 
@@ -37,7 +38,7 @@ def unit(kind: str) -> int:
 class Expression:
     """One expression, compiled twice."""
 
-    many: vector.Evaluate
+    many: vector.EvaluateMachine
     one: scalar.Evaluate
     kind: str
 
@@ -131,7 +132,7 @@ class _Compiler:
         kind = check(node, scope)
         if kind.startswith("member:") and isinstance(node, Name):
             node, kind = Number(scope.enums[wanted or ""].index(node.name)), "int"
-        return Expression(vector.compile_(node, scope), scalar.compile_(node, scope), kind)
+        return Expression(vector.compile_machine(node, scope), scalar.compile_(node, scope), kind)
 
     def condition(self, node: Node | None, scope: Scope) -> Expression | None:
         return None if node is None else self.expression(node, scope)
@@ -161,7 +162,7 @@ class _Compiler:
     def key(self, row: Row) -> Key | None:
         """Return the first equation among the row's conjuncts between a record's field and what names no record."""
         for part in conjuncts(row.when):
-            if not isinstance(part, Binary) or part.sign != "==":
+            if not isinstance(part, Binary) or part.operator != "==":
                 continue
             for one, other in ((part.left, part.right), (part.right, part.left)):
                 if isinstance(one, Field) and not records_of(other):
@@ -183,7 +184,7 @@ class _Compiler:
 
 def conjuncts(node: Node | None) -> Iterator[Node]:
     """Yield the parts that must all hold for `node` to hold."""
-    if isinstance(node, Binary) and node.sign == "and":
+    if isinstance(node, Binary) and node.operator == "and":
         yield from conjuncts(node.left)
         yield from conjuncts(node.right)
     elif node is not None:

@@ -1,13 +1,12 @@
-"""Compile a checked expression to a function over one flow: plain integers, None for unknown.
+"""Compile a checked expression to a function over one connection: plain integers, None for unknown.
 
-Promises: the same answers as `arrays`, one flow at a time; used to finish the few flows that are much longer than the rest.
-Must not know: rows, states, or where the values come from.
+This is the specification of `vector`. In production it finishes the few connections that are much longer than the others.
 """
 
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from analyzer.language.syntax import Binary, Field, Name, Node, Not, Number, OneOf, StateQuery, Within
 from analyzer.language.types import COMPARE, Scope, check, resolve
@@ -15,30 +14,18 @@ from analyzer.language.types import COMPARE, Scope, check, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Evaluate = Callable[["ScalarNames"], int | None]
+    from analyzer.language.compile.names import MachineNames
+
+    ScalarNames = MachineNames[int | None, bool]
+    Evaluate = Callable[[ScalarNames], int | None]
 
 MASK: Final = 0xFFFFFFFF
 HALF: Final = 2**31
-
-
-class ScalarNames(Protocol):
-    """Where a compiled expression finds the values of one flow."""
-
-    def name(self, name: str) -> int | None:
-        """Value of a segment field, variable or built-in."""
-
-    def field(self, record: str, name: str) -> int | None:
-        """Value of the record member this evaluation is about."""
-
-    def seen(self, id_: str) -> bool:
-        """Whether that row or finding has been seen."""
-
-    def lost(self, record: str) -> bool:
-        """Whether a member of that record had to make room."""
+"""Half of the sequence space: a wider interval cannot be told from its complement (RFC 9293 section 3.4)."""
 
 
 def compile_(node: Node, scope: Scope) -> Evaluate:
-    """Return the function that evaluates `node`, which `check` has passed in `scope`."""
+    """Return the function that evaluates `node`; `check` must have accepted it in `scope`."""
     match node:
         case Number():
             return lambda _flow: node.value
@@ -88,13 +75,13 @@ def _interval(node: Within, scope: Scope) -> Evaluate:
 
 def _binary(node: Binary, scope: Scope) -> Evaluate:
     left, right = compile_(resolve(node.left, node.right, scope), scope), compile_(resolve(node.right, node.left, scope), scope)
-    if node.sign == "and":
+    if node.operator == "and":
         return _conjunction(left, right)
-    if node.sign == "or":
+    if node.operator == "or":
         return _disjunction(left, right)
-    if node.sign in {"+", "-"}:
-        return _sum(left, right, node.sign, circular=check(node.left, scope) == "seq")
-    compare = COMPARE[node.sign]
+    if node.operator in {"+", "-"}:
+        return _sum(left, right, node.operator, circular=check(node.left, scope) == "seq")
+    compare = COMPARE[node.operator]
 
     def evaluate(flow: ScalarNames) -> bool | None:
         one, other = left(flow), right(flow)
@@ -129,8 +116,8 @@ def _disjunction(left: Evaluate, right: Evaluate) -> Evaluate:
     return evaluate
 
 
-def _sum(left: Evaluate, right: Evaluate, sign: str, *, circular: bool) -> Evaluate:
-    combine = operator.add if sign == "+" else operator.sub
+def _sum(left: Evaluate, right: Evaluate, symbol: str, *, circular: bool) -> Evaluate:
+    combine = operator.add if symbol == "+" else operator.sub
 
     def evaluate(flow: ScalarNames) -> int | None:
         one, other = left(flow), right(flow)

@@ -1,14 +1,13 @@
-"""Compile a checked expression to a function over arrays: one answer a flow.
+"""Compile a checked expression to a function over arrays: one answer per connection, segment or row.
 
-Promises: a compiled expression maps an `Arrays` to (values, known): values is an array or a scalar, known is a bool array
-or None when everything is known. A condition's values are False wherever it is unknown.
-Must not know: rows, states, or how the arrays were gathered.
+A compiled expression returns (values, known): values is an array or a scalar, known is a bool array or None when everything is
+known. Values of a condition are False wherever it is unknown. `scalar` is the specification.
 """
 
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -18,27 +17,18 @@ from analyzer.language.types import COMPARE, Scope, check, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Known = np.ndarray | None
-    Answer = tuple[Any, Known]
-    Evaluate = Callable[["VectorNames"], Answer]
+    from analyzer._typing import BoolArray
+    from analyzer.language.compile.names import MachineNames, Names
+
+    Known = BoolArray | None
+    Computed = tuple[Any, Known]
+    VectorNames = Names[Computed]
+    VectorMachineNames = MachineNames[Computed, BoolArray]
+    Evaluate = Callable[[VectorNames], Computed]
+    EvaluateMachine = Callable[[VectorMachineNames], Computed]
 
 HALF: Final = 2**31
-
-
-class VectorNames(Protocol):
-    """Where a compiled expression finds its values; each answer is as long as the group of flows it is about."""
-
-    def name(self, name: str) -> Answer:
-        """Values of a segment field, variable or built-in."""
-
-    def field(self, record: str, name: str) -> Answer:
-        """Values of the record member this evaluation is about."""
-
-    def seen(self, id_: str) -> np.ndarray:
-        """Whether that row or finding has been seen."""
-
-    def lost(self, record: str) -> np.ndarray:
-        """Whether a member of that record had to make room."""
+"""Half of the sequence space: a wider interval cannot be told from its complement (RFC 9293 section 3.4)."""
 
 
 def both(left: Known, right: Known) -> Known:
@@ -48,7 +38,7 @@ def both(left: Known, right: Known) -> Known:
     return left & right
 
 
-def _mask(values: Any, known: Known) -> Answer:  # noqa: ANN401 - array or scalar
+def _mask(values: Any, known: Known) -> Computed:  # noqa: ANN401 - array or scalar
     return (values, None) if known is None else (values & known, known)
 
 
@@ -57,10 +47,22 @@ def _circle(values: Any) -> Any:  # noqa: ANN401 - array or scalar
 
 
 def compile_(node: Node, scope: Scope) -> Evaluate:
-    """Return the function that evaluates `node`, which `check` has passed in `scope`."""
+    """Return the function that evaluates `node` over facts alone; `check` must have accepted it in `scope`, which has no records and ids.
+
+    Raises `ValueError` for a scope with records or ids: those need `compile_machine`.
+    """
+    if scope.records or scope.ids:
+        message = "an expression over a state machine is compiled by compile_machine"
+        raise ValueError(message)
+    # `check` refuses fields, `seen` and `lost` in such a scope, so that only `name` is called.
+    return cast("Evaluate", compile_machine(node, scope))
+
+
+def compile_machine(node: Node, scope: Scope) -> EvaluateMachine:
+    """Return the function that evaluates `node`; `check` must have accepted it in `scope`."""
     match node:
         case Number():
-            value = bool(node.value) if node.kind == "flag" else node.value
+            value = bool(node.value) if node.type == "flag" else node.value
             return lambda _arrays: (value, None)
         case Name():
             return lambda arrays: arrays.name(node.name)
@@ -71,7 +73,7 @@ def compile_(node: Node, scope: Scope) -> Evaluate:
                 return lambda arrays: (arrays.seen(node.id), None)
             return lambda arrays: (arrays.lost(node.id), None)
         case Not():
-            return _negation(compile_(node.operand, scope))
+            return _negation(compile_machine(node.operand, scope))
         case OneOf():
             return _one_of(node, scope)
         case Within():
@@ -80,61 +82,64 @@ def compile_(node: Node, scope: Scope) -> Evaluate:
             return _binary(node, scope)
 
 
-def _negation(operand: Evaluate) -> Evaluate:
-    def evaluate(arrays: VectorNames) -> Answer:
+def _negation(operand: EvaluateMachine) -> EvaluateMachine:
+    def evaluate(arrays: VectorMachineNames) -> Computed:
         values, known = operand(arrays)
         return _mask(np.logical_not(values), known)
 
     return evaluate
 
 
-def _one_of(node: OneOf, scope: Scope) -> Evaluate:
-    operand = compile_(node.operand, scope)
+def _one_of(node: OneOf, scope: Scope) -> EvaluateMachine:
+    operand = compile_machine(node.operand, scope)
     members = scope.enums[check(node.operand, scope)]
     codes = [members.index(name) for name in node.names]
 
-    def evaluate(arrays: VectorNames) -> Answer:
+    def evaluate(arrays: VectorMachineNames) -> Computed:
         values, known = operand(arrays)
         return _mask(np.isin(values, codes), known)
 
     return evaluate
 
 
-def _interval(node: Within, scope: Scope) -> Evaluate:
-    operand, low, high = (compile_(part, scope) for part in (node.operand, node.low, node.high))
+def _interval(node: Within, scope: Scope) -> EvaluateMachine:
+    operand, low, high = (compile_machine(part, scope) for part in (node.operand, node.low, node.high))
     circular = check(node.operand, scope) == "seq"
     above = operator.gt if node.open_low else operator.ge
     below = operator.lt if node.open_high else operator.le
 
-    def evaluate(arrays: VectorNames) -> Answer:
+    def evaluate(arrays: VectorMachineNames) -> Computed:
         (values, known), (start, start_known), (end, end_known) = operand(arrays), low(arrays), high(arrays)
         known = both(known, both(start_known, end_known))
         if not circular:
             return _mask(above(values, start) & below(values, end), known)
-        # The function, not the sign: between two plain numbers that one warns where it goes round.
+        # np.subtract, not `-`: subtracting scalar uint32 values warns when the result wraps.
         width, distance = np.subtract(_circle(end), _circle(start)), np.subtract(_circle(values), _circle(start))
         return _mask(above(distance, 0) & below(distance, width) & (width < HALF), known)
 
     return evaluate
 
 
-def _binary(node: Binary, scope: Scope) -> Evaluate:
-    left, right = compile_(resolve(node.left, node.right, scope), scope), compile_(resolve(node.right, node.left, scope), scope)
-    if node.sign in {"and", "or"}:
-        return _conjunction(left, right) if node.sign == "and" else _disjunction(left, right)
-    if node.sign in {"+", "-"}:
-        return _sum(left, right, node.sign, check(node.left, scope), check(node, scope))
-    compare = COMPARE[node.sign]
+def _binary(node: Binary, scope: Scope) -> EvaluateMachine:
+    left, right = (
+        compile_machine(resolve(node.left, node.right, scope), scope),
+        compile_machine(resolve(node.right, node.left, scope), scope),
+    )
+    if node.operator in {"and", "or"}:
+        return _conjunction(left, right) if node.operator == "and" else _disjunction(left, right)
+    if node.operator in {"+", "-"}:
+        return _sum(left, right, node.operator, check(node.left, scope), check(node, scope))
+    compare = COMPARE[node.operator]
 
-    def evaluate(arrays: VectorNames) -> Answer:
+    def evaluate(arrays: VectorMachineNames) -> Computed:
         (one, one_known), (other, other_known) = left(arrays), right(arrays)
         return _mask(compare(one, other), both(one_known, other_known))
 
     return evaluate
 
 
-def _conjunction(left: Evaluate, right: Evaluate) -> Evaluate:
-    def evaluate(arrays: VectorNames) -> Answer:
+def _conjunction(left: EvaluateMachine, right: EvaluateMachine) -> EvaluateMachine:
+    def evaluate(arrays: VectorMachineNames) -> Computed:
         (one, one_known), (other, other_known) = left(arrays), right(arrays)
         values = one & other
         if one_known is None and other_known is None:
@@ -146,8 +151,8 @@ def _conjunction(left: Evaluate, right: Evaluate) -> Evaluate:
     return evaluate
 
 
-def _disjunction(left: Evaluate, right: Evaluate) -> Evaluate:
-    def evaluate(arrays: VectorNames) -> Answer:
+def _disjunction(left: EvaluateMachine, right: EvaluateMachine) -> EvaluateMachine:
+    def evaluate(arrays: VectorMachineNames) -> Computed:
         (one, one_known), (other, other_known) = left(arrays), right(arrays)
         values = one | other
         known = both(one_known, other_known)
@@ -156,15 +161,15 @@ def _disjunction(left: Evaluate, right: Evaluate) -> Evaluate:
     return evaluate
 
 
-def _sum(left: Evaluate, right: Evaluate, sign: str, first: str, kind: str) -> Evaluate:
-    combine = operator.add if sign == "+" else operator.sub
+def _sum(left: EvaluateMachine, right: EvaluateMachine, symbol: str, first: str, type_: str) -> EvaluateMachine:
+    combine = operator.add if symbol == "+" else operator.sub
     circular = first == "seq"
 
-    def evaluate(arrays: VectorNames) -> Answer:
+    def evaluate(arrays: VectorMachineNames) -> Computed:
         (one, one_known), (other, other_known) = left(arrays), right(arrays)
         if circular:
             values = combine(_circle(one), _circle(other))
-            values = values if kind == "seq" else values.astype(np.int64)
+            values = values if type_ == "seq" else values.astype(np.int64)
         else:
             values = combine(_countable(one), _countable(other))
         return values, both(one_known, other_known)

@@ -1,4 +1,4 @@
-"""Expressions run: both compilers, arrays and scalars, give the answers of the definition.
+"""Expressions run: the vector and the scalar compiler give the answers of the definition.
 
 The definition is in this file: every generated expression comes with a plain Python function over one flow (Kleene's
 logic; forward distance mod 2^32, RFC 9293 section 3.4).
@@ -14,7 +14,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from analyzer.language import ExpressionError, Node, Scope, check, parse, scalar, vector
+from analyzer.language import ExpressionError, Node, Scope, check, parse
+from analyzer.language.compile import scalar, vector
 from analyzer.language.syntax import MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ Flow = dict[str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Flows as `arrays.Arrays`."""
+    """Flows as `VectorMachineNames`."""
 
     flows: Sequence[Flow]
 
@@ -70,7 +71,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class One:
-    """One flow as `scalars.Scalars`."""
+    """One flow as `ScalarNames`."""
 
     flow: Flow
 
@@ -88,7 +89,7 @@ class One:
 
 
 def _by_arrays(node: Node, flows: Sequence[Flow], scope: Scope = SCOPE) -> list[int | None]:
-    values, known = vector.compile_(node, scope)(Columns(flows))
+    values, known = vector.compile_machine(node, scope)(Columns(flows))
     wide = np.broadcast_to(np.asarray(values), len(flows)).tolist()
     sure = [True] * len(flows) if known is None else np.broadcast_to(known, len(flows)).tolist()
     return [int(value) if is_known else None for value, is_known in zip(wide, sure, strict=True)]
@@ -160,7 +161,7 @@ def test_unset_is_not_zero() -> None:
 
 def test_unknown_condition_holds_nowhere_in_arrays() -> None:
     for text in ("not seq == ack", "seq == 5 or fin", "seq in [0, 9]", "seq != ack"):
-        values, known = vector.compile_(parse(text), SCOPE)(Columns([_flow(), _flow(seq=5, ack=6, fin=1)]))
+        values, known = vector.compile_machine(parse(text), SCOPE)(Columns([_flow(), _flow(seq=5, ack=6, fin=1)]))
         assert known is not None
         assert not known[0]
         assert not np.asarray(values)[0]
@@ -434,3 +435,19 @@ def test_what_has_a_kind_runs(text: str, flows: list[Flow]) -> None:
         return
     if not _is_member(node):
         assert _by_arrays(node, flows) == _by_scalars(node, flows)
+
+
+def test_an_expression_over_facts_reads_names_alone() -> None:
+    class Facts:
+        def name(self, _name: str) -> tuple[np.ndarray[Any, Any], None]:
+            return np.array([1, 5, 9]), None
+
+    facts = Scope({"len": "int"})
+    values, known = vector.compile_(parse("len in [2, 9)"), facts)(Facts())
+    assert (values.tolist(), known) == ([False, True, False], None)
+
+
+@pytest.mark.parametrize("scope", [Scope({"len": "int"}, records={"syn": {"isn": "seq"}}), Scope({"len": "int"}, ids=frozenset({"row-1"}))])
+def test_an_expression_over_a_machine_is_refused_as_one_over_facts(scope: Scope) -> None:
+    with pytest.raises(ValueError, match="compile_machine"):
+        vector.compile_(parse("len == 1"), scope)

@@ -1,0 +1,21 @@
+"""Types of arrays and of answers, as annotations name them.
+
+The element type of an alias is what a function promises or relies on; `Array` promises none.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+"""Elements of a type that depends on the column or the fact."""
+IntArray: TypeAlias = npt.NDArray[np.integer[Any]]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+UInt32Array: TypeAlias = npt.NDArray[np.uint32]
+"""Sequence numbers and timestamps, mod 2^32."""
+
+Answer: TypeAlias = tuple[Array, BoolArray | None]
+"""Values, and where they are known; None where all are."""
