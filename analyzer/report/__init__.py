@@ -53,6 +53,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "sarif": Format("for code scanning: SARIF 2.1.0", "analyzer.report.sarif"),
     "github": Format("for GitHub Actions: annotations", "analyzer.report.github"),
     "gitlab": Format("for GitLab: a Code Quality report", "analyzer.report.gitlab"),
+    "har": Format("for HTTP tools: requests and responses as HAR 1.2", "analyzer.report.har"),
     "markdown": Format("for a job summary or a comment: tables", "analyzer.report.markdown"),
 }
 
