@@ -169,7 +169,7 @@ def _link(hearing: _Hearing) -> dict[int, int]:
     links = [module(name).link for name in readers if hasattr(module(name), "link")]
     if not links or not any(dialogue.channels for dialogue in hearing.said.dialogues.values()):
         return {}
-    table, streams = hearing.request.flows, hearing.request.streams
+    table, streams, opening = hearing.request.flows, hearing.request.streams, hearing.request.opening
     flows = linking.Flows(
         capture=table["capture"].to_numpy(),
         client_ip=table["client_ip"].astype(object).tolist(),
@@ -178,7 +178,10 @@ def _link(hearing: _Hearing) -> dict[int, int]:
         server_port=table["server_port"].to_numpy(),
         first_frame=table["first_frame"].to_numpy(),
         last_frame=table["last_frame"].to_numpy(),
-        verdict=hearing.request.opening.verdict,
+        verdict=opening.verdict,
+        opened=opening.opened,
+        opener_known=opening.opener_known,
+        failure=opening.failure,
         client_bytes=streams.size[0::2],
         server_bytes=streams.size[1::2],
         reset=context.reset(streams),

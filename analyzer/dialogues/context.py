@@ -56,6 +56,10 @@ class OpeningSummary:
     """int64, ns, NO_TIME where not known."""
     verdict: Sequence[str]
     """How each was opened, by the names of rules/opening.toml."""
+    opener_known: Array
+    """bool: the capture shows which end opened the connection."""
+    failure: Sequence[str]
+    """How the opening failed: refused, unanswered, or empty."""
     client_isn: Array
     """int64, -1 where not known."""
     server_isn: Array

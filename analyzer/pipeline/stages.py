@@ -82,15 +82,18 @@ def run_stages(  # noqa: PLR0913 - what a job is made of
 
 def opening_summary(judged: openings_.Judged, rules: RuleSet) -> context.OpeningSummary:
     """Return of what was judged what matters for what was said."""
+    verdicts = rules.verdicts
     views = np.array([view.name for view in rules.machine.views], object)[judged.view]
-    outcomes = np.array([verdict.outcome for verdict in rules.verdicts], object)[judged.verdict]
+    outcomes = np.array([verdict.outcome for verdict in verdicts], object)[judged.verdict]
     opened_at = judged.numbers["opened_ns"]
     return context.OpeningSummary(
         opened=outcomes == "opened",
         whole=(views == "both") & (judged.numbers["client_isn"] >= 0),
         one_sided=(views == "client-only") | (views == "server-only"),
         opened_at=np.where(opened_at < 0, NO_TIME, opened_at),
-        verdict=np.array([verdict.name for verdict in rules.verdicts], object)[judged.verdict].tolist(),
+        verdict=np.array([verdict.name for verdict in verdicts], object)[judged.verdict].tolist(),
+        opener_known=np.array([verdict.opener_known for verdict in verdicts], bool)[judged.verdict],
+        failure=np.array([verdict.failure for verdict in verdicts], object)[judged.verdict].tolist(),
         client_isn=judged.numbers["client_isn"],
         server_isn=judged.numbers["server_isn"],
     )

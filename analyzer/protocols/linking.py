@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from analyzer.protocols.api import AnnouncedConnection
 
-_UNOBSERVED_OPENING: Final = frozenset({"mid-stream", "one-sided", "unsolicited", "stray", "undecidable"})
-"""Verdicts of connections whose opening was not captured: who opened them is a guess."""
-OPENED: Final = frozenset({"complete", "fast-open", "simultaneous-open"})
 _FOREVER: Final = 2**63 - 1
 
 _Key: TypeAlias = tuple[int, str, int]
@@ -46,6 +43,12 @@ class Flows:
     last_frame: npt.NDArray[np.integer[Any]]
     verdict: Sequence[str]
     """How each was opened, by the names of rules/opening.toml."""
+    opened: npt.NDArray[np.bool_]
+    """Whether the opening was completed."""
+    opener_known: npt.NDArray[np.bool_]
+    """Whether the capture shows which end opened it."""
+    failure: Sequence[str]
+    """How the opening failed: refused, unanswered, or empty."""
     client_bytes: npt.NDArray[np.integer[Any]]
     server_bytes: npt.NDArray[np.integer[Any]]
     reset: npt.NDArray[np.bool_]
@@ -150,14 +153,12 @@ class _Search:
             expected = [row for row in rows if flows.client_ip[row] == one.peer]
             if expected:
                 return self._choose(one, expected)
-            strangers += [
-                row for row in rows if flows.first_frame[row] <= _end(one, flows) and flows.verdict[row] not in _UNOBSERVED_OPENING
-            ]
+            strangers += [row for row in rows if flows.first_frame[row] <= _end(one, flows) and flows.opener_known[row]]
             for row in self._until(stop, one, self.callers.get(key, ())):
                 if flows.server_ip[row] == one.peer:
                     self.taken.add(row)
-                    heard = flows.verdict[row] not in _UNOBSERVED_OPENING
-                    return LinkedConnection(one.control, one.channel, row, openings=self._opened([row]), wrong_opener=heard or None)
+                    wrong = True if flows.opener_known[row] else None
+                    return LinkedConnection(one.control, one.channel, row, openings=self._opened([row]), wrong_opener=wrong)
         if strangers:
             self.taken.add(strangers[0])
             return LinkedConnection(one.control, one.channel, strangers[0], openings=self._opened(strangers), other_peer=True)
@@ -174,22 +175,22 @@ class _Search:
             # The last one only: an earlier one that lasted as long belongs to an earlier announcement.
             row = rows[place]
             lives = flows.first_frame[row] > flows.first_frame[one.control] and flows.last_frame[row] > frame
-            if row not in self.taken and lives and flows.client_ip[row] == one.peer and flows.verdict[row] not in _UNOBSERVED_OPENING:
+            if row not in self.taken and lives and flows.client_ip[row] == one.peer and flows.opener_known[row]:
                 self.taken.add(row)
                 return LinkedConnection(one.control, one.channel, row, openings=self._opened([row]), early=True)
         return LinkedConnection(one.control, one.channel)
 
     def _choose(self, one: _Wanted, rows: Sequence[int]) -> LinkedConnection:
         """Take one that opened rather than an attempt before it."""
-        opened = [row for row in rows if self.flows.verdict[row] in OPENED]
+        opened = [row for row in rows if self.flows.opened[row]]
         row = (opened or rows)[0]
         self.taken.add(row)
         again = opened[1] if len(opened) > 1 else -1
-        wrong = None if self.flows.verdict[row] in _UNOBSERVED_OPENING else False
+        wrong = False if self.flows.opener_known[row] else None
         return LinkedConnection(one.control, one.channel, row, again, len(opened), wrong_opener=wrong)
 
     def _opened(self, rows: Sequence[int]) -> int:
-        return sum(self.flows.verdict[row] in OPENED for row in rows)
+        return sum(bool(self.flows.opened[row]) for row in rows)
 
     def _begins(self, row: int) -> int:
         return int(self.flows.first_frame[row])

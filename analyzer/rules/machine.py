@@ -141,6 +141,10 @@ class Verdict:
     emits: tuple[Emit, ...] = ()
     cite: tuple[str, ...] = ()
     """Records whose newest member is the evidence; without any it is the connection's last step."""
+    opener_known: bool = True
+    """Whether the capture shows which end opened the connection."""
+    failure: str = ""
+    """How the opening failed: refused or unanswered; empty for any other verdict."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,9 @@ def _emits(entry: object, where: str) -> tuple[Emit, ...]:
 
 def _verdict(entry: dict[str, Any], path: Path) -> Verdict:
     where = f"{path}: verdict {entry['is']}"
+    if "failure" in entry and entry["outcome"] != "not-opened":
+        message = f"{where}: failure needs outcome not-opened, not {entry['outcome']}"
+        raise RuleError(message)
     return Verdict(
         name=entry["is"],
         outcome=entry["outcome"],
@@ -116,6 +119,8 @@ def _verdict(entry: dict[str, Any], path: Path) -> Verdict:
         when=_node(entry.get("when"), where),
         emits=_emits(entry.get("emit"), where),
         cite=_words(entry.get("cite")),
+        opener_known=entry.get("opener", "unknown" if entry["outcome"] == "not-judged" else "known") == "known",
+        failure=entry.get("failure", ""),
     )
 
 

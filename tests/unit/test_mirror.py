@@ -95,7 +95,6 @@ WITHOUT = frozenset(
         "protocols/api.py",
         "protocols/columnar.py",
         "protocols/ftp/greeting.py",
-        "protocols/ftp/linking.py",
         "protocols/ftp/pending.py",
         "protocols/ftp/rows.py",
         "protocols/ftp/setup.py",

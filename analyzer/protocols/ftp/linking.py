@@ -11,7 +11,7 @@ Must not know: how connections are found, rules.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from analyzer.protocols import linking
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from analyzer.protocols.api import Dialogue
     from analyzer.protocols.linking import Flows, LinkedConnection
-
-_REFUSED: Final = frozenset({"refused", "unreachable"})
-_UNANSWERED: Final = "unanswered"
 
 
 def link(dialogues: Mapping[int, Dialogue], flows: Flows) -> dict[int, int]:
@@ -49,12 +46,11 @@ def _tell(found: LinkedConnection, flows: Flows) -> None:
     listener = (flows.client_ip if found.wrong_opener else flows.server_ip)[row]
     for one in found.channel.exchanges:
         one.facts["data_translated"] = found.channel.ip not in {"", listener}
-    verdict = flows.verdict[row]
     carried = int(flows.client_bytes[row]) + int(flows.server_bytes[row])
     places["data"] = first = int(flows.first_frame[row])
-    facts["data_opened"] = verdict in linking.OPENED
-    facts["data_refused"] = verdict in _REFUSED
-    facts["data_unanswered"] = verdict == _UNANSWERED
+    facts["data_opened"] = bool(flows.opened[row])
+    facts["data_refused"] = flows.failure[row] == "refused"
+    facts["data_unanswered"] = flows.failure[row] == "unanswered"
     facts["data_early"] = found.early
     facts["data_wrong_opener"] = found.wrong_opener
     facts["data_other_peer"] = found.other_peer

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from analyzer import rules
 from analyzer.protocols import linking
 from analyzer.protocols.api import AnnouncedConnection
 from analyzer.protocols.linking import Flows, LinkedConnection
@@ -13,6 +14,7 @@ from analyzer.protocols.linking import Flows, LinkedConnection
 CLIENT, SERVER, OTHER = "192.0.2.10", "198.51.100.20", "203.0.113.9"
 CONTROL = (CLIENT, 40000, SERVER, 21, 1, 100)
 ROW = tuple[Any, ...]
+VERDICTS = {verdict.name: verdict for verdict in rules.load().verdicts}
 
 
 def flows(*rows: ROW) -> Flows:
@@ -29,6 +31,9 @@ def flows(*rows: ROW) -> Flows:
         first_frame=np.array(columns[4]),
         last_frame=np.array(columns[5]),
         verdict=columns[6],
+        opened=np.array([VERDICTS[name].outcome == "opened" for name in columns[6]]),
+        opener_known=np.array([VERDICTS[name].opener_known for name in columns[6]]),
+        failure=[VERDICTS[name].failure for name in columns[6]],
         client_bytes=np.zeros(number, np.int64),
         server_bytes=np.full(number, 7),
         reset=np.zeros(number, bool),
