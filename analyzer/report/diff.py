@@ -29,7 +29,7 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DiffEntry:
     """One finding, one verdict that counts against its connection, or one capture that could not be read whole."""
 
     capture: str
@@ -65,9 +65,9 @@ class Entry:
 class Diff:
     """What `compare` returns; each list is sorted by severity, worst first, then by capture."""
 
-    new: tuple[Entry, ...]
-    fixed: tuple[Entry, ...]
-    unchanged: tuple[Entry, ...]
+    new: tuple[DiffEntry, ...]
+    fixed: tuple[DiffEntry, ...]
+    unchanged: tuple[DiffEntry, ...]
     verdicts: Mapping[str, tuple[int, int]]
     """Per verdict, the connections that have it in the old and in the new report."""
     added: tuple[str, ...]
@@ -132,12 +132,12 @@ def _below(paths: Sequence[str], root: str) -> list[str]:
     return [str(PurePath(path).relative_to(root)) if PurePath(path).is_relative_to(root) else path for path in paths]
 
 
-def _entries(document: Document, names: Sequence[str]) -> Iterator[Entry]:
+def _entries(document: Document, names: Sequence[str]) -> Iterator[DiffEntry]:
     """Yield what counts against captures and connections; what is expected or in a baseline does not count."""
-    found: list[Entry] = []
+    found: list[DiffEntry] = []
     for capture, name in zip(document["captures"], names, strict=True):
         if capture["status"] in _CAPTURE_STATUSES and not (capture["status"] == "incomplete" and capture["complete"]):
-            found.append(Entry(name, "capture", capture["status"], "error", capture["reason"] or _CAPTURE_STATUSES[capture["status"]]))
+            found.append(DiffEntry(name, "capture", capture["status"], "error", capture["reason"] or _CAPTURE_STATUSES[capture["status"]]))
     for flow in document["flows"]:
         found += _of_connection(flow, names[flow["capture"]])
     seen: Counter[tuple[str | int, ...]] = Counter()
@@ -147,32 +147,32 @@ def _entries(document: Document, names: Sequence[str]) -> Iterator[Entry]:
         yield replace(entry, fingerprint=hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16])
 
 
-def _of_connection(flow: Mapping[str, Any], capture: str) -> Iterator[Entry]:
+def _of_connection(flow: Mapping[str, Any], capture: str) -> Iterator[DiffEntry]:
     ends = {name: flow[name] for name in ("client_ip", "client_port", "server_ip", "server_port")}
     severity = summary.OUTCOME_COUNTS_AS.get(flow["outcome"])
     if severity is not None and not flow["excused"]:
         first = (flow["first"]["frame"],)
-        yield Entry(capture, "verdict", flow["verdict"], severity, f"the opening is {flow['verdict']}", **ends, frames=first)
+        yield DiffEntry(capture, "verdict", flow["verdict"], severity, f"the opening is {flow['verdict']}", **ends, frames=first)
     for finding in flow["findings"]:
         if not finding["excused"]:
             frames = tuple(frame["frame"] for frame in finding["frames"])
-            yield Entry(capture, "finding", finding["id"], finding["severity"], finding["message"], **ends, frames=frames)
+            yield DiffEntry(capture, "finding", finding["id"], finding["severity"], finding["message"], **ends, frames=frames)
 
 
-def _pair(old: Iterable[Entry], new: Iterable[Entry]) -> tuple[list[Entry], list[Entry], list[Entry]]:
+def _pair(old: Iterable[DiffEntry], new: Iterable[DiffEntry]) -> tuple[list[DiffEntry], list[DiffEntry], list[DiffEntry]]:
     """Return the entries of `old` alone, of both (as `new` has them), and of `new` alone; of equals, those with equal words first."""
-    exact: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
+    exact: dict[tuple[Any, ...], list[DiffEntry]] = defaultdict(list)
     for entry in old:
         exact[entry.key, entry.message].append(entry)
-    still: list[Entry] = []
-    rest: list[Entry] = []
-    come: list[Entry] = []
+    still: list[DiffEntry] = []
+    rest: list[DiffEntry] = []
+    come: list[DiffEntry] = []
     for entry in new:
         same = exact.get((entry.key, entry.message))
         (still if same else rest).append(entry)
         if same:
             same.pop()
-    alike: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
+    alike: dict[tuple[Any, ...], list[DiffEntry]] = defaultdict(list)
     for entries in exact.values():
         for entry in entries:
             alike[entry.key].append(entry)
@@ -184,5 +184,5 @@ def _pair(old: Iterable[Entry], new: Iterable[Entry]) -> tuple[list[Entry], list
     return [entry for entries in alike.values() for entry in entries], still, come
 
 
-def _worst_first(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+def _worst_first(entries: Iterable[DiffEntry]) -> tuple[DiffEntry, ...]:
     return tuple(sorted(entries, key=lambda entry: (-SEVERITIES.index(entry.severity), entry.capture, entry.name, entry.frames)))

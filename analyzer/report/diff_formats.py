@@ -14,7 +14,7 @@ from analyzer.report.markdown import code
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from analyzer.report.diff import Diff, Entry
+    from analyzer.report.diff import Diff, DiffEntry
 
 MARKER: Final = "<!-- pcaplint diff -->"
 """First line of the Markdown form, by which a job finds its own comment in order to replace it."""
@@ -31,11 +31,11 @@ def sentence(diff: Diff) -> str:
     return f"{counts} (findings and verdicts in {diff.captures:,} {noun})."
 
 
-def _groups(diff: Diff) -> tuple[tuple[Sequence[Entry], str], ...]:
+def _groups(diff: Diff) -> tuple[tuple[Sequence[DiffEntry], str], ...]:
     return (diff.new, "new"), (diff.fixed, "fixed"), (diff.unchanged, "unchanged")
 
 
-def _frames(entry: Entry) -> str:
+def _frames(entry: DiffEntry) -> str:
     return formatting.frames(tuple((0, frame) for frame in entry.frames))
 
 
@@ -87,7 +87,7 @@ def _markdown(diff: Diff) -> Iterator[str]:
 _HEAD: Final = "| severity | rule or verdict | capture | connection | what | evidence |\n| :-- | :-- | :-- | :-- | :-- | :-- |\n"
 
 
-def _rows(entries: Sequence[Entry]) -> Iterator[str]:
+def _rows(entries: Sequence[DiffEntry]) -> Iterator[str]:
     for entry in entries[:MAX_ROWS]:
         cells = (entry.severity, code(entry.name), code(entry.capture), code(entry.connection), code(entry.message), _frames(entry))
         yield "| " + " | ".join(cells) + " |\n"
@@ -106,7 +106,7 @@ def render_json(diff: Diff) -> Iterator[str]:
     yield "}\n"
 
 
-def _plain(entry: Entry) -> dict[str, Any]:
+def _plain(entry: DiffEntry) -> dict[str, Any]:
     connection: Mapping[str, Any] | None = None
     if entry.client_ip:
         names = ("client_ip", "client_port", "server_ip", "server_port")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.report.diff import Diff, Entry, compare
+from analyzer.report.diff import Diff, DiffEntry, compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +49,7 @@ def document(found: list[dict[str, Any]]) -> dict[str, Any]:
 documents = st.lists(flows(), max_size=8).map(document)
 
 
-def keys(entries: Iterable[Entry]) -> Counter[Any]:
+def keys(entries: Iterable[DiffEntry]) -> Counter[Any]:
     return Counter(entry.key for entry in entries)
 
 

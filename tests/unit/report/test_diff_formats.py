@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.report.diff import Diff, Entry
+from analyzer.report.diff import Diff, DiffEntry
 from analyzer.report.diff_formats import FORMATS, MAX_CHARACTERS
 
 HOSTILE = "a\x1b[2J\u202e|`<script>@all\n::error::x"
@@ -10,7 +10,7 @@ HOSTILE = "a\x1b[2J\u202e|`<script>@all\n::error::x"
 
 def diff(new: int) -> Diff:
     entries = tuple(
-        Entry(f"{HOSTILE}{number}.pcap", "finding", "early-reset", "warning", HOSTILE, "192.0.2.1", 1024, "192.0.2.2", 80, (1, 2))
+        DiffEntry(f"{HOSTILE}{number}.pcap", "finding", "early-reset", "warning", HOSTILE, "192.0.2.1", 1024, "192.0.2.2", 80, (1, 2))
         for number in range(new)
     )
     return Diff(new=entries, fixed=(), unchanged=(), verdicts={}, added=(), removed=(), captures=1)
