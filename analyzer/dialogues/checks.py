@@ -8,26 +8,30 @@ Must not know: any check or protocol by name.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pandas as pd
 
 from analyzer.dialogues.tables import legible
 from analyzer.dialogues.tunnels import unfold
+from analyzer.findings import table
+from analyzer.findings.event import Event
 from analyzer.language.compile import vector
 from analyzer.rules.check import DIALOGUE_SCOPES, spoken_scope
 from analyzer.rules.protocols import ANY, services
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
 
     from analyzer.dialogues.context import ConnectionContext
     from analyzer.language import Node, Scope
     from analyzer.protocols.api import Dialogue
     from analyzer.protocols.columnar import DialogueColumns, DictionaryColumn
-    from analyzer.rules import Finding, RuleSet
+    from analyzer.rules import RuleSet
     from analyzer.rules.check import Check
     from analyzer.rules.protocols import Protocol
     from analyzer.rules.vocabulary import Fact
@@ -35,15 +39,13 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 Answer = tuple[Array, Array | None]
 
-MAX_FRAMES: Final = 12
-"""Frames cited at most: the first ones, and the last."""
 _MILLISECOND: Final = 1_000_000
 
 
 def run(
     rules: RuleSet, ground: ConnectionContext, dialogues: Mapping[int, Dialogue], blocks: Sequence[DialogueColumns], captures: Array
 ) -> pd.DataFrame:
-    """Return the findings: flow (int64), id, severity, capture, frames, message; in order of connection, then first frame, then id.
+    """Return the findings as `findings.table.tabulate` does.
 
     `dialogues` are by connection, `blocks` hold those of other ones; `captures` is the capture of each connection.
     """
@@ -52,76 +54,71 @@ def run(
     ]
     words = services(rules.protocols)
     subjects: dict[str, tuple[_Subject, dict[str, _View]]] = {}
-    rows: list[tuple[int, int, str, str, tuple[tuple[int, int], ...], str]] = []
+    reported: list[table.Reported] = []
     for finding in chosen:
         about = finding.check.protocol  # type: ignore[union-attr] # chosen for having one
         if about not in subjects:
             subjects[about] = _Subject(rules.protocols[about], ground, dialogues, blocks, words), {}
         subject, views = subjects[about]
         view = subject.view(finding.check.scope, views)  # type: ignore[union-attr] # as above
-        rows += _find(finding, finding.check, view, words, captures)  # type: ignore[arg-type] # as above
-    rows.sort(key=lambda row: row[:3])
-    flow, _, id_, severity, frames, message = list(zip(*rows, strict=True)) if rows else [()] * 6
-    return pd.DataFrame(
-        {
-            "flow": np.array(flow, np.int64),
-            "id": pd.Series(id_, dtype="str"),
-            "severity": pd.Series(severity, dtype="str"),
-            "capture": captures[np.array(flow, np.int64)].astype(np.int64),
-            "frames": pd.Series(frames, dtype="object"),
-            "message": pd.Series(message, dtype="str"),
-        }
-    )
+        event = _evaluate(finding.check, view, words)  # type: ignore[arg-type] # as above
+        if event is not None:
+            reported.append(table.Reported(finding, [event], _ViewEvidence(view, finding.check.cite)))  # type: ignore[union-attr] # as above
+    return table.tabulate(reported, captures)
 
 
-def _find(
-    finding: Finding, check: Check, view: _View, words: tuple[str, ...], captures: Array
-) -> Iterator[tuple[int, int, str, str, tuple[tuple[int, int], ...], str]]:
-    """Yield the findings of one rule, a connection each."""
+def _evaluate(check: Check, view: _View, words: tuple[str, ...]) -> Event | None:
+    """Return where a check fires and the values for its message; None where it does not fire."""
     if not view.size:
-        return
+        return None
     scope = spoken_scope(check.scope, view.subject.protocol, words)
-    values, known = vector.compile_(check.when, scope)(view)
-    hits = np.flatnonzero(np.broadcast_to(np.asarray(values, bool) if known is None else np.asarray(values, bool) & known, view.size))
+    holds, known = vector.compile_(check.when, scope)(view)
+    hits = np.flatnonzero(np.broadcast_to(np.asarray(holds, bool) if known is None else np.asarray(holds, bool) & known, view.size))
     if not len(hits):
-        return
-    said = {name: _say(node, scope, view, hits) for name, node in check.say}
-    said |= {name: view.texts(fact, hits) for name, fact in check.texts}
-    flows = view.flow[hits]
-    begins = np.flatnonzero(np.concatenate(([True], flows[1:] != flows[:-1])))
-    for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(flows)], strict=True):
-        flow, times = int(flows[begin]), end - begin
-        frames = _cite(view, check, hits[begin : min(end, begin + MAX_FRAMES)])
-        if times > MAX_FRAMES:
-            frames = sorted({*frames, *_cite(view, check, hits[end - 1 : end])})
-        if len(frames) > MAX_FRAMES:
-            frames = [*frames[: MAX_FRAMES - 1], frames[-1]]
-        capture = int(captures[flow])
-        message = finding.say({name: texts[begin] for name, texts in said.items()} | {"times": times})
-        often = f" ({times} times)" if times > 1 and "{times}" not in finding.message else ""
-        yield flow, frames[0] if frames else 0, finding.id, finding.severity, tuple((capture, frame) for frame in frames), message + often
+        return None
+    numbers = {name: _message_values(node, scope, view, hits) for name, node in check.say}
+    numbers |= {name: view.texts(fact, hits) for name, fact in check.texts}
+    return Event(0, view.flow[hits], hits, (), {name: np.array(values, object) for name, values in numbers.items()})
 
 
-def _cite(view: _View, check: Check, rows: Array) -> list[int]:
-    """Return the frames that a check cites at some rows, rising."""
-    return sorted({frame for name in check.cite for frame in view.frames(name)[rows].tolist() if frame >= 0})
+@dataclass(frozen=True, slots=True)
+class _ViewEvidence:
+    """The rows of a view, as `findings.table.Evidence`: their frames are those that the check cites."""
+
+    view: _View
+    cited: tuple[str, ...]
+
+    def frames(self, rows: Array) -> Array:
+        """Return the frames of the cited evidence, -1 where there is none."""
+        found = np.full((len(rows), len(self.cited)), -1, np.int64)
+        for column, name in enumerate(self.cited):
+            found[:, column] = self.view.frames(name)[rows]
+        return found
+
+    def repeats(self, rows: Array) -> Array:
+        """Return 1 for each row."""
+        return np.ones(len(rows), np.int64)
+
+    def numbers(self, rows: Array, names: frozenset[str]) -> Mapping[str, Array]:  # noqa: ARG002 - the check gives all values
+        """Return nothing."""
+        return {}
 
 
-def _say(node: Node, scope: Scope, view: _View, hits: Array) -> list[object]:
-    """Return what a message says at each hit: a number, a time in ms, a word of an enumeration; ? where it is not known."""
+def _message_values(node: Node, scope: Scope, view: _View, hits: Array) -> list[object]:
+    """Return what a message states at each hit: a number, a time in ms, a member of an enumeration; None where it is unknown."""
     from analyzer.language import check
 
-    kind = check(node, scope)
+    type_ = check(node, scope)
     values, known = vector.compile_(node, scope)(view)
     values = np.broadcast_to(np.asarray(values), view.size)[hits]
     sure = np.ones(len(hits), bool) if known is None else np.broadcast_to(known, view.size)[hits]
-    if kind in scope.enums:
-        texts: list[object] = [scope.enums[kind][int(value)] for value in values.tolist()]
-    elif kind == "time":
+    if type_ in scope.enums:
+        texts: list[object] = [scope.enums[type_][int(value)] for value in values.tolist()]
+    elif type_ == "time":
         texts = [round(int(value) / _MILLISECOND) for value in values.tolist()]
     else:
         texts = [int(value) for value in values.tolist()]
-    return [text if one else "?" for text, one in zip(texts, sure.tolist(), strict=True)]
+    return [text if one else None for text, one in zip(texts, sure.tolist(), strict=True)]
 
 
 class _Subject:
@@ -267,14 +264,14 @@ class _Exchanges(_View):
         self.owner = np.repeat(of, counts)
 
     def texts(self, name: str, hits: Array) -> list[object]:
-        """Return a fact of kind text at each of `hits`, which rise; ? where it is not known."""
+        """Return a fact of kind text at each of `hits`, which rise; None where it is unknown."""
         begin, found = len(self.exchanges), list[object]()
         found += [self.exchanges[row].facts.get(name) for row in hits[hits < begin].tolist()]
         for block in self.subject.blocks:
             end, cells = begin + int(block.count.sum()), block.exchange_facts.get(name)
             found += _texts(cells, hits[(hits >= begin) & (hits < end)] - begin)
             begin = end
-        return ["?" if text is None else legible(str(text)) for text in found]
+        return [None if text is None else legible(str(text)) for text in found]
 
     def _look_up(self, name: str) -> Answer:
         fact = self.subject.protocol.exchange.get(name)

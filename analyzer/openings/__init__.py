@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyzer.openings import checks, correlation, findings
+from analyzer.findings import correlation, event, table
+from analyzer.openings import checks, evidence
 from analyzer.openings import steps as steps_
 from analyzer.openings.facts import connection, segment
 from analyzer.openings.machine import compiler, conclude, vector
@@ -48,7 +49,7 @@ class Judged:
     numbers: Mapping[str, Array]
     """int64, -1 where unknown, by the names of opening.toml's [numbers]."""
     findings: pd.DataFrame
-    """Columns flow, id, severity, step, frames, message; only what the rule set reports."""
+    """As `findings.table.tabulate` returns them; only what the rule set reports."""
     steps: Steps
     log: Trace
     """Per step: the row that fired and the states after it."""
@@ -69,20 +70,21 @@ def judge(connections: Connections, rules: RuleSet, *, few: int = vector.MIN_VEC
     found: Conclusions = conclude.conclude(compiled, steps, facts, blocks, log)
     # What is done with goes at once: of a million connections it would be hundreds of megabytes.
     del blocks
-    single = checks.entries(rules, "segment", len(compiled.emissions))
+    single = event.number_checks(rules, "segment", len(compiled.emissions))
     details = segment.SegmentFacts(steps, connections, facts, known)
     unknown = checks.run_segments(single, compiled, details, log)
     del details, facts
-    group_wide = checks.entries(rules, "job", len(compiled.emissions) + len(single))
-    correlation.run(group_wide, compiled, known, found, log)
-    emissions = (*compiled.emissions, *(entry.id for entry in (*single, *group_wide)))
-    table = findings.cite_rows(findings.tabulate(log.events, emissions, steps, rules), known, rules)
+    group_wide = event.number_checks(rules, "job", len(compiled.emissions) + len(single))
+    log.events += correlation.run(group_wide, rules.machine, _candidates(known, found))
+    emissions = (*compiled.emissions, *(one.id for one in (*single, *group_wide)))
+    reported = _reported(log, emissions, rules, evidence.StepEvidence(steps))
+    captures = connections.flows["capture"].to_numpy()
     return Judged(
         verdict=found.verdict,
         view=found.view,
         facts=found.facts,
         numbers=found.numbers,
-        findings=table[table["id"].isin(rules.reported)].reset_index(drop=True),
+        findings=evidence.cite_sack_segments(table.tabulate(reported, captures), known, rules),
         steps=steps,
         log=log,
         rows=rules.machine.rows,
@@ -93,12 +95,37 @@ def judge(connections: Connections, rules: RuleSet, *, few: int = vector.MIN_VEC
 
 def _cited(log: Trace, emissions: tuple[str, ...], rules: RuleSet, size: int) -> Array:
     cited = np.zeros(size, bool)
-    for event in log.events:
-        if emissions[event.number] in rules.reported:
-            cited[event.steps] = True
-            for cite in event.cites:
+    for one in log.events:
+        if emissions[one.number] in rules.reported:
+            cited[one.rows] = True
+            for cite in one.cites:
                 cited[cite[cite >= 0]] = True
     return cited
+
+
+def _reported(log: Trace, emissions: tuple[str, ...], rules: RuleSet, rows: evidence.StepEvidence) -> list[table.Reported]:
+    """Return the events of each rule that is reported."""
+    events: dict[str, list[event.Event]] = {}
+    for one in log.events:
+        events.setdefault(emissions[one.number], []).append(one)
+    return [table.Reported(rules.findings[id_], found, rows) for id_, found in events.items() if id_ in rules.reported]
+
+
+def _candidates(facts: connection.ConnectionFacts, found: Conclusions) -> correlation.Candidates:
+    """Return the connections as correlation groups them."""
+    steps, isn_step = facts.steps, facts.isn_step
+    known = isn_step >= 0
+    isn = np.where(known, steps.columns["seq"][isn_step].astype(np.int64), -1) if len(steps) else isn_step
+    first = np.minimum(steps.first[:-1], max(len(steps) - 1, 0))
+    return correlation.Candidates(
+        flows=facts.connections.flows,
+        verdict=found.verdict,
+        fact=facts.answer,
+        first_row=first,
+        client_isn=isn[1::2],
+        server_isn=isn[0::2],
+        has_syn=facts.first_syn >= 0,
+    )
 
 
 def connection_facts(connections: Connections) -> dict[str, Array]:

@@ -7,46 +7,30 @@ Must not know: any check by name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyzer.findings.event import Event
 from analyzer.language import check, walk
 from analyzer.language.compile import vector
 from analyzer.language.syntax import Name, Number
 from analyzer.openings.facts.segment import OF_FLAGS
 from analyzer.openings.machine.compiler import conjuncts, unit
-from analyzer.openings.machine.trace import Event
 from analyzer.rules.check import scope_of
 from analyzer.rules.vocabulary import OPTION_FACTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from analyzer.findings.event import NumberedCheck
     from analyzer.language import Node, Scope
     from analyzer.openings.facts.segment import Answer, SegmentFacts
     from analyzer.openings.machine.compiler import Program
     from analyzer.openings.machine.trace import Trace
-    from analyzer.rules import RuleSet
     from analyzer.rules.check import Check
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One check and the number its events carry."""
-
-    id: str
-    check: Check
-    number: int
-
-
-def entries(rules: RuleSet, scope: str, first: int) -> list[Entry]:
-    """Return the checks of a scope, numbered from `first` on."""
-    chosen = [(finding.id, finding.check) for finding in rules.findings.values() if finding.check is not None]
-    return [Entry(id_, one, first + place) for place, (id_, one) in enumerate((id_, one) for id_, one in chosen if one.scope == scope)]
 
 
 class SegmentView:
@@ -71,7 +55,7 @@ class FlagSetView(SegmentView):
         return self.particulars.of_flags(name, self.particulars.flag_sets), None
 
 
-def run_segments(found: Iterable[Entry], program: Program, particulars: SegmentFacts, log: Trace) -> dict[str, Array]:
+def run_segments(found: Iterable[NumberedCheck], program: Program, particulars: SegmentFacts, log: Trace) -> dict[str, Array]:
     """Add an event for each check that fires, and return the connections in which a check was not evaluable, by id."""
     scope = scope_of(program.machine, "segment")
     seen = _Seen(program, log)

@@ -119,7 +119,7 @@ def findings(judged: Judged, ids: Array) -> pd.DataFrame:
         "flow_id": _text(ids[table["flow"].to_numpy()]),
         "id": table["id"],
         "severity": table["severity"],
-        "capture": np.array([frames[0][0] for frames in table["frames"]], np.int64),
+        "capture": table["capture"],
         "frames": table["frames"],
         "message": table["message"],
         "excused": np.zeros(len(table), bool),

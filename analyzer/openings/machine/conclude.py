@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyzer.openings.machine.trace import Event
+from analyzer.findings.event import Event
 from analyzer.openings.machine.vector import Group
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _release(program: Program, group: Group, kept_back: Iterable[Event], place: 
     state = group.state
     for event in kept_back:
         rows = place[event.flows]
-        mine = np.flatnonzero(state.pending[event.hold][rows] & (state.held_step[event.hold][rows] == event.steps))
+        mine = np.flatnonzero(state.pending[event.hold][rows] & (state.held_step[event.hold][rows] == event.rows))
         rows = rows[mine]
         if not len(rows):
             continue
@@ -81,7 +81,7 @@ def _release(program: Program, group: Group, kept_back: Iterable[Event], place: 
                     event,
                     number=report.number,
                     flows=event.flows[picked],
-                    steps=event.steps[picked],
+                    rows=event.rows[picked],
                     cites=tuple(cite[picked] for cite in event.cites),
                     numbers={name: values[picked] for name, values in event.numbers.items()},
                     hold="",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyzer.openings.machine.trace import Event
+from analyzer.findings.event import Event
 from analyzer.rules.machine import STATES
 from analyzer.schema import NO_TIME
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from analyzer.findings.event import Event
 from analyzer.openings.facts.machine import MachineFacts
 from analyzer.openings.machine import scalar
 from analyzer.openings.machine.block import StepBlock
 from analyzer.openings.machine.compiler import EVIDENCE_SIDES
 from analyzer.openings.machine.state import StateColumns
-from analyzer.openings.machine.trace import Event, Trace
+from analyzer.openings.machine.trace import Trace
 from analyzer.openings.steps import ICMP, UNREADABLE
 from analyzer.rules.machine import STATES
 from analyzer.schema import NO_TIME
