@@ -149,7 +149,7 @@ def _parse_contiguous(hearing: _Run) -> Array:
     if not len(whole):
         return chosen
     plain = {
-        id_: module(one.reader).FastPath(secrets=share.secrets, patterns=share.patterns)
+        id_: module(one.reader).FastPath(secrets=share.secrets, patterns=share.patterns, protocol=one)
         for id_, one in _plain_readers(share.protocols).items()
     }
     left = np.zeros(len(owner), bool)

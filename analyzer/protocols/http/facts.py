@@ -10,20 +10,19 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from analyzer.protocols import redaction
-from analyzer.protocols.http import resync, upgrade
+from analyzer.protocols.http import upgrade
 from analyzer.schema import NO_TIME
 
 if TYPE_CHECKING:
     from analyzer.protocols.api import Fact
     from analyzer.protocols.http.model import HttpExchange, Request, Response
+    from analyzer.protocols.http.vocabulary import HttpVocabulary
     from analyzer.reassembly.reader import Position, Reader
     from analyzer.rules.secrets import SecretPatterns
 
 Facts = dict[str, "Fact"]
 Places = dict[str, int | None]
 
-TLS_PORTS: Final = frozenset({443, 8443})
-"""Server ports of HTTP inside TLS; `tls_ports` of rules/protocols/http.toml."""
 FAULTS: Final = (
     "leading_empty",
     "bare_lf",
@@ -73,7 +72,9 @@ def elapsed(one: Position, other: Position) -> int | None:
     return None if NO_TIME in {one.time, other.time} else other.time - one.time
 
 
-def of_turn(turn: HttpExchange, client: Reader, server: Reader, patterns: SecretPatterns) -> tuple[Facts, Places]:
+def of_turn(
+    turn: HttpExchange, client: Reader, server: Reader, patterns: SecretPatterns, vocabulary: HttpVocabulary
+) -> tuple[Facts, Places]:
     """Return the facts and places of a turn."""
     request, reply = turn.request, turn.reply
     told = request is not None and reply is not None and request.head.whole and reply.head.whole
@@ -92,6 +93,8 @@ def of_turn(turn: HttpExchange, client: Reader, server: Reader, patterns: Secret
     if request is None:
         facts |= _NO_REQUEST
     else:
+        method = request.line.method
+        facts["method"] = method if method in vocabulary.methods else "other" if method else "none"
         _add_request(facts, places, request, patterns)
         if request.head.faults:
             _add_faults(facts, places, request.head.faults, client)
@@ -110,7 +113,6 @@ def _add_request(facts: Facts, places: Places, request: Request, patterns: Secre
     head, line, body = request.head, request.line, request.body
     fields = head.fields
     places["request"], places["request_end"] = head.first.frame, request.last.frame
-    facts["method"] = line.method if line.method in resync.METHODS else "other" if line.method else "none"
     facts["request_line"] = line.form
     facts["request_version"] = line.version
     facts["target_form"] = target_form(line.method, line.target)

@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from analyzer.protocols import redaction
-from analyzer.protocols.http import bodies, facts, fast_columns, messages, rows, summary
+from analyzer.protocols.http import bodies, facts, fast_columns, messages, rows, summary, vocabulary
 from analyzer.protocols.http import secrets as secrets_
 from analyzer.protocols.http.fast_columns import FastExchange, RequestHead, ResponseHead, Status
 from analyzer.protocols.redactor import Redactor
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from analyzer.protocols.columnar import DialogueColumns
     from analyzer.protocols.http.messages import Head
     from analyzer.reassembly.contiguous import ContiguousStream
+    from analyzer.rules.protocols import Protocol
     from analyzer.rules.secrets import SecretPatterns
 
 _LONGEST: Final = 65_536
@@ -39,8 +40,8 @@ _MOST_HEADS: Final = 4_096
 """Heads that are remembered at a time."""
 
 _FIELDS: Final = rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n)*+)\r\n"
-_REQUEST: Final = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!-~]{0,438}) HTTP/1\.([01])\r\n" + _FIELDS)
-"""The target is no longer than what the protocol is recognised by."""
+_REQUEST: Final = rb") (/[!-~]{0,438}) HTTP/1\.([01])\r\n" + _FIELDS
+"""What follows the method of a request. The target is no longer than what the protocol is recognised by."""
 _REPLY: Final = re.compile(rb"(HTTP/1\.[01] [2-5][0-9][0-9](?: [!-~ ]*)?)\r\n" + _FIELDS)
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 _DIGITS: Final = re.compile(rb"0*([0-9]{1,15})")
@@ -64,8 +65,10 @@ class _Content(NamedTuple):
 class FastPath:
     """Gathers plain dialogues."""
 
-    def __init__(self, *, secrets: bool, patterns: SecretPatterns | None = None) -> None:
-        """Begin with none; `secrets` and `patterns` are as in `Setting`."""
+    def __init__(self, *, secrets: bool, patterns: SecretPatterns | None = None, protocol: Protocol | None = None) -> None:
+        """Begin with none; the arguments are fields of `ParserContext`."""
+        self._vocabulary = vocabulary.of(protocol)
+        self._request = re.compile(b"(" + b"|".join(re.escape(method.encode("ascii")) for method in self._vocabulary.plain) + _REQUEST)
         self._writer = rows.Writer(Redactor(enabled=not secrets, patterns=patterns))
         self._patterns = patterns or secret_rules.shipped()
         self._known: tuple[dict[bytes, RequestHead | None], dict[bytes, ResponseHead | None], dict[bytes, Status]] = ({}, {}, {})
@@ -83,7 +86,7 @@ class FastPath:
         if not turns:
             return False
         self._turns += turns
-        self._flows.append((flow, len(turns), server_port in facts.TLS_PORTS))
+        self._flows.append((flow, len(turns), server_port in self._vocabulary.tls_ports))
         return True
 
     def _read(self, data: bytes, client: ContiguousStream, server: ContiguousStream) -> list[FastExchange] | None:
@@ -92,7 +95,7 @@ class FastPath:
         at = heard = 0
         frame = -1
         while at < len(data):
-            match = _REQUEST.match(data, at)
+            match = self._request.match(data, at)
             asked = self._look_up_request(match[4]) if match and len(match[4]) <= _LOOK else None
             if match is None or asked is None or not _is_plain(match[2], self._patterns):
                 return None

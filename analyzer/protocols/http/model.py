@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from analyzer.protocols.http import resync
-
 if TYPE_CHECKING:
     from analyzer.protocols.http.bodies import Body
     from analyzer.protocols.http.messages import Head, RequestLine, StatusLine
+    from analyzer.protocols.http.vocabulary import HttpVocabulary
     from analyzer.reassembly.reader import Position
 
 
@@ -69,7 +68,7 @@ class HttpExchange:
     """What is spoken in the tunnel, or after the upgrade."""
     inner_summary: str = ""
 
-    def compare(self, previous: HttpExchange | None) -> None:
+    def compare(self, previous: HttpExchange | None, vocabulary: HttpVocabulary) -> None:
         """Say how the request stands to the turn before it: sent without waiting, behind what, after a close was agreed on."""
         self.pipelined = self.after_close = self.after_unsafe = False
         if previous is None or self.request is None:
@@ -78,7 +77,7 @@ class HttpExchange:
         self.pipelined = frame < reply.head.first.frame if reply is not None else None
         if previous.request is None:
             return
-        self.after_unsafe = self.pipelined and previous.request.line.method not in resync.IDEMPOTENT
+        self.after_unsafe = self.pipelined and previous.request.line.method not in vocabulary.idempotent
         closing = "close" in previous.request.head.words(b"connection")
         if not closing and reply is not None and "close" in reply.head.words(b"connection"):
             closing = frame > reply.last.frame

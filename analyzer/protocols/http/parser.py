@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from analyzer.protocols.http import exchanges, messages, resync, secrets
+from analyzer.protocols.http import exchanges, messages, resync, secrets, vocabulary
 from analyzer.protocols.http.fast_path import FastPath
 from analyzer.protocols.http.model import HttpExchange
 from analyzer.protocols.http.summary import ExchangeLog, add_texts, elapsed
@@ -59,6 +59,7 @@ class _Parser:
     def __init__(self, client: Reader, server: Reader, setting: ParserContext, redactor: Redactor) -> None:
         self.client, self.server, self.setting = client, server, setting
         self.redactor = redactor
+        self.vocabulary = vocabulary.of(setting.protocol)
         self.report = ExchangeLog(client, server, setting, redactor)
         self.client_sure = self.server_sure = setting.whole
         """Whether the next byte begins a message for certain."""
@@ -92,7 +93,7 @@ class _Parser:
             if data[:1] in _LINE_ENDS and (start := client.at) < start + resync.pass_empty_lines(client):
                 turn.request_empty = start
                 data = client.peek(_LINE_LOOK)
-            if data and resync.begins_request(data):
+            if data and resync.begins_request(data, self.vocabulary):
                 return client.spot()
         if client.ended:
             return None
@@ -166,7 +167,7 @@ class _Parser:
         ):
             exchanges.finish_request(request, self.client, self.redactor)
         self.client_sure = request.head.whole and not request.body.lost
-        turn.compare(self.previous)
+        turn.compare(self.previous, self.vocabulary)
         following = self.client.spot()
         # Two requests in one segment, and the second cannot have waited for anything.
         self.pipelining = self.pipelining or bool(turn.pipelined) or (following is not None and following.frame == request.last.frame)

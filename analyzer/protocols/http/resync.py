@@ -13,19 +13,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from analyzer.protocols.http.vocabulary import HttpVocabulary
     from analyzer.reassembly.reader import Reader
-
-METHODS: Final = frozenset(
-    {
-        "ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "DELETE", "GET", "HEAD", "LABEL", "LINK", "LOCK",
-        "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS", "ORDERPATCH", "PATCH", "POST",
-        "PRI", "PROPFIND", "PROPPATCH", "PUT", "QUERY", "REBIND", "REPORT", "SEARCH", "TRACE", "UNBIND", "UNCHECKOUT", "UNLINK",
-        "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL",
-    }
-)  # fmt: skip
-"""The HTTP Method Registry of IANA (RFC 9110 16.1) without `*`; the enumeration `method` of rules/protocols/http.toml."""
-IDEMPOTENT: Final = METHODS - {"CONNECT", "LOCK", "PATCH", "POST", "PRI"}
-"""The registry's column Idempotent."""
 
 REQUEST: Final = re.compile(rb"(?<![A-Z-])[A-Z][A-Z-]{2,30} [!-~\x80-\xff]{1,4096} HTTP/1\.[01]\r?\n")
 REPLY: Final = re.compile(rb"HTTP/1\.[01] [1-5]\d\d(?: [^\r\n]{0,256})?\r?\n[!-~\r\n]")
@@ -33,7 +22,6 @@ REPLY: Final = re.compile(rb"HTTP/1\.[01] [1-5]\d\d(?: [^\r\n]{0,256})?\r?\n[!-~
 _WINDOW: Final = 65_536
 _OVERLAP: Final = 8_192
 """Longer than what the patterns match."""
-_KNOWN: Final = re.compile(b"(?:" + b"|".join(sorted((method.encode() for method in METHODS), reverse=True)) + rb")[ \t]")
 _LINE: Final = re.compile(rb"[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}[ \t][^\r\n]*HTTP/", re.IGNORECASE)
 _EMPTY: Final = re.compile(rb"(?:\r?\n)+")
 _LOOK: Final = 8_192
@@ -56,9 +44,9 @@ def find(reader: Reader, pattern: re.Pattern[bytes]) -> bool:
         reader.jump()
 
 
-def begins_request(data: bytes) -> bool:
+def begins_request(data: bytes, vocabulary: HttpVocabulary) -> bool:
     """Return whether `data` begins like a request: a registered method, or a line with a method in front and a version behind."""
-    return bool(_KNOWN.match(data) or _LINE.match(data[:_LOOK]))
+    return bool(vocabulary.begins.match(data) or _LINE.match(data[:_LOOK]))
 
 
 def pass_empty_lines(reader: Reader) -> int:

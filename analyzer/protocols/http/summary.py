@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from analyzer.protocols.api import Dialogue, Exchange
 from analyzer.protocols.http import facts as facts_
-from analyzer.protocols.http import rows
+from analyzer.protocols.http import rows, vocabulary
 from analyzer.protocols.http.facts import elapsed
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class ExchangeLog:
         self._readers = client, server
         self._setting = setting
         self._redactor = redactor
+        self._vocabulary = vocabulary.of(setting.protocol)
         self._writer = rows.Writer(redactor)
         self._requests = self._replies = self._unasked = self._lost = 0
         self._deepest = 0
@@ -63,7 +64,7 @@ class ExchangeLog:
         if self.count > MAX_EXCHANGES:
             self.dialogue.dropped += 1
             return
-        facts, places = facts_.of_turn(turn, *self._readers, self._redactor.patterns)
+        facts, places = facts_.of_turn(turn, *self._readers, self._redactor.patterns, self._vocabulary)
         if self.dialogue.exchanges:
             _answer_challenge(self.dialogue.exchanges[-1].facts, facts)
         row = self._writer.row(turn)
@@ -99,7 +100,7 @@ class ExchangeLog:
             "server_excess": self._excess["server"],
             "pushed": self._pushed is not None,
             "early_excused": self._pushed is not None,
-            "on_tls_port": setting.server_port in facts_.TLS_PORTS,
+            "on_tls_port": setting.server_port in self._vocabulary.tls_ports,
         }
         dialogue.facts.setdefault("tls_missing", False)
         dialogue.places["pushed"] = self._pushed

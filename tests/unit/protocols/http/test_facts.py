@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from analyzer import rules
-from analyzer.protocols.http import facts as facts_
-from analyzer.protocols.http import resync
 from tests.unit.protocols.http.scripts import GET, OK, facts, of_script, talk
 
 if TYPE_CHECKING:
@@ -123,11 +121,6 @@ def test_every_column_is_declared_and_told() -> None:
     dtypes = {"str": str, "int": int, "flag": bool, "list": tuple, "float": float}
     for name, column in declared().transaction.items():
         assert found[name] - {type(None)} == {dtypes[column.kind]}, name
-
-
-def test_methods_and_ports_are_those_of_the_file() -> None:
-    assert set(declared().enums["method"]) == {"none", "other", *resync.METHODS}
-    assert set(declared().tls_ports) == facts_.TLS_PORTS
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,9 @@ from analyzer.pipeline import stages
 from analyzer.protocols import http
 from analyzer.protocols.api import ParserContext
 from analyzer.protocols.http.fast_path import FastPath
-from analyzer.reassembly.contiguous import ContiguousStream
 from analyzer.schema import NO_TIME
 from tests.laws.test_dialogues import SAMPLES, examples, shipped
-from tests.unit.protocols.http.scripts import FIRST_FRAME, GET, OK, START, STEP, readers
+from tests.unit.protocols.http.scripts import GET, OK, START, STEP, contiguous_stream, readers
 from tests.unit.protocols.http.test_splits import exchanges
 
 if TYPE_CHECKING:
@@ -118,25 +117,12 @@ CONTENTS = [b"", b"hi", b"2\r\nhi\r\n0\r\n\r\n", b"2;x=y\r\nhi\r\n0\r\n\r\n", b"
 FRAMINGS = {b"hi": [b"Content-Length: 2"], CONTENTS[2]: [b"transfer-encoding: chunked"], b"": [b"Content-Length: 0"]}
 
 
-def solid(parts: Sequence[Part], side: Side, closing: Closing) -> ContiguousStream:
-    """Return a side of a talk; its part i is frame 4 + i, as in `readers`."""
-    blob, stop, address, frame = b"", list[int](), list[int](), list[int]()
-    for number, (by, said) in enumerate(parts):
-        if by == side and isinstance(said, bytes) and said:
-            address.append(len(blob))
-            blob += said
-            stop.append(len(blob))
-            frame.append(FIRST_FRAME + number)
-    time = [START + (one - FIRST_FRAME) * STEP for one in frame]
-    return ContiguousStream(stop, address, frame, time, closing, lambda start, size: blob[start : start + size])
-
-
 def take(
     parts: Sequence[Part], *, closing: tuple[Closing, Closing] = ("fin", "fin"), port: int = 80, secrets: bool = False
 ) -> DialogueColumns | None:
     """Return the block a talk makes, None when it is not plain."""
     plain = FastPath(secrets=secrets)
-    taken = plain.take(7, solid(parts, "client", closing[0]), solid(parts, "server", closing[1]), port)
+    taken = plain.take(7, contiguous_stream(parts, "client", closing[0]), contiguous_stream(parts, "server", closing[1]), port)
     block = plain.block()
     assert taken == (block is not None)
     return block
@@ -277,7 +263,7 @@ def test_others_are_left_to_the_reader_of_any(parts: list[Part]) -> None:
 
 def test_a_time_that_is_not_known_makes_no_latency() -> None:
     parts: list[Part] = [("client", GET), ("server", OK)]
-    plain, client, server = FastPath(secrets=False), solid(parts, "client", "fin"), solid(parts, "server", "fin")
+    plain, client, server = FastPath(secrets=False), contiguous_stream(parts, "client", "fin"), contiguous_stream(parts, "server", "fin")
     client.time[0] = NO_TIME
     assert plain.take(7, client, server, 80)
     block = plain.block()
@@ -291,7 +277,7 @@ def test_what_a_head_says_is_right_after_more_heads_than_are_remembered(monkeypa
     plain = FastPath(secrets=False)
     for number in range(9):
         parts: list[Part] = [("client", GET.replace(b"a.example", b"%d" % (number % 4))), ("server", OK)]
-        assert plain.take(number, solid(parts, "client", "fin"), solid(parts, "server", "fin"), 80)
+        assert plain.take(number, contiguous_stream(parts, "client", "fin"), contiguous_stream(parts, "server", "fin"), 80)
     block = plain.block()
     assert block is not None
     assert block.rows["host"].spread() == [str(number % 4) for number in range(9)]
