@@ -91,7 +91,7 @@ def _record(finding: Finding) -> dict[str, object]:
         "why": finding.why,
         "causes": list(finding.causes),
         "references": list(finding.references),
-        "peers": dict(finding.peers),
+        "peers": dict(finding.other_tools),
         "found_by": f"{finding.check.scope} check" if finding.check else "machine",
         "examples": [{"fires": one.fires, "note": one.note, "segments": one.segments} for one in finding.examples],
     }
@@ -153,7 +153,7 @@ def _explained(finding: Finding, color: str) -> Iterator[str]:
     sections = {
         "Usual causes": finding.causes,
         "References": finding.references,
-        "Elsewhere": tuple(f"{tool}: {name}" for tool, name in finding.peers.items()),
+        "Elsewhere": tuple(f"{tool}: {name}" for tool, name in finding.other_tools.items()),
     }
     for heading, lines in sections.items():
         if lines:

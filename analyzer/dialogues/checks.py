@@ -19,7 +19,7 @@ from analyzer.dialogues.tunnels import unfold
 from analyzer.findings import table
 from analyzer.findings.event import Event
 from analyzer.language.compile import vector
-from analyzer.rules.check import DIALOGUE_SCOPES, spoken_scope
+from analyzer.rules.check import DIALOGUE_SCOPES, dialogue_scope
 from analyzer.rules.protocols import ANY, services
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def run(
         view = subject.view(finding.check.scope, views)  # type: ignore[union-attr] # as above
         event = _evaluate(finding.check, view, words)  # type: ignore[arg-type] # as above
         if event is not None:
-            reported.append(table.Reported(finding, [event], _ViewEvidence(view, finding.check.cite)))  # type: ignore[union-attr] # as above
+            reported.append(table.Reported(finding, [event], _ViewEvidence(view, finding.check.evidence)))  # type: ignore[union-attr] # as above
     return table.tabulate(reported, captures)
 
 
@@ -71,12 +71,12 @@ def _evaluate(check: Check, view: _View, words: tuple[str, ...]) -> Event | None
     """Return where a check fires and the values for its message; None where it does not fire."""
     if not view.size:
         return None
-    scope = spoken_scope(check.scope, view.subject.protocol, words)
+    scope = dialogue_scope(check.scope, view.subject.protocol, words)
     holds, known = vector.compile_(check.when, scope)(view)
     hits = np.flatnonzero(np.broadcast_to(np.asarray(holds, bool) if known is None else np.asarray(holds, bool) & known, view.size))
     if not len(hits):
         return None
-    numbers = {name: _message_values(node, scope, view, hits) for name, node in check.say}
+    numbers = {name: _message_values(node, scope, view, hits) for name, node in check.message_values}
     numbers |= {name: view.texts(fact, hits) for name, fact in check.texts}
     return Event(0, view.flow[hits], hits, (), {name: np.array(values, object) for name, values in numbers.items()})
 
@@ -282,7 +282,7 @@ class _Exchanges(_View):
         return values[self.owner], None if known is None else known[self.owner]
 
     def _locate(self, place: str) -> Array:
-        if place not in self.subject.protocol.exchange_places:
+        if place not in self.subject.protocol.exchange_evidence:
             held: Array = self.dialogues.frames(place)[self.owner]
             return held
         parts = [(block.exchange_places.get(place), int(block.count.sum())) for block in self.subject.blocks]

@@ -19,7 +19,7 @@ from analyzer.protocols.api import Dialogue, ParserContext
 from analyzer.protocols.columnar import DialogueColumns, is_plain
 from analyzer.protocols.detection import UNKNOWN, Detection, Detector, begins_with_proxy, skip_proxy
 from analyzer.reassembly import contiguous
-from analyzer.rules.protocols import SIGN_BYTES, services
+from analyzer.rules.protocols import MAX_SIGNATURE_BYTES, services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -157,11 +157,11 @@ def _parse_contiguous(hearing: _Run) -> Array:
     pairs = contiguous.pairs(streams, whole, owner, fetch)
     for (flow, client, server), (word, beside) in zip(pairs, _beside(share, hearing.ears.nested, whole), strict=True):
         try:
-            asked = client.read(0, SIGN_BYTES)
+            asked = client.read(0, MAX_SIGNATURE_BYTES)
             if begins_with_proxy(asked):
                 continue
             left[flow] = False
-            heard = said.heard[flow] = hearing.ears.recogniser.tell(asked, server.read(0, SIGN_BYTES), word)
+            heard = said.heard[flow] = hearing.ears.recogniser.tell(asked, server.read(0, MAX_SIGNATURE_BYTES), word)
             protocol = share.protocols.get(heard.service)
             if protocol is None or (protocol.id in plain and plain[protocol.id].take(flow, client, server, beside.server_port)):
                 continue

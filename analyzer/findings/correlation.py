@@ -15,7 +15,7 @@ import numpy as np
 from analyzer.connections.tuple_key import PORT_BITS, pack
 from analyzer.findings.event import Event
 from analyzer.language.compile import vector
-from analyzer.rules.check import scope_of
+from analyzer.rules.check import scope_of, where_scope
 from analyzer.schema import NO_TIME
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ MIN_GROUP: Final = 2
 
 def run(checks: Iterable[NumberedCheck], machine: Machine, candidates: Candidates) -> list[Event]:
     """Return an event for each check that fires on at least one group of connections."""
-    candidate_scope, scope = scope_of(machine, "job of"), scope_of(machine, "job")
+    candidate_scope, scope = where_scope(machine), scope_of(machine, "correlation")
     events = []
     for one in checks:
         chosen = np.ones(len(candidates.verdict), bool)
-        if one.check.of is not None:
-            values, known = vector.compile_(one.check.of, candidate_scope)(candidates)
+        if one.check.where is not None:
+            values, known = vector.compile_(one.check.where, candidate_scope)(candidates)
             chosen &= np.asarray(values, bool) if known is None else np.asarray(values, bool) & known
-        groups = Groups(candidates, candidates.key(one.check.over), chosen)
+        groups = Groups(candidates, candidates.key(one.check.group_by), chosen)
         if not groups.size:
             continue
         values, known = vector.compile_(one.check.when, scope)(groups)
@@ -52,7 +52,9 @@ def run(checks: Iterable[NumberedCheck], machine: Machine, candidates: Candidate
         if not len(hits):
             continue
         firsts = groups.rows[groups.begin[hits]].astype(np.int64)
-        numbers = {name: np.asarray(vector.compile_(node, scope)(groups)[0])[hits].astype(np.int64) for name, node in one.check.say}
+        numbers = {
+            name: np.asarray(vector.compile_(node, scope)(groups)[0])[hits].astype(np.int64) for name, node in one.check.message_values
+        }
         events.append(Event(one.number, firsts, candidates.first_row[firsts], groups.cites(hits), numbers))
     return events
 

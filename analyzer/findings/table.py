@@ -171,7 +171,7 @@ def _within_limit(owner: IntArray, size: int) -> BoolArray:
 
 
 def _messages(one: Reported, hits: _Hits, times: list[int]) -> list[str]:
-    finding, placeholders = one.finding, one.finding.places
+    finding, placeholders = one.finding, one.finding.placeholders
     suffixes = ["" if count == 1 or "times" in placeholders else f" ({count} times)" for count in times]
     if not placeholders:
         return [finding.message + suffix for suffix in suffixes]
@@ -183,7 +183,7 @@ def _messages(one: Reported, hits: _Hits, times: list[int]) -> list[str]:
         known = {name: values[number] for name, values in given.items() if values[number] is not None}
         row = place[number]
         known |= {name: values[row] for name, values in stated[source[number]].items() if values[row] is not None}
-        return finding.say(known | {"times": count})
+        return finding.fill_message(known | {"times": count})
 
     return list(map(str.__add__, starmap(message, enumerate(times)), suffixes))
 

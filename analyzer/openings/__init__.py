@@ -74,7 +74,7 @@ def judge(connections: Connections, rules: RuleSet, *, few: int = vector.MIN_VEC
     details = segment.SegmentFacts(steps, connections, facts, known)
     unknown = checks.run_segments(single, compiled, details, log)
     del details, facts
-    group_wide = event.number_checks(rules, "job", len(compiled.emissions) + len(single))
+    group_wide = event.number_checks(rules, "correlation", len(compiled.emissions) + len(single))
     log.events += correlation.run(group_wide, rules.machine, _candidates(known, found))
     emissions = (*compiled.emissions, *(one.id for one in (*single, *group_wide)))
     reported = _reported(log, emissions, rules, evidence.StepEvidence(steps))

@@ -67,7 +67,7 @@ def run_segments(found: Iterable[NumberedCheck], program: Program, particulars: 
             unknown[entry.id] = np.unique(flow[doubtful])
         if len(hits):
             view = SegmentView(particulars, hits)
-            numbers = {name: _said(node, scope, view, len(hits)) for name, node in entry.check.say}
+            numbers = {name: _said(node, scope, view, len(hits)) for name, node in entry.check.message_values}
             log.events.append(Event(entry.number, flow[hits].astype(np.int64), hits, (), numbers))
     return unknown
 
@@ -94,7 +94,7 @@ class _Seen:
 
     def steps(self, check_: Check) -> Array:
         """Return the steps a check sees, in order."""
-        key = (check_.see, check_.rows)
+        key = (check_.match, check_.rows)
         if key not in self.found:
             none = not check_.rows and not (self._wanted(check_) & self.present).any()
             self.found[key] = np.zeros(0, np.intp) if none else self._find(check_)
@@ -106,7 +106,7 @@ class _Seen:
 
     def _wanted(self, check_: Check) -> Array:
         wanted = np.zeros(len(self.present), bool)
-        for by_client, name in check_.see:
+        for by_client, name in check_.match:
             wanted[by_client * len(self.program.classes) + self.program.classes.index(name)] = True
         return wanted
 

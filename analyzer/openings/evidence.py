@@ -51,7 +51,7 @@ class StepEvidence:
 
 def cite_sack_segments(findings: pd.DataFrame, facts: ConnectionFacts, rules: RuleSet) -> pd.DataFrame:
     """Return the findings; those about SACK blocks cite the segment that carries them, which need not be a step."""
-    citing = {id_ for id_, one in rules.findings.items() if one.check is not None and "outside_sack" in one.check.cite}
+    citing = {id_ for id_, one in rules.findings.items() if one.check is not None and "outside_sack" in one.check.evidence}
     rows = np.flatnonzero(findings["id"].isin(citing).to_numpy())
     if not len(rows):
         return findings

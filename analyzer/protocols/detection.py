@@ -5,7 +5,7 @@ when the other direction or the port agrees. What either direction says may spea
 likely ones, a `never` sign the sure ones too (RTSP, SIP and ICAP have HTTP's grammar and a version word of their own). Where two sides
 speak two languages both are told.
 
-Promises: at most `SIGN_BYTES` of each direction are looked at; the readers do not move, but over a PROXY header.
+Promises: at most `MAX_SIGNATURE_BYTES` of each direction are looked at; the readers do not move, but over a PROXY header.
 Must not know: any protocol by name, but for PROXY, which is no dialogue of its own (the PROXY protocol specification, versions 1 and 2).
 """
 
@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from analyzer.rules.protocols import ANY, PREDEFINED, SIDES, SIGN_BYTES, STRENGTHS
+from analyzer.rules.protocols import ANY, PREDEFINED, SIDES, MAX_SIGNATURE_BYTES, STRENGTHS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,7 +52,7 @@ class Detector:
     def __init__(self, protocols: Mapping[str, Protocol]) -> None:
         """Take the signs of `protocols`."""
         self._read = frozenset(one.id for one in protocols.values() if one.reader)
-        signs = [(one.id, sign) for one in protocols.values() if one.id != ANY for sign in one.signs]
+        signs = [(one.id, sign) for one in protocols.values() if one.id != ANY for sign in one.signatures]
         chosen = {
             (strength, side): [(id_, sign.pattern) for id_, sign in signs if (sign.strength, sign.by) == (strength, side)]
             for strength in STRENGTHS
@@ -69,10 +69,10 @@ class Detector:
 
     def hear(self, client: Reader, server: Reader, by_port: str) -> Detection:
         """Return what is spoken from where the readers stand; `by_port` is what the server port is registered for."""
-        return self.tell(client.peek(SIGN_BYTES), server.peek(SIGN_BYTES), by_port)
+        return self.tell(client.peek(MAX_SIGNATURE_BYTES), server.peek(MAX_SIGNATURE_BYTES), by_port)
 
     def tell(self, asked: bytes, answered: bytes, by_port: str) -> Detection:
-        """Return what is spoken by the first `SIGN_BYTES` of the client and of the server, fewer where there are no more."""
+        """Return what is spoken by the first `MAX_SIGNATURE_BYTES` of the client and of the server, fewer where there are no more."""
         client, server = said = self._take("client", asked), self._take("server", answered)
         texts = asked, answered
         never = self._contradicted("never", client[1] if client == server else (*client[1], *server[1]), texts)
@@ -157,7 +157,7 @@ def begins_with_proxy(data: bytes) -> bool:
 
 def skip_proxy(client: Reader) -> bool:
     """Move the client's reader behind a PROXY header, version 1 or 2, if there is one; return whether there was."""
-    data = client.peek(SIGN_BYTES)
+    data = client.peek(MAX_SIGNATURE_BYTES)
     if data.startswith(b"PROXY ") and (match := _PROXY.match(data)):
         client.skip(match.end())
         return True

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from analyzer.rules.protocols import Protocol
 
 EVERY: Final = "any"
-"""In `see`, stands for every class of segments with readable flags, or for both sides."""
+"""In `match`, stands for every class of segments with readable flags, or for both sides."""
 DIALOGUE_SCOPES: Final = ("dialogue", "exchange")
 """Scopes of checks about what the endpoints said: of a whole connection, of a request and its answer."""
 
@@ -32,19 +32,19 @@ class Check:
     """When a finding is there, without any row saying so."""
 
     scope: str
-    """segment, connection, job, dialogue or exchange."""
-    see: frozenset[tuple[bool, str]]
+    """segment, connection, correlation, dialogue or exchange."""
+    match: frozenset[tuple[bool, str]]
     """Of a segment check: (sent by the client, segment class)."""
     rows: frozenset[str]
     """Of a segment check: rows of the machine; the segments they fired at are seen too."""
     when: Node
-    say: tuple[tuple[str, Node], ...]
-    cite: tuple[str, ...]
+    message_values: tuple[tuple[str, Node], ...]
+    evidence: tuple[str, ...]
     """Of a connection check: places or records whose frames are evidence; of one about what was said, places."""
-    over: str
-    """Of a job check: how connections are grouped."""
-    of: Node | None
-    """Of a job check: which connections count."""
+    group_by: str
+    """Of a correlation check: how connections are grouped."""
+    where: Node | None
+    """Of a correlation check: which connections count."""
     protocol: str = ""
     """Of a check about what was said: the protocol it is about, or `any`."""
     texts: tuple[tuple[str, str], ...] = ()
@@ -52,19 +52,26 @@ class Check:
 
 
 def scope_of(machine: Machine, scope: str) -> Scope:
-    """Return what the expressions of a check of this `scope` may name; `job of` is for the connections a job check counts."""
-    aggregates = dict(CONNECTION) | _kinds(vocabulary.AGGREGATE)
+    """Return what the condition and the values of a check of this `scope` may name."""
     if scope == "segment":
-        return Scope(dict(SEGMENT) | _kinds(vocabulary.STEP) | aggregates, {}, dict(machine.enums) | {"checksum": vocabulary.CHECKSUM})
-    if scope == "job":
+        names = dict(SEGMENT) | _kinds(vocabulary.STEP) | _connection_kinds()
+        return Scope(names, {}, dict(machine.enums) | {"checksum": vocabulary.CHECKSUM})
+    if scope == "correlation":
         return Scope(_kinds(vocabulary.GROUP))
-    if scope == "job of":
-        verdicts = tuple(verdict.name for verdict in machine.verdicts)
-        return Scope(aggregates | {"verdict": "verdict"}, {}, {"verdict": verdicts, "reuse": REUSE})
     return machine.scope(of="end")
 
 
-def spoken_scope(scope: str, protocol: Protocol, services: tuple[str, ...]) -> Scope:
+def where_scope(machine: Machine) -> Scope:
+    """Return what `where` of a correlation check may name, which chooses the connections it counts."""
+    verdicts = tuple(verdict.name for verdict in machine.verdicts)
+    return Scope(_connection_kinds() | {"verdict": "verdict"}, {}, {"verdict": verdicts, "reuse": REUSE})
+
+
+def _connection_kinds() -> dict[str, str]:
+    return dict(CONNECTION) | _kinds(vocabulary.AGGREGATE)
+
+
+def dialogue_scope(scope: str, protocol: Protocol, services: tuple[str, ...]) -> Scope:
     """Return what the expressions of a check about what was said may name; an exchange knows its dialogue's facts too."""
     names = _kinds(protocol.dialogue) | (_kinds(protocol.exchange) if scope == "exchange" else {})
     return Scope({name: kind for name, kind in names.items() if kind != protocols.TEXT}, {}, {**protocol.enums, "service": services})
@@ -80,48 +87,50 @@ def build(entry: dict[str, Any], machine: Machine, known: Mapping[str, Protocol]
     `known` are the protocols, `family` is the folder the file lies in: of a protocol, if it is called like one.
     """
     if entry["scope"] in DIALOGUE_SCOPES:
-        return _build_spoken(entry, known, family, where)
+        return _build_dialogue(entry, known, family, where)
     scope = scope_of(machine, entry["scope"])
-    see, rows = _see(entry.get("see", ()), machine, where)
-    _refuse_strangers(entry.get("cite", ()), {*vocabulary.EVIDENCE, *machine.records}, f"{where}: check.cite")
+    match, rows = _match(entry.get("match", ()), machine, where)
+    _refuse_unknown(entry.get("evidence", ()), {*vocabulary.EVIDENCE, *machine.records}, f"{where}: check.evidence")
     return Check(
         scope=entry["scope"],
-        see=see,
+        match=match,
         rows=rows,
         when=_condition(entry["when"], scope, f"{where}: check.when"),
-        say=tuple((name, _number(text, scope, f"{where}: check.say.{name}")) for name, text in entry.get("say", {}).items()),
-        cite=tuple(entry.get("cite", ())),
-        over=entry.get("over", ""),
-        of=_condition(entry["of"], scope_of(machine, "job of"), f"{where}: check.of") if "of" in entry else None,
+        message_values=tuple(
+            (name, _number(text, scope, f"{where}: check.values.{name}")) for name, text in entry.get("values", {}).items()
+        ),
+        evidence=tuple(entry.get("evidence", ())),
+        group_by=entry.get("group_by", ""),
+        where=_condition(entry["where"], where_scope(machine), f"{where}: check.where") if "where" in entry else None,
     )
 
 
-def _build_spoken(entry: dict[str, Any], known: Mapping[str, Protocol], family: str, where: str) -> Check:
+def _build_dialogue(entry: dict[str, Any], known: Mapping[str, Protocol], family: str, where: str) -> Check:
     about = entry.get("protocol", family if family in known else protocols.ANY)
-    _refuse_strangers([about], known, f"{where}: check.protocol")
-    scope = spoken_scope(entry["scope"], known[about], protocols.services(known))
+    _refuse_unknown([about], known, f"{where}: check.protocol")
+    scope = dialogue_scope(entry["scope"], known[about], protocols.services(known))
     texts = {name for name, fact in known[about].facts(entry["scope"]).items() if fact.kind == protocols.TEXT}
-    places = {*known[about].dialogue_places, *(known[about].exchange_places if entry["scope"] == "exchange" else ())}
-    _refuse_strangers(entry.get("cite", ()), places, f"{where}: check.cite")
+    places = {*known[about].dialogue_evidence, *(known[about].exchange_evidence if entry["scope"] == "exchange" else ())}
+    _refuse_unknown(entry.get("evidence", ()), places, f"{where}: check.evidence")
     return Check(
         scope=entry["scope"],
-        see=frozenset(),
+        match=frozenset(),
         rows=frozenset(),
         when=_condition(entry["when"], scope, f"{where}: check.when"),
-        say=tuple(
-            (name, _checked(text, scope, f"{where}: check.say.{name}", None))
-            for name, text in entry.get("say", {}).items()
+        message_values=tuple(
+            (name, _checked(text, scope, f"{where}: check.values.{name}", None))
+            for name, text in entry.get("values", {}).items()
             if text not in texts
         ),
-        cite=tuple(entry.get("cite", ())),
-        over="",
-        of=None,
+        evidence=tuple(entry.get("evidence", ())),
+        group_by="",
+        where=None,
         protocol=about,
-        texts=tuple((name, text) for name, text in entry.get("say", {}).items() if text in texts),
+        texts=tuple((name, text) for name, text in entry.get("values", {}).items() if text in texts),
     )
 
 
-def _see(entries: Iterable[str], machine: Machine, where: str) -> tuple[frozenset[tuple[bool, str]], frozenset[str]]:
+def _match(entries: Iterable[str], machine: Machine, where: str) -> tuple[frozenset[tuple[bool, str]], frozenset[str]]:
     classes = [name for name, _ in machine.classes]
     seen: set[tuple[bool, str]] = set()
     rows: set[str] = set()
@@ -131,16 +140,16 @@ def _see(entries: Iterable[str], machine: Machine, where: str) -> tuple[frozense
             rows.add(name)
             continue
         if name != EVERY:
-            _refuse_strangers([name], {*classes, *INTRINSIC_CLASSES}, f"{where}: check.see")
+            _refuse_unknown([name], {*classes, *INTRINSIC_CLASSES}, f"{where}: check.match")
         seen |= {(by == "client", one) for by in (SIDES if side == EVERY else (side,)) for one in (classes if name == EVERY else [name])}
-    _refuse_strangers(rows, {row.id for row in machine.rows}, f"{where}: check.see")
+    _refuse_unknown(rows, {row.id for row in machine.rows}, f"{where}: check.match")
     return frozenset(seen), frozenset(rows)
 
 
-def _refuse_strangers(names: Iterable[str], known: Iterable[str], where: str) -> None:
-    strangers = sorted(set(names) - set(known))
-    if strangers:
-        message = f"{where}: {strangers[0]} does not exist"
+def _refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        message = f"{where}: {unknown[0]} does not exist"
         raise RuleError(message)
 
 

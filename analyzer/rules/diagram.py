@@ -82,7 +82,7 @@ def sees(row: Row) -> str:
     """Return what a row wants to see, as `client ack/fin`."""
     parts = []
     for name, by_client in (("client", True), ("server", False)):
-        classes = sorted(one for by, one in row.see if by is by_client)
+        classes = sorted(one for by, one in row.match if by is by_client)
         if classes:
             parts.append((name, "/".join(classes)))
     if len(parts) == len(SIDES) and parts[0][1] == parts[1][1]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from analyzer.rules.machine import Machine
     from analyzer.rules.protocols import Protocol
 
-_PLACE: Final = re.compile(r"\{([a-z_]+)\}")
+_PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class Finding:
     severity: Severity
     title: str
     message: str
-    """One sentence; `{seq}`, `{ack}`, `{len}` and the row's `say` names stand for this connection's numbers."""
+    """One sentence; `{seq}`, `{ack}`, `{len}` and the row's `values` stand for this connection's numbers."""
     why: str
     references: tuple[str, ...]
     causes: tuple[str, ...]
-    peers: Mapping[str, str]
+    other_tools: Mapping[str, str]
     """Tool name to what that tool calls it."""
     examples: tuple[Example, ...]
     family: str
@@ -57,13 +57,13 @@ class Finding:
     """Whether it is reported only where it is selected: a column of the report says as much, or it is true of most connections."""
 
     @property
-    def places(self) -> frozenset[str]:
-        """The names the message has places for."""
-        return frozenset(_PLACE.findall(self.message))
+    def placeholders(self) -> frozenset[str]:
+        """The names of the placeholders in the message."""
+        return frozenset(_PLACEHOLDER.findall(self.message))
 
-    def say(self, numbers: Mapping[str, object]) -> str:
+    def fill_message(self, numbers: Mapping[str, object]) -> str:
         """Return the message with `numbers` in their places; a number that is not known reads as a question mark."""
-        return _PLACE.sub(lambda match: str(numbers.get(match.group(1), "?")), self.message)
+        return _PLACEHOLDER.sub(lambda match: str(numbers.get(match.group(1), "?")), self.message)
 
 
 def build(document: dict[str, Any], path: Path, machine: Machine, known: Mapping[str, Protocol]) -> Finding:
@@ -77,7 +77,7 @@ def build(document: dict[str, Any], path: Path, machine: Machine, known: Mapping
         why=document["why"].strip(),
         references=tuple(document.get("references", ())),
         causes=tuple(document.get("causes", ())),
-        peers=dict(document.get("peers", {})),
+        other_tools=dict(document.get("other_tools", {})),
         examples=tuple(Example(entry["fires"], entry["segments"], entry.get("note", "")) for entry in document.get("example", ())),
         family=family,
         path=str(path),

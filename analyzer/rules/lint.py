@@ -44,12 +44,12 @@ def _shadows(machine: Machine) -> Iterator[str]:
     for row in machine.rows:
         if row.settles is not None:
             continue
-        if not row.see or not row.client or not row.server:
+        if not row.match or not row.client or not row.server:
             yield f"row {row.id}: applies nowhere"
-        left = {(see, client, server) for see in row.see for client in row.client for server in row.server}
+        left = {(see, client, server) for see in row.match for client in row.client for server in row.server}
         for earlier in open_rows:
             if order[earlier.id] < order[row.id]:
-                left -= {(see, client, server) for see in earlier.see for client in earlier.client for server in earlier.server}
+                left -= {(see, client, server) for see in earlier.match for client in earlier.client for server in earlier.server}
         if not left:
             yield f"row {row.id}: never reached, earlier rows without a condition take all it could see"
 
@@ -87,24 +87,24 @@ def _idle(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str]:
 
 def _check(check: Check, path: str) -> Iterator[str]:
     """Keys that a check's scope has no use for, or lacks."""
-    if (check.scope == "segment") != bool(check.see or check.rows):
-        yield f"{path}: check.see: a segment check needs it, and no other has it"
-    if (check.scope == "job") != bool(check.over):
-        yield f"{path}: check.over: a job check needs it, and no other has it"
-    if check.cite and check.scope not in {"connection", *DIALOGUE_SCOPES}:
-        yield f"{path}: check.cite: only a check of a connection, a dialogue or an exchange has it"
-    if check.scope in DIALOGUE_SCOPES and not check.cite:
-        yield f"{path}: check.cite: a check of a {check.scope} needs it: nothing else says which frames prove it"
-    if check.of is not None and check.scope != "job":
-        yield f"{path}: check.of: only a job check has it"
+    if (check.scope == "segment") != bool(check.match or check.rows):
+        yield f"{path}: check.match: a segment check needs it, and no other has it"
+    if (check.scope == "correlation") != bool(check.group_by):
+        yield f"{path}: check.group_by: a correlation check needs it, and no other has it"
+    if check.evidence and check.scope not in {"connection", *DIALOGUE_SCOPES}:
+        yield f"{path}: check.evidence: only a check of a connection, a dialogue or an exchange has it"
+    if check.scope in DIALOGUE_SCOPES and not check.evidence:
+        yield f"{path}: check.evidence: a check of a {check.scope} needs it: nothing else says which frames prove it"
+    if check.where is not None and check.scope != "correlation":
+        yield f"{path}: check.where: only a correlation check has it"
 
 
 def _messages(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str]:
     """Places in a message that some row which emits it does not fill."""
     said = _said(machine)
     for id_, finding in sorted(findings.items()):
-        for name in sorted(finding.places - SAYABLE):
-            if finding.check is not None and name not in {said for said, _ in (*finding.check.say, *finding.check.texts)}:
+        for name in sorted(finding.placeholders - SAYABLE):
+            if finding.check is not None and name not in {said for said, _ in (*finding.check.message_values, *finding.check.texts)}:
                 yield f"{finding.path}: the message has a place for {name}, which the check does not fill"
             silent = [where for where, names in said.get(id_, ()) if name not in names]
             if silent:
@@ -117,7 +117,7 @@ def _said(machine: Machine) -> dict[str, list[tuple[str, frozenset[str]]]]:
     for row in machine.rows:
         kept_back = machine.holds[row.holds].at_end if row.holds else ()
         for emit in (*row.emits, *kept_back):
-            said.setdefault(emit.id, []).append((f"row {row.id}", frozenset(name for name, _ in row.say)))
+            said.setdefault(emit.id, []).append((f"row {row.id}", frozenset(name for name, _ in row.message_values)))
     endings = [(f"verdict {verdict.name}", verdict.emits) for verdict in machine.verdicts]
     endings += [(f"observation {observation.id}", observation.emits) for observation in machine.observations]
     for where, emits in endings:

@@ -85,7 +85,7 @@ class Row:
     client: frozenset[int]
     """Codes of the client's states it applies in."""
     server: frozenset[int]
-    see: frozenset[tuple[bool, str]]
+    match: frozenset[tuple[bool, str]]
     """(sent by the client, segment class)."""
     when: Node | None
     binds: tuple[str, ...]
@@ -100,9 +100,9 @@ class Row:
     """Records of which only the bound member stays."""
     set: tuple[Assignment, ...] = ()
     emits: tuple[Emit, ...] = ()
-    cite: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
     """Records whose bound (else newest) member's frame is evidence too."""
-    say: tuple[tuple[str, Node], ...] = ()
+    message_values: tuple[tuple[str, Node], ...] = ()
     """Numbers for the finding's message."""
     holds: str | None = None
     """The hold this row starts, unless it is pending already."""
@@ -139,7 +139,7 @@ class Verdict:
     meaning: str
     when: Node | None
     emits: tuple[Emit, ...] = ()
-    cite: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
     """Records whose newest member is the evidence; without any it is the connection's last step."""
     opener_known: bool = True
     """Whether the capture shows which end opened the connection."""
@@ -154,7 +154,7 @@ class Observation:
     id: str
     when: Node | None
     emits: tuple[Emit, ...]
-    cite: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
     """Records whose newest member is the evidence; without any it is the connection's first step."""
 
 

@@ -118,7 +118,7 @@ def _verdict(entry: dict[str, Any], path: Path) -> Verdict:
         meaning=entry["meaning"],
         when=_node(entry.get("when"), where),
         emits=_emits(entry.get("emit"), where),
-        cite=_words(entry.get("cite")),
+        evidence=_words(entry.get("evidence")),
         opener_known=entry.get("opener", "unknown" if entry["outcome"] == "not-judged" else "known") == "known",
         failure=entry.get("failure", ""),
     )
@@ -126,7 +126,7 @@ def _verdict(entry: dict[str, Any], path: Path) -> Verdict:
 
 def _observation(entry: dict[str, Any], path: Path) -> Observation:
     where = f"{path}: observation {entry['id']}"
-    return Observation(entry["id"], _node(entry["when"], where), _emits(entry["emit"], where), _words(entry.get("cite")))
+    return Observation(entry["id"], _node(entry["when"], where), _emits(entry["emit"], where), _words(entry.get("evidence")))
 
 
 def _rows(document: dict[str, Any], path: Path, variables: dict[str, str]) -> tuple[dict[str, Hold], tuple[Row, ...]]:
@@ -151,8 +151,8 @@ def _rows(document: dict[str, Any], path: Path, variables: dict[str, str]) -> tu
 
 
 def _settlement(entry: dict[str, Any], how: str) -> dict[str, Any]:
-    """Return the entry of the row that settles the hold of `entry`; it cites and says the same unless it says otherwise."""
-    inherited = {key: entry[key] for key in ("cite", "say") if key in entry}
+    """Return the entry of the row that settles the hold of `entry`; its evidence and values are the same unless it states others."""
+    inherited = {key: entry[key] for key in ("evidence", "values") if key in entry}
     settled: dict[str, Any] = inherited | entry["hold"][how] | {"id": f"{entry['id']}.{how}"}
     return settled
 
@@ -186,7 +186,7 @@ def _row(entry: dict[str, Any], where: str, classes: list[str], hold: str | None
         id=entry["id"],
         client=_states(at.get("client")),
         server=_states(at.get("server")),
-        see=_see(entry["see"], classes, where),
+        match=_match(entry["match"], classes, where),
         when=when,
         binds=() if when is None else records_of(when),
         to=(proved[0], proved[1]),
@@ -198,8 +198,8 @@ def _row(entry: dict[str, Any], where: str, classes: list[str], hold: str | None
             Emit(emit.id, emit.when if hold is None or emit.when is None else _held(emit.when, hold))
             for emit in _emits(entry.get("emit"), where)
         ),
-        cite=_words(entry.get("cite")),
-        say=tuple((name, node(text, f"say.{name}")) for name, text in entry.get("say", {}).items()),
+        evidence=_words(entry.get("evidence")),
+        message_values=tuple((name, node(text, f"values.{name}")) for name, text in entry.get("values", {}).items()),
     )
 
 
@@ -215,12 +215,12 @@ def _words(entry: str | list[str] | None) -> tuple[str, ...]:
     return (entry,) if isinstance(entry, str) else tuple(entry or ())
 
 
-def _see(entry: str | list[str], classes: list[str], where: str) -> frozenset[tuple[bool, str]]:
+def _match(entry: str | list[str], classes: list[str], where: str) -> frozenset[tuple[bool, str]]:
     seen = set()
     for words in _words(entry):
         side, name = words.split()
         if name not in classes and name not in INTRINSIC_CLASSES:
-            message = f"{where}: see: no segment class is called {name}"
+            message = f"{where}: match: no segment class is called {name}"
             raise RuleError(message)
         seen |= {(by == "client", name) for by in (SIDES if side == "any" else (side,))}
     return frozenset(seen)
@@ -251,9 +251,9 @@ def _check_endings(machine: Machine, end_scope: Scope, path: Path) -> None:
     for observation in machine.observations:
         _check_condition(observation.when, end_scope, f"{path}: observation {observation.id}")
         _check_emits(observation.emits, end_scope, f"{path}: observation {observation.id}")
-    cited = [entry.cite for entry in machine.verdicts] + [entry.cite for entry in machine.observations]
+    cited = [entry.evidence for entry in machine.verdicts] + [entry.evidence for entry in machine.observations]
     for record in {name for names in cited for name in names} - machine.records.keys():
-        message = f"{path}: cite: no record is called {record}"
+        message = f"{path}: evidence: no record is called {record}"
         raise RuleError(message)
     for choice in machine.views:
         _check_condition(choice.when, end_scope, f"{path}: view {choice.name}")
@@ -267,7 +267,7 @@ def _check_row(row: Row, scope: Scope, machine: Machine, where: str) -> None:
     _check_condition(row.when, scope, f"{where}: when")
     if row.when is not None:
         _check_members(row.when, f"{where}: when")
-    for record in (*row.add, *row.keep, *row.cite):
+    for record in (*row.add, *row.keep, *row.evidence):
         if record not in machine.records:
             message = f"{where}: no record is called {record}"
             raise RuleError(message)
@@ -277,8 +277,8 @@ def _check_row(row: Row, scope: Scope, machine: Machine, where: str) -> None:
             message = f"{where}: set: {target.record + '.' if target.record else ''}{target.name} is not declared"
             raise RuleError(message)
         _kind(target.value, scope, f"{where}: set.{target.name}", kinds[target.name])
-    for name, node in row.say:
-        _kind(node, scope, f"{where}: say.{name}", None)
+    for name, node in row.message_values:
+        _kind(node, scope, f"{where}: values.{name}", None)
     _check_emits(row.emits, scope, where)
 
 

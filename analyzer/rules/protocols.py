@@ -26,18 +26,18 @@ ANY: Final = "any"
 """The file of what every dialogue has."""
 PREDEFINED: Final = ("none", "unknown")
 """Words of the enumeration `service` that are no protocol: nothing was said; what was said fits nothing."""
-SIGN_BYTES: Final = 512
+MAX_SIGNATURE_BYTES: Final = 512
 """How many of a direction's first bytes a sign is held against."""
 TEXT: Final = "text"
 """The kind of a fact of an exchange that a message may say and no condition may ask for: words from the capture."""
 _KINDS: Final = ("int", "flag", "time", "seq")
 SIDES: Final = ("client", "server")
 STRENGTHS: Final = ("sure", "likely", "unlikely", "never")
-"""How much a sign says; see `Sign.strength`."""
+"""How much a sign says; see `Signature.strength`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class Signature:
     """What a direction's first bytes look like when a protocol is spoken."""
 
     by: str
@@ -64,12 +64,12 @@ class Protocol:
     """client, server, or none when it does not matter."""
     reader: str
     """Module of `analyzer.dialogues` that reads it; empty when it is only recognised."""
-    signs: tuple[Sign, ...]
+    signatures: tuple[Signature, ...]
     enums: Mapping[str, tuple[str, ...]]
     dialogue: Mapping[str, Fact]
-    dialogue_places: Mapping[str, str]
+    dialogue_evidence: Mapping[str, str]
     exchange: Mapping[str, Fact]
-    exchange_places: Mapping[str, str]
+    exchange_evidence: Mapping[str, str]
     transaction: Mapping[str, Fact]
     """Columns of the transactions table; `kind` is str, int, float, flag or list."""
     details: tuple[DetailColumn, ...]
@@ -81,9 +81,9 @@ class Protocol:
         """Return what a check of `scope` (dialogue or exchange) may ask."""
         return self.dialogue if scope == "dialogue" else self.exchange
 
-    def places(self, scope: str) -> Mapping[str, str]:
+    def evidence(self, scope: str) -> Mapping[str, str]:
         """Return what a check of `scope` may cite."""
-        return self.dialogue_places if scope == "dialogue" else self.exchange_places
+        return self.dialogue_evidence if scope == "dialogue" else self.exchange_evidence
 
 
 def load(home: Path, *, check: bool = False) -> dict[str, Protocol]:
@@ -127,12 +127,12 @@ def _build(document: dict[str, Any], common: dict[str, Any], path: Path) -> Prot
         tls_name=document.get("tls_name", ""),
         speaks_first=document.get("speaks_first", "none"),
         reader=document.get("reader", ""),
-        signs=tuple(_sign(entry, f"{path}: sign {number}") for number, entry in enumerate(document.get("sign", ()), 1)),
+        signatures=tuple(_signature(entry, f"{path}: signature {number}") for number, entry in enumerate(document.get("signature", ()), 1)),
         enums=enums,
         dialogue=facts["dialogue"],
-        dialogue_places=shared.get("dialogue_places", {}) | document.get("dialogue_places", {}),
+        dialogue_evidence=shared.get("dialogue_evidence", {}) | document.get("dialogue_evidence", {}),
         exchange=facts["exchange"],
-        exchange_places=shared.get("exchange_places", {}) | document.get("exchange_places", {}),
+        exchange_evidence=shared.get("exchange_evidence", {}) | document.get("exchange_evidence", {}),
         transaction={
             name: Fact(entry["dtype"], entry["meaning"], entry.get("unit", "")) for name, entry in document.get("transaction", {}).items()
         },
@@ -158,18 +158,18 @@ def _details(columns: dict[str, Any], path: Path) -> tuple[DetailColumn, ...]:
 
 
 def _refuse_doubles(document: dict[str, Any], shared: dict[str, Any], path: Path) -> None:
-    for section in ("enums", "dialogue", "exchange", "dialogue_places", "exchange_places"):
+    for section in ("enums", "dialogue", "exchange", "dialogue_evidence", "exchange_evidence"):
         twice = sorted(set(document.get(section, {})) & set(shared.get(section, {})))
         if twice:
             message = f"{path}: {section}.{twice[0]}: every dialogue has it already"
             raise RuleError(message)
 
 
-def _sign(entry: dict[str, Any], where: str) -> Sign:
+def _signature(entry: dict[str, Any], where: str) -> Signature:
     try:
         # A pattern is about bytes, and says what it means in ASCII.
         pattern = re.compile(entry["match"].encode("ascii"), re.DOTALL)
     except (re.error, UnicodeEncodeError) as error:
         message = f"{where}: match: {error}"
         raise RuleError(message) from None
-    return Sign(entry["by"], pattern, entry["strength"])
+    return Signature(entry["by"], pattern, entry["strength"])

@@ -30,20 +30,20 @@ emits it, or because the `[check]` table of its own file says when:
 
 ```toml
 [check]
-scope = "segment"            # segment, connection, job, dialogue or exchange
-see = ["any syn"]            # of a segment check: who (client, server, any) sent which class; `row ID`: where that row fired
+scope = "segment"            # segment, connection, correlation, dialogue or exchange
+match = ["any syn"]          # of a segment check: sender (client, server, any) and class; `row ID`: where that row fired
 when = "window_scale > 14"   # the condition; what is unknown does not hold
-say = { shift = "window_scale" }   # numbers for the message's places; durations in milliseconds
+values = { shift = "window_scale" } # numbers for the placeholders of the message; durations in milliseconds
 ```
 
-A connection check sees what holds at the end of a connection: the machine's variables and records, and the facts below; `cite`
-names the segments that prove it. A job check groups connections (`over`), counts some of them (`of`), and its condition is about
-a group. Where a header was not captured whole, an option that was not found is unknown, not absent.
+A connection check may name what holds at the end of a connection: the variables and records of the machine, and the facts below;
+`evidence` names the segments that prove it. A correlation check groups connections (`group_by`) and counts those that `where` holds of;
+its condition is about one group. Where a header was not captured whole, an option that was not found is unknown, not absent.
 
-A dialogue check asks what was said on a connection, an exchange check about a command and its reply or a request and its response
-(and about the dialogue it belongs to); both cite places, by name. Which protocol it is about says the folder of its file, or
-`protocol = "smtp"`; a check in another folder is about dialogues of any protocol. What may be asked and cited is declared in `protocols/`,
-with how a protocol is recognised and what its transactions hold: see the last sections of this page.
+A dialogue check is about the whole dialogue of a connection, an exchange check about a command and its reply or a request and its
+response (and about the dialogue it belongs to); both name their evidence. The protocol is that of the file's folder, or of
+`protocol = "smtp"`; a check in another folder is about dialogues of any protocol. The facts and the evidence that may be named are
+declared in `protocols/`, with the signatures of a protocol and the columns of its transactions: see the last sections of this page.
 
 `secrets.toml` is about what is hidden in reports: how the fields and parameters are named that hold a secret, in several languages, and
 what a secret looks like. A `secrets.toml` in a folder given with `--rules` adds to its lists:
@@ -91,7 +91,7 @@ def _findings(rules: RuleSet) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> str:
-    elsewhere = "; ".join(f"{tool}: {name}" for tool, name in finding.peers.items())
+    elsewhere = "; ".join(f"{tool}: {name}" for tool, name in finding.other_tools.items())
     by = f"{finding.check.scope} check" if finding.check else "machine"
     by = f"{by}, opt-in" if finding.opt_in else by
     cells = (finding.id, finding.severity, by, finding.title, "; ".join(finding.references), elsewhere)
@@ -102,15 +102,15 @@ def _vocabulary() -> Iterator[str]:
     tables: tuple[tuple[str, Mapping[str, Fact]], ...] = (
         ("Facts of a segment, for segment checks, beside those rows may name", vocabulary.STEP),
         ("Facts of a connection, for segment and connection checks", vocabulary.AGGREGATE),
-        ("Facts of a group of connections, for job checks", vocabulary.GROUP),
+        ("Facts of a group of connections, for correlation checks", vocabulary.GROUP),
     )
     for title, facts in tables:
         yield from (f"## {title}", "", "| name | kind | unit | meaning |", "|---|---|---|---|")
         yield from (f"| {name} | {fact.kind} | {fact.unit} | {_cell(fact.meaning)} |" for name, fact in facts.items())
         yield ""
     for title, words in (
-        ("What a connection check may cite, beside records", vocabulary.EVIDENCE),
-        ("How a job check groups", vocabulary.OVER),
+        ("Evidence that a connection check may name, apart from records", vocabulary.EVIDENCE),
+        ("How a correlation check groups", vocabulary.GROUP_BY),
     ):
         yield from (f"## {title}", "")
         yield from (f"* `{name}`: {meaning}" for name, meaning in words.items())
@@ -128,7 +128,7 @@ def _dialogues(rules: RuleSet) -> Iterator[str]:
     for protocol in rules.protocols.values():
         inherited: set[str] = set()
         if protocol is not common:
-            inherited = {*common.dialogue, *common.exchange, *common.dialogue_places, *common.exchange_places}
+            inherited = {*common.dialogue, *common.exchange, *common.dialogue_evidence, *common.exchange_evidence}
         rows = [
             *(
                 (name, f"{scope}, fact", fact.kind, fact.unit, fact.meaning)
@@ -136,9 +136,9 @@ def _dialogues(rules: RuleSet) -> Iterator[str]:
                 for name, fact in protocol.facts(scope).items()
             ),
             *(
-                (name, f"{scope}, place", "frame", "", meaning)
+                (name, f"{scope}, evidence", "frame", "", meaning)
                 for scope in DIALOGUE_SCOPES
-                for name, meaning in protocol.places(scope).items()
+                for name, meaning in protocol.evidence(scope).items()
             ),
         ]
         rows = [row for row in rows if row[0] not in inherited]

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from analyzer import files
 from analyzer.errors import RuleError, refuse_machine_fault
+from analyzer.rules import renamed_keys
 
 MAX_BYTES: Final = 64_000
 MAX_DEPTH: Final = 16
@@ -98,10 +99,11 @@ def _refuse_folder(error: OSError) -> None:
 def check(document: dict[str, Any], schema: str, path: Path) -> None:
     """Hold `document` against the schema rules/schema/<schema>.schema.json, or one definition of it (`schema#name`).
 
-    Raises `RuleError` with the key path of the worst fault.
+    Raises `RuleError` with the key path of the worst fault; old names of keys come first (`renamed_keys.refuse`).
     """
     from jsonschema.exceptions import best_match
 
+    renamed_keys.refuse(document, path)
     fault = best_match(_validator(schema).iter_errors(document))
     if fault is not None:
         where = fault.json_path.removeprefix("$").lstrip(".") or "the document"

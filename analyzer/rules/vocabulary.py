@@ -159,7 +159,7 @@ EVIDENCE: Final = {
 }
 """Segments of a connection that a check may cite."""
 
-OVER: Final = {
+GROUP_BY: Final = {
     "client-isn": "connections of one client with one ISN",
     "client": "connections of one client",
     "server": "connections to one address and port",

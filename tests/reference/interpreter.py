@@ -205,7 +205,7 @@ def _take(memory: Memory, step: Facts, number: int) -> str:
     place = (step["by_client"], _class(memory.machine, step))
     client, server = (STATES.index(state) for state in memory.states)
     for row in memory.machine.rows:
-        if place not in row.see or client not in row.client or server not in row.server:
+        if place not in row.match or client not in row.client or server not in row.server:
             continue
         if row.settles is not None and row.settles not in memory.held:
             continue
@@ -228,7 +228,7 @@ def _fit(memory: Memory, row: Row, step: Facts) -> View | None:
 def _fire(row: Row, before: View, number: int) -> None:
     memory = before.memory
     values = [evaluate(target.value, before) for target in row.set]
-    cites, evidence = _cites(row.cite, before), number
+    cites, evidence = _cites(row.evidence, before), number
     if row.settles is not None:
         cites, evidence = (*cites, number), memory.held[row.settles].step
     emitted = [Event(emit.id, evidence, cites) for emit in row.emits if holds(emit.when, before)]
@@ -304,9 +304,9 @@ def _conclude(memory: Memory, last: int) -> str:
 
 
 def _conclusion(entry: Verdict | Observation, step: int, end: View) -> None:
-    cites = _cites(entry.cite, end)
+    cites = _cites(entry.evidence, end)
     # The first record named is the evidence, if it has a member at all.
-    first = entry.cite[:1] and end.member(entry.cite[0])
+    first = entry.evidence[:1] and end.member(entry.evidence[0])
     _report(entry.emits, cites[0] if first else step, cites[1:] if first else cites, end)
 
 

@@ -155,7 +155,7 @@ class _Compiler:
                 (one.record, one.name, self.expression(one.value, self.row_scope, self._wanted(one.record, one.name))) for one in row.set
             ),
             reports=self.reports(row.emits, self.row_scope),
-            say=tuple((name, self.expression(node, self.row_scope)) for name, node in row.say),
+            say=tuple((name, self.expression(node, self.row_scope)) for name, node in row.message_values),
             takes=tuple((name, self.expression(node, self.row_scope)) for name, node in (hold.values if hold else ())),
         )
 
@@ -170,13 +170,13 @@ class _Compiler:
         return None
 
     def ending(self, name: str, entry: Verdict | Observation) -> CompiledEnding:
-        return CompiledEnding(name, self.condition(entry.when, self.end_scope), self.reports(entry.emits, self.end_scope), entry.cite)
+        return CompiledEnding(name, self.condition(entry.when, self.end_scope), self.reports(entry.emits, self.end_scope), entry.evidence)
 
     def check(self, id_: str, entry: Check) -> CompiledEnding:
         """Compile a check over one connection: it is an observation that a finding file makes."""
-        say = tuple((name, self.expression(node, self.end_scope)) for name, node in entry.say)
+        say = tuple((name, self.expression(node, self.end_scope)) for name, node in entry.message_values)
         parts = tuple(self.expression(part, self.end_scope) for part in conjuncts(entry.when))
-        return CompiledEnding(id_, None, self.reports([Emit(id_)], self.end_scope), entry.cite, say, parts)
+        return CompiledEnding(id_, None, self.reports([Emit(id_)], self.end_scope), entry.evidence, say, parts)
 
     def _wanted(self, record: str | None, name: str) -> str | None:
         return self.machine.variables[name] if record is None else None
@@ -220,7 +220,7 @@ def _table(steps: tuple[CompiledRow, ...], classes: tuple[str, ...]) -> tuple[tu
     cells: list[tuple[CompiledRow, ...]] = []
     for by_client in (False, True):
         for name in classes:
-            seeing = [step for step in steps if (by_client, name) in step.row.see]
+            seeing = [step for step in steps if (by_client, name) in step.row.match]
             for place in range(EVIDENCE_SIDES):
                 client, server = divmod(place, len(STATES))
                 cells.append(tuple(step for step in seeing if client in step.row.client and server in step.row.server))

@@ -195,7 +195,7 @@ def _apply(step: CompiledRow, flow: ScalarFlow, events: dict[tuple[int, str], li
     emitted = [report for report in step.reports if _holds(report.when, flow)]
     if emitted or (row.holds is not None and row.holds not in flow.pending):
         said = tuple(-1 if (value := expression.one(flow)) is None else int(value) // expression.unit for _, expression in step.say)
-        cites = tuple(_cited(flow, record) for record in row.cite)
+        cites = tuple(_cited(flow, record) for record in row.evidence)
         evidence = flow.position
         if row.settles is not None:
             cites, evidence = (*cites, flow.position), flow.held_step[row.settles]

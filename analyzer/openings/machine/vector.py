@@ -261,7 +261,7 @@ def _apply(step: CompiledRow, group: Group, log: Trace) -> None:
     taken = [(name, *_settled(expression.many(group))) for name, expression in step.takes]
     emitted = [(report, group.holds(report.when).copy()) for report in step.reports]
     numbers = {name: _number(expression.many(group)) // expression.unit for name, expression in step.say} if step.say else {}
-    cites = tuple(group.cited(record) for record in row.cite)
+    cites = tuple(group.cited(record) for record in row.evidence)
     evidence = group.steps
     if row.settles is not None:
         cites, evidence = (*cites, group.steps), state.held_step[row.settles][flows]

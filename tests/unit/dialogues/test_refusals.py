@@ -131,7 +131,7 @@ def test_a_condition_cannot_ask_for_words() -> None:
     from analyzer.errors import RuleError
     from analyzer.rules import check
 
-    entry = {"scope": "exchange", "when": "words == words", "cite": ["request"]}
+    entry = {"scope": "exchange", "when": "words == words", "evidence": ["request"]}
     with pytest.raises(RuleError, match="words is not declared"):
         check.build(entry, _rules().machine, _rules().protocols, "smtp", "here")
 

@@ -33,7 +33,7 @@ title = "Question and answer"
 ports = [4242]
 speaks_first = "client"
 reader = "quip"
-[[sign]]
+[[signature]]
 by = "client"
 match = 'ASK '
 strength = "sure"
@@ -57,8 +57,8 @@ causes = ["Haste."]
 [check]
 scope = "exchange"
 when = "not polite"
-say = { number = "number" }
-cite = ["request"]
+values = { number = "number" }
+evidence = ["request"]
 [[example]]
 fires = true
 note = "no please"

@@ -49,12 +49,12 @@ ROW = """
 id = "slow-retry"
 before = "syn-again"
 at = { client = "SYN_SENT", server = "LISTEN" }
-see = "client syn"
+match = "client syn"
 when = "seq == syn.isn and time - syn_time > 500ms"
 set = { syn_time = "time" }
 emit = ["slow-retry", "syn-retransmitted"]
-cite = "syn"
-say = { after = "time - syn_time" }
+evidence = "syn"
+values = { after = "time - syn_time" }
 """
 CHECK = """
 schema = 1
@@ -67,7 +67,7 @@ references = []
 causes = []
 [check]
 scope = "segment"
-see = ["client syn"]
+match = ["client syn"]
 when = "window == 64240 and mss == 1460"
 [[example]]
 fires = true

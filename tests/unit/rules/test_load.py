@@ -20,7 +20,7 @@ ROW = """
 id = "tiny-window"
 before = "synack"
 at = { client = "SYN_SENT", server = "LISTEN" }
-see = "server synack"
+match = "server synack"
 """
 TINY = ROW + 'when = "window in [0, 4]"\n'
 FINDING = """
@@ -181,14 +181,14 @@ BROKEN = {
     "a field that is not declared": (ROW + 'when = "syn.frob == ack"\n', ["row tiny-window", "when", "syn.frob"]),
     "a target that is not declared": (TINY + 'set = { frob = "1" }\n', ["row tiny-window", "set", "frob"]),
     "a record that is not declared": (TINY + 'add = "frob"\n', ["row tiny-window", "frob"]),
-    "a said number that is not declared": (TINY + 'say = { x = "frob" }\n', ["row tiny-window", "say.x", "frob"]),
+    "a value that is not declared": (TINY + 'values = { x = "frob" }\n', ["row tiny-window", "values.x", "frob"]),
     "a row that nothing is before": (TINY.replace('before = "synack"', 'before = "frob"'), ["row tiny-window", "before", "frob"]),
     "less-than between sequence numbers": (ROW + 'when = "seq < ack"\n', ["row tiny-window", "when", "< has no meaning"]),
     "a sequence number compared with a time": (ROW + 'when = "seq == time"\n', ["row tiny-window", "when"]),
     "a negation over candidates": (ROW + 'when = "not ack == syn.isn"\n', ["row tiny-window", "when", "negation", "syn"]),
     "a difference over candidates": (ROW + 'when = "ack != syn.isn"\n', ["row tiny-window", "when", "negation", "syn"]),
     "a value of another kind": (TINY + 'set = { fast = "seq" }\n', ["row tiny-window", "set.fast", "flag"]),
-    "a class that does not exist": (TINY.replace("server synack", "server frob"), ["row tiny-window", "see", "frob"]),
+    "a class that does not exist": (TINY.replace("server synack", "server frob"), ["row tiny-window", "match", "frob"]),
     "an expression that ends too early": (ROW + 'when = "seq == "\n', ["row tiny-window", "when", "column 8"]),
     "an expression in Python": (ROW + 'when = "__import__(1)"\n', ["row tiny-window", "when", "column"]),
     "an expression nested too deeply": (ROW + f'when = "{"(" * 9}fin{")" * 9}"\n', ["row tiny-window", "when", "deep"]),
@@ -257,7 +257,7 @@ BROKEN_FINDINGS = {
     "a key that is missing": (FINDING.replace('severity = "warning"\n', ""), ["severity", "required"]),
     "a severity that does not exist": (FINDING.replace('"warning"', '"fatal"'), ["severity", "fatal"]),
     "an unknown key": (FINDING.replace("[[example]]", "frob = 1\n[[example]]", 1), ["frob"]),
-    "an unknown peer": (FINDING + '[peers]\nfrob = "x"\n', ["peers", "frob"]),
+    "an unknown tool": (FINDING + '[other_tools]\nfrob = "x"\n', ["other_tools", "frob"]),
     "another id than its file's name": (FINDING.replace('id = "synack-tiny-window"', 'id = "frob"'), ["frob"]),
     "a place that nothing fills": (FINDING.replace("{window}", "{frob}"), ["frob"]),
     "no example that fires": (FINDING.replace("fires = true", "fires = false"), ["fires"]),
@@ -274,7 +274,7 @@ def test_broken_finding_is_refused_with_file_and_place(tmp_path: Path, text: str
     assert [part for part in fragments if part not in message] == []
 
 
-CHECK = FINDING.replace("[[example]]", '[check]\nscope = "segment"\nsee = ["server synack"]\nwhen = "window in [0, 4]"\n\n[[example]]', 1)
+CHECK = FINDING.replace("[[example]]", '[check]\nscope = "segment"\nmatch = ["server synack"]\nwhen = "window in [0, 4]"\n\n[[example]]', 1)
 
 
 def test_finding_may_bring_its_own_check(tmp_path: Path) -> None:
@@ -286,14 +286,14 @@ def test_finding_may_bring_its_own_check(tmp_path: Path) -> None:
 
 BROKEN_CHECKS = {
     "a scope that does not exist": ('scope = "segment"', 'scope = "packet"', ["check.scope", "packet"]),
-    "a class that does not exist": ("server synack", "server frob", ["check.see", "frob"]),
-    "a row that does not exist": ("server synack", "row frob", ["check.see", "frob"]),
+    "a class that does not exist": ("server synack", "server frob", ["check.match", "frob"]),
+    "a row that does not exist": ("server synack", "row frob", ["check.match", "frob"]),
     "a name that does not exist": ("window in [0, 4]", "frobs == 4", ["check.when", "frobs"]),
     "a number for a condition": ("window in [0, 4]", "window", ["check.when", "flag"]),
     "a fact of a connection's end": ("window in [0, 4]", "opened", ["check.when", "opened"]),
-    "nothing to see": ('see = ["server synack"]\n', "", ["check.see"]),
-    "a grouping that has no use": ("[check]", '[check]\nover = "client"', ["check.over"]),
-    "evidence that does not exist": ("[check]", '[check]\ncite = ["frob"]', ["check.cite", "frob"]),
+    "nothing to match": ('match = ["server synack"]\n', "", ["check.match"]),
+    "a grouping that has no use": ("[check]", '[check]\ngroup_by = "client"', ["check.group_by"]),
+    "evidence that does not exist": ("[check]", '[check]\nevidence = ["frob"]', ["check.evidence", "frob"]),
     "a place that nothing fills": ("{window}", "{frob}", ["frob"]),
 }
 

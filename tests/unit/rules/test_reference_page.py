@@ -27,9 +27,9 @@ def test_page_has_every_fact_and_place_of_every_protocol() -> None:
     sections = reference_page.render(rules.load()).split("\n## ")
     for id_, protocol in rules.load().protocols.items():
         told = next((section for section in sections if section.startswith(f"Dialogues: {id_}\n")), "")
-        own = {*protocol.dialogue, *protocol.exchange, *protocol.dialogue_places, *protocol.exchange_places}
+        own = {*protocol.dialogue, *protocol.exchange, *protocol.dialogue_evidence, *protocol.exchange_evidence}
         if id_ != "any":
             common = rules.load().protocols["any"]
-            own -= {*common.dialogue, *common.exchange, *common.dialogue_places, *common.exchange_places}
+            own -= {*common.dialogue, *common.exchange, *common.dialogue_evidence, *common.exchange_evidence}
         own |= {*protocol.transaction}
         assert own == set(re.findall(r"^\| ([a-z0-9_]+) \| (?:dialogue|exchange|transaction)", told, re.MULTILINE)), id_

@@ -57,9 +57,9 @@ def test_what_is_declared_is_told_and_nothing_else() -> None:
         columns |= {name for row in dialogue.rows for name in row}
     for found, declared, shared in (
         (facts, ftp.dialogue, common.dialogue),
-        (places, ftp.dialogue_places, common.dialogue_places),
+        (places, ftp.dialogue_evidence, common.dialogue_evidence),
         (told, ftp.exchange, common.exchange),
-        (cited, ftp.exchange_places, common.exchange_places),
+        (cited, ftp.exchange_evidence, common.exchange_evidence),
         (columns, {*ftp.transaction, *COMMON, "complete"}, {*COMMON, "complete"}),
     ):
         own = set(declared) - set(shared)

@@ -104,10 +104,10 @@ def test_words_are_those_of_the_enumeration() -> None:
 
 
 def test_every_place_is_declared_and_told() -> None:
-    own = set(declared().exchange_places) - set(rules.load().protocols["any"].exchange_places)
+    own = set(declared().exchange_evidence) - set(rules.load().protocols["any"].exchange_evidence)
     emitted = _emitted("exchange_places")
     assert {"request", "request_end", "reply", "reply_end", *own} == set(emitted)
-    own_places = set(declared().dialogue_places) - set(rules.load().protocols["any"].dialogue_places)
+    own_places = set(declared().dialogue_evidence) - set(rules.load().protocols["any"].dialogue_evidence)
     assert set(_emitted("places")) == own_places | {"tls_missing"}
 
 

@@ -153,8 +153,8 @@ def check_declared(dialogue: Dialogue) -> None:
                     assert value in enums[kind], (name, value)
                 elif value is not None:
                     assert isinstance(value, {"flag": bool, "text": str}.get(kind, int)), (name, value)
-    assert set(dialogue.places) <= set(protocol.dialogue_places)
-    assert all(set(one.places) <= set(protocol.exchange_places) for one in dialogue.exchanges)
+    assert set(dialogue.places) <= set(protocol.dialogue_evidence)
+    assert all(set(one.places) <= set(protocol.exchange_evidence) for one in dialogue.exchanges)
 
 
 COMMON = {
@@ -208,7 +208,7 @@ def test_everything_declared_is_emitted() -> None:
         asked |= {name for one in dialogue.exchanges for name in one.facts}
         columns |= {name for row in dialogue.rows for name in row}
     assert set(protocol.dialogue) - said == LEFT["facts"]
-    assert set(protocol.dialogue_places) - placed == LEFT["places"]
+    assert set(protocol.dialogue_evidence) - placed == LEFT["places"]
     assert set(protocol.exchange) == asked
     assert columns == COMMON | set(protocol.transaction)
 
