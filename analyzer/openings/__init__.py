@@ -113,7 +113,7 @@ def _reported(log: Trace, emissions: tuple[str, ...], rules: RuleSet, rows: evid
 
 def _candidates(facts: connection.ConnectionFacts, found: Conclusions) -> correlation.Candidates:
     """Return the connections as correlation groups them."""
-    steps, isn_step = facts.steps, facts.isn_step
+    steps, isn_step = facts.steps, facts.key_steps.isn_step
     known = isn_step >= 0
     isn = np.where(known, steps.columns["seq"][isn_step].astype(np.int64), -1) if len(steps) else isn_step
     first = np.minimum(steps.first[:-1], max(len(steps) - 1, 0))
@@ -124,7 +124,7 @@ def _candidates(facts: connection.ConnectionFacts, found: Conclusions) -> correl
         first_row=first,
         client_isn=isn[1::2],
         server_isn=isn[0::2],
-        has_syn=facts.first_syn >= 0,
+        has_syn=facts.key_steps.first_syn >= 0,
     )
 
 

@@ -15,7 +15,7 @@ from analyzer.findings.event import Event
 from analyzer.language import check, walk
 from analyzer.language.compile import vector
 from analyzer.language.syntax import Name, Number
-from analyzer.openings.facts.segment import OF_FLAGS
+from analyzer.openings.facts.segment import FLAG_FACTS
 from analyzer.openings.machine.compiler import conjuncts, unit
 from analyzer.rules.check import scope_of
 from analyzer.rules.vocabulary import OPTION_FACTS
@@ -23,14 +23,13 @@ from analyzer.rules.vocabulary import OPTION_FACTS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from analyzer._typing import Answer, Array
     from analyzer.findings.event import NumberedCheck
     from analyzer.language import Node, Scope
-    from analyzer.openings.facts.segment import Answer, SegmentFacts
+    from analyzer.openings.facts.segment import SegmentFacts
     from analyzer.openings.machine.compiler import Program
     from analyzer.openings.machine.trace import Trace
     from analyzer.rules.check import Check
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class SegmentView:
@@ -126,7 +125,7 @@ def _evaluate(check_: Check, scope: Scope, particulars: SegmentFacts, seen: _See
     The parts of a conjunction are tried one after the other, each only where the ones before it left something to ask; first
     those that flags alone decide, for most of them no segment of a capture fits.
     """
-    parts = sorted(conjuncts(check_.when), key=lambda part: not _names(part) <= OF_FLAGS)
+    parts = sorted(conjuncts(check_.when), key=lambda part: not _names(part) <= FLAG_FACTS)
     cut = particulars.cut if _names(check_.when) & OPTION_FACTS else None
     steps, sure = _candidates(check_, parts, scope, particulars, seen), None
     for part in parts:
@@ -145,7 +144,7 @@ def _evaluate(check_: Check, scope: Scope, particulars: SegmentFacts, seen: _See
 
 def _candidates(check_: Check, parts: list[Node], scope: Scope, particulars: SegmentFacts, seen: _Seen) -> Array:
     """Return steps that the check sees, and among them all at which all `parts` of its condition may hold."""
-    if _names(parts[0]) <= OF_FLAGS:
+    if _names(parts[0]) <= FLAG_FACTS:
         holds, _ = vector.compile_(parts[0], scope)(FlagSetView(particulars))
         if not np.any(holds):
             return np.zeros(0, np.intp)

@@ -1,7 +1,7 @@
 """What the rules may see of a connection: its steps.
 
 Promises: every SYN-, RST- and FIN-bearing segment is a step, a run of exact repeats folded to its first and one more that
-stands for the rest; of the other segments the first `NEAR` in each direction after the connection's start, after each
+stands for the rest; of the other segments the first `MAX_PLAIN_SEGMENTS` in each direction after the connection's start, after each
 SYN-bearing segment and after each side's first RST; and every ICMP error that quotes the connection. Steps come in
 capture order. Selecting again changes nothing, and parts that were selected apart can be joined. Whole arrays throughout.
 Must not know: rules, verdicts, states.
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-NEAR: Final = 4
-"""Other segments kept per direction after each boundary: enough for a third segment that comes late or in the wrong order."""
+MAX_PLAIN_SEGMENTS: Final = 4
+"""Other segments kept per direction after each boundary: enough for a third segment that arrives late or reordered."""
 
 SEQ_END: Final = 8
 FLAGS_END: Final = 14
@@ -179,7 +179,7 @@ def _near(flow: Array, by_client: Array, flags: Array, readable: Array) -> Array
     chosen: Array = special.copy()
     for side in (by_client, ~by_client):
         others = side & ~special
-        chosen |= others & (_rank(others, sections, section) <= NEAR)
+        chosen |= others & (_rank(others, sections, section) <= MAX_PLAIN_SEGMENTS)
     return chosen
 
 

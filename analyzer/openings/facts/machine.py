@@ -1,14 +1,8 @@
-"""Facts of segments and connections under the names of the rule language.
-
-Promises: what was not captured is unknown, never 0.
-Must not know: what the rules make of them.
-"""
+"""Facts that rows of the state machine name; facts of connections are those of `connection`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Final
 
 from analyzer.openings.steps import SEGMENT, UNREADABLE
 from analyzer.schema import ACK, FIN, NO_TIME
@@ -16,21 +10,20 @@ from analyzer.schema import ACK, FIN, NO_TIME
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from analyzer._typing import Array, BoolArray
     from analyzer.openings.facts.connection import ConnectionFacts
     from analyzer.openings.steps import Steps
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-_ABSENT_IS_NEGATIVE: Final = ("window", "ttl", "mss", "window_scale", "tfo", "icmp_version", "icmp_type", "icmp_code")
+_NEGATIVE_IF_ABSENT: Final = ("window", "ttl", "mss", "window_scale", "tfo", "icmp_version", "icmp_type", "icmp_code")
 
 
 class MachineFacts:
-    """Facts of segments and connections, by the names of the rule language."""
+    """One value per step and where it is known, by name; and the facts of connections."""
 
-    def __init__(self, steps: Steps, aggregates: ConnectionFacts) -> None:
+    def __init__(self, steps: Steps, connection_facts: ConnectionFacts) -> None:
         columns = steps.columns
-        self.aggregates = aggregates
-        self.connection: Mapping[str, Array] = aggregates.plain
+        self.connection_facts = connection_facts
+        self.connection_columns: Mapping[str, Array] = connection_facts.columns
         is_segment = columns["kind"] == SEGMENT
         has_ack = (columns["flags"] & ACK != 0) & is_segment
         self.values: dict[str, Array] = {
@@ -45,9 +38,9 @@ class MachineFacts:
             "stale": columns["stale"],
             "has_tfo": columns["tfo"] >= 0,
         }
-        self.known: dict[str, Array] = {"ack": has_ack, "seq": columns["kind"] != UNREADABLE}
+        self.known: dict[str, BoolArray] = {"ack": has_ack, "seq": columns["kind"] != UNREADABLE}
         if (columns["time"] == NO_TIME).any():
             self.known["time"] = columns["time"] != NO_TIME
-        for name in _ABSENT_IS_NEGATIVE:
+        for name in _NEGATIVE_IF_ABSENT:
             self.values[name] = columns[name]
             self.known[name] = columns[name] >= 0

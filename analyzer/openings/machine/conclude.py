@@ -125,8 +125,8 @@ def _report(ending: CompiledEnding, rows: Array, evidence: Array, group: Group, 
         return
     part = group.part_of_end(rows)
     flows = group.everyone[rows]
-    places = group.facts.aggregates
-    cites = [part.cited(name) if name in group.state.records else places.place(name)[flows] for name in ending.cite]
+    key_steps = group.facts.connection_facts.key_steps
+    cites = [part.cited(name) if name in group.state.records else key_steps.step(name)[flows] for name in ending.cite]
     numbers = {name: _said(expression, part) for name, expression in ending.say}
     steps = evidence[rows] if not cites else np.where(cites[0] >= 0, cites[0], evidence[rows])
     for report in ending.reports:

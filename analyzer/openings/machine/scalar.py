@@ -75,7 +75,7 @@ class ScalarFlow:
         if name in self.facts.values:
             known = self.facts.known.get(name)
             return int(self.facts.values[name][self.position]) if known is None or known[self.position] else None
-        value = int(self.facts.connection[name][self.everyone])
+        value = int(self.facts.connection_columns[name][self.everyone])
         return None if name == "capture_end" and value == NO_TIME else value
 
     def field(self, record: str, name: str) -> int | None:

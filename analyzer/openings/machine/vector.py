@@ -79,10 +79,10 @@ class Group:
         if self.ids is None:
             self.ids = self.everyone[self.at]
         flows = self.ids
-        if name in self.facts.connection:
-            values = self.facts.connection[name][flows]
+        if name in self.facts.connection_columns:
+            values = self.facts.connection_columns[name][flows]
             return values, None if name != "capture_end" else values != NO_TIME
-        values, known = self.facts.aggregates.answer(name)
+        values, known = self.facts.connection_facts.answer(name)
         return values[flows], None if known is None else known[flows]
 
     def field(self, record: str, name: str) -> Answer:
@@ -131,7 +131,7 @@ class Group:
 
 
 def run(
-    program: Program, steps: Steps, aggregates: ConnectionFacts, *, few: int = MIN_VECTOR_FLOWS
+    program: Program, steps: Steps, connection_facts: ConnectionFacts, *, few: int = MIN_VECTOR_FLOWS
 ) -> tuple[Trace, Iterator[tuple[Array, StateColumns]], MachineFacts]:
     """Begin to run `program` over all `steps`; return the log, and each block's connections with their last state.
 
@@ -141,7 +141,7 @@ def run(
     size = len(steps)
     client, server, client_textbook, server_textbook = (np.zeros(size, np.int8) for _ in range(4))
     log = Trace(classes_of(program, steps), np.full(size, -1, np.int16), client, server, client_textbook, server_textbook)
-    facts = MachineFacts(steps, aggregates)
+    facts = MachineFacts(steps, connection_facts)
     return log, _run_blocks(program, steps, facts, log, few), facts
 
 
