@@ -1,13 +1,12 @@
-"""Checks of finding files, run: over single segments and over the connections of a job, whole arrays at a time.
+"""Checks of finding files over single segments, evaluated over whole arrays.
 
-Promises: a check fires where its condition is known to hold. Where it is unknown because options were not captured, the
-connection is neither found nor passed: it is listed as not evaluable.
-Must not know: any check by name.
+A check fires where its condition is known to hold. A connection in which the condition is unknown because options were not captured is
+neither found nor passed: it is listed as not evaluable.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,66 +32,66 @@ if TYPE_CHECKING:
 
 
 class SegmentView:
-    """Some steps, as the environment an expression is evaluated in."""
+    """Some steps: the environment of an expression."""
 
-    def __init__(self, particulars: SegmentFacts, steps: Array) -> None:
-        self.particulars, self.steps = particulars, steps
+    def __init__(self, facts: SegmentFacts, steps: Array) -> None:
+        self.facts, self.steps = facts, steps
 
     def name(self, name: str) -> Answer:
-        """Return values and known of a name."""
-        return self.particulars.answer(name, self.steps)
+        """Return the values of a fact, and where they are known."""
+        return self.facts.answer(name, self.steps)
 
 
 class FlagSetView(SegmentView):
-    """Every set of flags that occurs, once: the environment of what depends on flags alone."""
+    """Each distinct set of flags: the environment of an expression over flags alone."""
 
-    def __init__(self, particulars: SegmentFacts) -> None:
-        super().__init__(particulars, np.zeros(0, np.intp))
+    def __init__(self, facts: SegmentFacts) -> None:
+        super().__init__(facts, np.zeros(0, np.intp))
 
     def name(self, name: str) -> Answer:
-        """Return values of a name; known, for who has no flags is asked later."""
-        return self.particulars.of_flags(name, self.particulars.flag_sets), None
+        """Return the values of a fact, all known: steps without flags are excluded later."""
+        return self.facts.of_flags(name, self.facts.flag_sets), None
 
 
-def run_segments(found: Iterable[NumberedCheck], program: Program, particulars: SegmentFacts, log: Trace) -> dict[str, Array]:
-    """Add an event for each check that fires, and return the connections in which a check was not evaluable, by id."""
+def run_segments(checks: Iterable[NumberedCheck], program: Program, facts: SegmentFacts, trace: Trace) -> dict[str, Array]:
+    """Add an event to the trace for each check that fires; return the connections in which a check was not evaluable, by id."""
     scope = scope_of(program.machine, "segment")
-    seen = _Seen(program, log)
-    flow = particulars.steps.columns["flow"]
-    unknown = {}
-    for entry in found:
-        hits, doubtful = _evaluate(entry.check, scope, particulars, seen)
-        if len(doubtful):
-            unknown[entry.id] = np.unique(flow[doubtful])
+    matching = _MatchingSteps(program, trace)
+    flow = facts.steps.columns["flow"]
+    not_evaluable = {}
+    for entry in checks:
+        hits, unknown = _evaluate(entry.check, scope, facts, matching)
+        if len(unknown):
+            not_evaluable[entry.id] = np.unique(flow[unknown])
         if len(hits):
-            view = SegmentView(particulars, hits)
-            numbers = {name: _said(node, scope, view, len(hits)) for name, node in entry.check.message_values}
-            log.events.append(Event(entry.number, flow[hits].astype(np.int64), hits, (), numbers))
-    return unknown
+            view = SegmentView(facts, hits)
+            numbers = {name: _message_values(node, scope, view, len(hits)) for name, node in entry.check.message_values}
+            trace.events.append(Event(entry.number, flow[hits].astype(np.int64), hits, (), numbers))
+    return not_evaluable
 
 
 def _names(node: Node) -> set[str]:
     return {part.name for part in walk(node) if isinstance(part, Name)}
 
 
-def _said(node: Node, scope: Scope, view: SegmentView, size: int) -> Array:
+def _message_values(node: Node, scope: Scope, view: SegmentView, size: int) -> Array:
     values, known = vector.compile_(node, scope)(view)
     numbers = np.broadcast_to(np.asarray(values).astype(np.int64), size) // unit(check(node, scope))
     return numbers if known is None else np.where(known, numbers, -1)
 
 
-class _Seen:
-    """The steps that checks want to see; each wish is looked up once."""
+class _MatchingSteps:
+    """The steps that the `match` of a check selects, each selection computed once."""
 
-    def __init__(self, program: Program, log: Trace) -> None:
-        self.program, self.log = program, log
-        self.codes = log.seen.astype(np.uint8)
+    def __init__(self, program: Program, trace: Trace) -> None:
+        self.program, self.trace = program, trace
+        self.codes = trace.class_codes.astype(np.uint8)
         self.text = self.codes.tobytes()
         self.present = np.bincount(self.codes, minlength=2 * len(program.classes)) > 0
-        self.found: dict[Any, Array] = {}
+        self.found: dict[tuple[frozenset[tuple[bool, str]], frozenset[str]], Array] = {}
 
     def steps(self, check_: Check) -> Array:
-        """Return the steps a check sees, in order."""
+        """Return the steps that a check matches, rising."""
         key = (check_.match, check_.rows)
         if key not in self.found:
             none = not check_.rows and not (self._wanted(check_) & self.present).any()
@@ -100,7 +99,7 @@ class _Seen:
         return self.found[key]
 
     def among(self, check_: Check, steps: Array) -> Array:
-        """Return those of `steps` that a check sees, which sees no rows."""
+        """Return those of `steps` that a check without rows matches."""
         return steps[self._wanted(check_)[self.codes[steps]]]
 
     def _wanted(self, check_: Check) -> Array:
@@ -111,27 +110,27 @@ class _Seen:
 
     def _find(self, check_: Check) -> Array:
         wanted = self._wanted(check_)
-        # Translating bytes looks them up several times faster than an index does.
+        # bytes.translate is several times faster than indexing with the codes.
         mask = np.frombuffer(self.text.translate(wanted.tobytes().ljust(256, b"\0")), bool)
         for number, row in enumerate(self.program.machine.rows):
             if row.id in check_.rows:
-                mask = mask | (self.log.row == number)
+                mask = mask | (self.trace.row == number)
         return np.flatnonzero(mask)
 
 
-def _evaluate(check_: Check, scope: Scope, particulars: SegmentFacts, seen: _Seen) -> tuple[Array, Array]:
+def _evaluate(check_: Check, scope: Scope, facts: SegmentFacts, matching: _MatchingSteps) -> tuple[Array, Array]:
     """Return the steps at which the condition holds, and those at which options that were not captured leave it unknown.
 
-    The parts of a conjunction are tried one after the other, each only where the ones before it left something to ask; first
-    those that flags alone decide, for most of them no segment of a capture fits.
+    The conjuncts are evaluated one after the other, each only at the steps that are left; first those over flags alone, which most
+    steps fail.
     """
     parts = sorted(conjuncts(check_.when), key=lambda part: not _names(part) <= FLAG_FACTS)
-    cut = particulars.cut if _names(check_.when) & OPTION_FACTS else None
-    steps, sure = _candidates(check_, parts, scope, particulars, seen), None
+    cut = facts.cut if _names(check_.when) & OPTION_FACTS else None
+    steps, sure = _candidates(check_, parts, scope, facts, matching), None
     for part in parts:
         if not len(steps):
             break
-        values, known = vector.compile_(part, scope)(SegmentView(particulars, steps))
+        values, known = vector.compile_(part, scope)(SegmentView(facts, steps))
         holds = np.broadcast_to(np.asarray(values, bool) if known is None else np.asarray(values, bool) & known, len(steps))
         if cut is None or (known is None and sure is None):
             steps = steps[np.flatnonzero(holds)]
@@ -142,21 +141,21 @@ def _evaluate(check_: Check, scope: Scope, particulars: SegmentFacts, seen: _See
     return (steps, steps[:0]) if sure is None else (steps[sure], steps[~sure])
 
 
-def _candidates(check_: Check, parts: list[Node], scope: Scope, particulars: SegmentFacts, seen: _Seen) -> Array:
-    """Return steps that the check sees, and among them all at which all `parts` of its condition may hold."""
+def _candidates(check_: Check, parts: list[Node], scope: Scope, facts: SegmentFacts, matching: _MatchingSteps) -> Array:
+    """Return a superset of the steps that the check matches and at which all conjuncts `parts` may hold."""
     if _names(parts[0]) <= FLAG_FACTS:
-        holds, _ = vector.compile_(parts[0], scope)(FlagSetView(particulars))
+        holds, _ = vector.compile_(parts[0], scope)(FlagSetView(facts))
         if not np.any(holds):
             return np.zeros(0, np.intp)
-    if any(isinstance(part, Name) and particulars.never(part.name) for part in parts):
+    if any(isinstance(part, Name) and facts.never(part.name) for part in parts):
         return np.zeros(0, np.intp)
-    possible = None if check_.rows else _possible(parts[0], particulars)
-    return seen.steps(check_) if possible is None else seen.among(check_, possible)
+    possible = None if check_.rows else _possible(parts[0], facts)
+    return matching.steps(check_) if possible is None else matching.among(check_, possible)
 
 
-def _possible(part: Node, particulars: SegmentFacts) -> Array | None:
-    """Return the steps at which a part that is about one fact may hold; None where asking for them is no gain."""
+def _possible(part: Node, facts: SegmentFacts) -> Array | None:
+    """Return the steps at which a conjunct over one fact may hold; None where these are not fewer."""
     names = _names(part)
     if len(names) != 1 or any(isinstance(inner, Number) and inner.type == "flag" for inner in walk(part)):
         return None
-    return particulars.possible(*names, flag=isinstance(part, Name))
+    return facts.possible(*names, flag=isinstance(part, Name))

@@ -1,8 +1,4 @@
-"""Connections and what was judged of them ─► the tables of a report.
-
-Promises: tables FLOWS, FINDINGS and STEPS as `model` describes them, made column by column.
-Must not know: expectations, statuses, output formats.
-"""
+"""Build the tables of a report from judged connections: FLOWS, FINDINGS and STEPS as `model` describes them."""
 
 from __future__ import annotations
 
@@ -21,20 +17,19 @@ from analyzer.schema import ACK, FLAG_LETTERS, NO_TIME, SYN, TCP_STATS, check
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from analyzer._typing import Array, BoolArray, IntArray
     from analyzer.openings import Judged
     from analyzer.rules import RuleSet
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
 _COUNTED: Final = ("by_client", "flags", "header_captured", "seq", "ack", "payload_length", "window", "time")
-"""Columns of the segments table that counting looks at."""
+"""Columns of the segments table that `count` reads."""
 
 
 def _text(values: Any) -> pd.Series:  # noqa: ANN401 - any sequence of strings
     return pd.Series(values, dtype="str")
 
 
-def _words(codes: Array, words: list[str]) -> pd.Series:
+def _words(codes: IntArray, words: list[str]) -> pd.Series:
     return _text(np.array(words, dtype=object)[codes])
 
 
@@ -43,8 +38,8 @@ def flow_ids(size: int) -> Array:
     return np.array(list(map("f%d".__mod__, range(1, size + 1))), dtype=object)
 
 
-def flows(connections: pd.DataFrame, told: Mapping[str, Any], ids: Array) -> pd.DataFrame:
-    """Return table `FLOWS` of table `CONNECTIONS`; `told` are the columns that others made, `ids` are those of `flow_ids`."""
+def flows(connections: pd.DataFrame, others: Mapping[str, Any], ids: Array) -> pd.DataFrame:
+    """Return table `FLOWS` of table `CONNECTIONS`; `others` are columns computed elsewhere, `ids` comes from `flow_ids`."""
     start, end = connections["start_time"].to_numpy(), connections["end_time"].to_numpy()
     columns: dict[str, Any] = {
         "flow_id": _text(ids),
@@ -56,7 +51,7 @@ def flows(connections: pd.DataFrame, told: Mapping[str, Any], ids: Array) -> pd.
         "server_first_ns": connections["server_first"].to_numpy(),
         "wireshark_filter": _text(community_id.wireshark_filter(connections)),
         "community_id": _text(community_id.community_id(connections)),
-        **told,
+        **others,
     }
     for name in ("client_ip", "server_ip", "vlan", "tunnel", "client_by"):
         columns[name] = _text(connections[name].astype(object).to_numpy())
@@ -67,27 +62,27 @@ def flows(connections: pd.DataFrame, told: Mapping[str, Any], ids: Array) -> pd.
 
 
 def _frame(columns: Mapping[str, Any]) -> pd.DataFrame:
-    """Return columns as a frame of its own, not copied once more to lie side by side."""
+    """Return columns as a DataFrame without another copy."""
     own = {name: np.require(one, requirements=["O", "W"]) if isinstance(one, np.ndarray) else one for name, one in columns.items()}
     return pd.DataFrame(own, copy=False)
 
 
 def count(segments: pd.DataFrame, size: int) -> dict[str, Any]:
-    """Return the columns of table `FLOWS` that count segments, or look at all their flags; `segments` is table `FLOW_SEGMENTS`."""
+    """Return the columns of table `FLOWS` that depend on all segments; `segments` is table `FLOW_SEGMENTS`."""
     counted: dict[str, Array] = {name: np.zeros(size, np.int64) for name in ("tcp_completeness", *TCP_STATS.names)}
     counted["zeek_conn_state"] = np.full(size, "", object)
     for block in blocks.divide(segments, size, _COUNTED):
-        part, seen = slice(block.first, block.first + block.count), conn_state.Seen(block.segments, block.count)
-        counted["zeek_conn_state"][part] = conn_state.zeek_conn_state(seen)
-        counted["tcp_completeness"][part] = conn_state.tcp_completeness(seen)
-        accounts = tcp_stats.count(block.segments, block.count)
+        part, kinds = slice(block.first, block.first + block.count), conn_state.SegmentKinds(block.segments, block.count)
+        counted["zeek_conn_state"][part] = conn_state.zeek_conn_state(kinds)
+        counted["tcp_completeness"][part] = conn_state.tcp_completeness(kinds)
+        stats = tcp_stats.count(block.segments, block.count)
         for name in TCP_STATS.names:
-            counted[name][part] = accounts[name].to_numpy()
+            counted[name][part] = stats[name].to_numpy()
     return counted | {"zeek_conn_state": _text(counted["zeek_conn_state"])}
 
 
 def judgement(judged: Judged, rules: RuleSet) -> dict[str, Any]:
-    """Return the columns of table `FLOWS` that judging fills."""
+    """Return the columns of table `FLOWS` that come from the verdict."""
     verdicts, views = rules.verdicts, rules.machine.views
     rtt = judged.numbers["rtt_ns"]
     return {
@@ -105,15 +100,15 @@ def judgement(judged: Judged, rules: RuleSet) -> dict[str, Any]:
     }
 
 
-def worst(severities: pd.Series[str], flow: Array, size: int) -> pd.Series[str]:
-    """Return the highest severity found on each connection, or nothing; `flow` is the connection of each finding."""
+def worst(severities: pd.Series[str], flow: IntArray, size: int) -> pd.Series[str]:
+    """Return the highest severity of each connection, empty without findings; `flow` is the connection of each finding."""
     rank = np.zeros(size, np.int8)
     np.maximum.at(rank, flow, severities.map({severity: place for place, severity in enumerate(SEVERITIES, 1)}).to_numpy(np.int8))
     return _words(rank, ["", *SEVERITIES])
 
 
 def findings(judged: Judged, ids: Array) -> pd.DataFrame:
-    """Return table `FINDINGS`; `ids` are those of `flow_ids`."""
+    """Return table `FINDINGS`; `ids` comes from `flow_ids`."""
     table = judged.findings
     columns = {
         "flow_id": _text(ids[table["flow"].to_numpy()]),
@@ -128,7 +123,7 @@ def findings(judged: Judged, ids: Array) -> pd.DataFrame:
 
 
 def steps(judged: Judged, ids: Array) -> pd.DataFrame:
-    """Return table `STEPS`: the steps of the opening, and later ones that a finding cites; `ids` are those of `flow_ids`."""
+    """Return table `STEPS`: the steps of the opening, and later ones that a finding cites; `ids` comes from `flow_ids`."""
     chosen = np.flatnonzero(_of_opening(judged))
     columns = {name: column[chosen] for name, column in judged.steps.columns.items()}
     flow, by_client = columns["flow"], columns["by_client"]
@@ -154,21 +149,21 @@ def steps(judged: Judged, ids: Array) -> pd.DataFrame:
         "seq_relative": np.where((own < 0) | (seq < 0), -1, (seq - own) % 2**32),
         "ack_relative": np.where((other < 0) | ~has_ack, -1, (ack - other) % 2**32),
         "length": columns["length"],
-        "row": _words(judged.log.row[chosen].astype(np.int64) + 1, rows),
+        "row": _words(judged.trace.row[chosen].astype(np.int64) + 1, rows),
     }
     for name in ("client", "server"):
-        table[f"{name}_state"] = _words(getattr(judged.log, name)[chosen], list(STATES))
-        table[f"{name}_textbook"] = _words(getattr(judged.log, f"{name}_textbook")[chosen], list(STATES))
+        table[f"{name}_state"] = _words(getattr(judged.trace, name)[chosen], list(STATES))
+        table[f"{name}_textbook"] = _words(getattr(judged.trace, f"{name}_textbook")[chosen], list(STATES))
     return check(_frame({name: table[name] for name in STEPS.names}), STEPS)
 
 
-def _of_opening(judged: Judged) -> Array:
-    """Return which steps belong to the opening: up to where both ends are proved established, and what findings cite."""
-    columns, log = judged.steps.columns, judged.log
-    done = (log.client == STATES.index("ESTABLISHED")) & (log.server == STATES.index("ESTABLISHED"))
+def _of_opening(judged: Judged) -> BoolArray:
+    """Return which steps the table has: those up to where both ends are proved ESTABLISHED, SYNs, and those that findings cite."""
+    columns, trace = judged.steps.columns, judged.trace
+    done = (trace.client == STATES.index("ESTABLISHED")) & (trace.server == STATES.index("ESTABLISHED"))
     before = np.zeros(len(done), bool)
     before[1:] = done[:-1] & (columns["flow"][1:] == columns["flow"][:-1])
-    belongs: Array = ((log.row >= 0) & ~before) | (columns["flags"] & SYN != 0) | judged.cited
+    belongs: BoolArray = ((trace.row >= 0) & ~before) | (columns["flags"] & SYN != 0) | judged.cited
     return belongs
 
 

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from analyzer.rules.protocols import ANY, PREDEFINED, SIDES, MAX_SIGNATURE_BYTES, STRENGTHS
+from analyzer.rules.protocols import ANY, MAX_SIGNATURE_BYTES, PREDEFINED, SIDES, STRENGTHS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -49,7 +49,7 @@ def outcomes(judged: openings.Judged) -> list[Outcome]:
     findings: list[dict[str, Any]] = [{} for _ in judged.verdict]
     for flow, id_, frames in zip(judged.findings["flow"], judged.findings["id"], judged.findings["frames"], strict=True):
         findings[flow][id_] = frames
-    log, first = judged.log, judged.steps.first.tolist()
+    log, first = judged.trace, judged.steps.first.tolist()
     rows = ["", *(row.id for row in machine.rows)]
     states = zip(log.client.tolist(), log.server.tolist(), log.client_textbook.tolist(), log.server_textbook.tolist(), strict=True)
     trace = [(rows[row + 1], *(STATES[code] for code in codes)) for row, codes in zip(log.row.tolist(), states, strict=True)]
@@ -77,8 +77,8 @@ def told(connections: Connections, flow: int) -> str:
 @settings(deadline=None, max_examples=BATCHES, phases=PHASES)
 def test_three_machines_agree(data: bytes) -> None:
     connections = grouped(exchanges.decode(data))
-    together = outcomes(openings.judge(connections, loaded(), few=0))
-    alone = outcomes(openings.judge(connections, loaded(), few=ALONE))
+    together = outcomes(openings.judge(connections, loaded(), min_vector_flows=0))
+    alone = outcomes(openings.judge(connections, loaded(), min_vector_flows=ALONE))
     facts, steps = plain.connections_facts(connections), plain.steps(connections)
     for flow, (one, other) in enumerate(zip(together, alone, strict=True)):
         assert one == other, told(connections, flow)
@@ -105,7 +105,7 @@ def test_the_batches_are_worth_it() -> None:
     judged = openings.judge(grouped(exchanges.decode(data)), loaded())
     rows = loaded().machine.rows
     assert len(judged.verdict) > 1000
-    assert {rows[number].id for number in judged.log.row.tolist() if number >= 0} == {row.id for row in rows}
+    assert {rows[number].id for number in judged.trace.row.tolist() if number >= 0} == {row.id for row in rows}
     assert {loaded().verdicts[number].name for number in judged.verdict.tolist()} == {verdict.name for verdict in loaded().verdicts}
 
 
@@ -113,8 +113,8 @@ def test_the_batches_are_worth_it() -> None:
 @settings(deadline=None, max_examples=3, phases=PHASES)
 def test_how_many_connections_run_together_changes_nothing(data: bytes) -> None:
     connections = grouped(exchanges.decode(data))
-    together = outcomes(openings.judge(connections, loaded(), few=0))
+    together = outcomes(openings.judge(connections, loaded(), min_vector_flows=0))
     for size in (1, 7):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(vector, "BLOCK", size)
-            assert outcomes(openings.judge(connections, loaded(), few=0)) == together
+            patch.setattr(vector, "BLOCK_FLOWS", size)
+            assert outcomes(openings.judge(connections, loaded(), min_vector_flows=0)) == together

@@ -228,8 +228,8 @@ BOTH = (FROM_CLIENT, FROM_SERVER)
 def check_totality(batch: list[Exchange]) -> None:
     connections = connections_.group([exchanges.capture(batch)])
     assert set(connections.flows["client_port"]) | set(connections.flows["server_port"]) >= set(range(1024, 1024 + len(batch)))
-    for few in (0, len(batch) + 1):
-        judged = openings.judge(connections, loaded(), few=few)
+    for min_vector_flows in (0, len(batch) + 1):
+        judged = openings.judge(connections, loaded(), min_vector_flows=min_vector_flows)
         assert len(judged.verdict) == len(connections.flows)
         assert ((judged.verdict >= 0) & (judged.verdict < len(loaded().verdicts))).all()
         assert ((judged.view >= 0) & (judged.view < len(loaded().machine.views))).all()

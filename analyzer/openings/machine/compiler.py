@@ -1,8 +1,7 @@
-"""A `Machine` compiled: every expression a function, every row in the list of the places where it may fire.
+"""Compile a `Machine`: expressions to functions, rows to a table of those that may fire.
 
-Promises: for each (sender, class, client's state, server's state) the rows that may fire, in the file's order; expressions
-compiled for arrays and for one flow alike. Enumeration members have become codes.
-Must not know: how rows are run over flows.
+The table lists, for each combination of sender, segment class, client state and server state, the rows in the order of the file. Each
+expression is compiled twice, for the vector and for the scalar implementation.
 """
 
 from __future__ import annotations
@@ -23,34 +22,33 @@ if TYPE_CHECKING:
     from analyzer.rules.finding import Finding
     from analyzer.rules.machine import Machine, Observation, Row, Verdict
 
-NANOSECONDS: Final = 1_000_000
-"""In a millisecond."""
-EVIDENCE_SIDES: Final = len(STATES) * len(STATES)
-"""Joint states of client and server; a joint state's code is client * len(STATES) + server."""
+NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
+JOINT_STATES: Final = len(STATES) * len(STATES)
+"""Number of joint states of client and server; the code of one is client * len(STATES) + server."""
 
 
-def unit(kind: str) -> int:
-    """Return how many units of a value of `kind` make one of those a message speaks in."""
-    return NANOSECONDS if kind == "time" else 1
+def unit(type_: str) -> int:
+    """Return the divisor that converts a value of `type_` to the unit of messages: durations are in milliseconds there."""
+    return NANOSECONDS_PER_MILLISECOND if type_ == "time" else 1
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """One expression, compiled twice."""
+    """One expression, compiled for both implementations."""
 
-    many: vector.EvaluateMachine
-    one: scalar.Evaluate
-    kind: str
+    vector: vector.EvaluateMachine
+    scalar: scalar.Evaluate
+    type: str
 
     @property
     def unit(self) -> int:
-        """How many of its units make one of those a message speaks in: durations are told in milliseconds."""
-        return unit(self.kind)
+        """The divisor that converts a value to the unit of messages."""
+        return unit(self.type)
 
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """A finding a row may emit; `number` indexes `Program.emissions`."""
+    """A finding that a row may emit; `number` is its index in `Program.emissions`."""
 
     id: str
     when: Expression | None
@@ -59,7 +57,7 @@ class Emission:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An equation in a row's condition that tells a record's members apart: `record.field == value`."""
+    """An equation `record.field == value` in a row's condition, by which members of the record are filtered."""
 
     record: str
     field: str
@@ -68,71 +66,72 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRow:
-    """One row, ready to run."""
+    """One compiled row."""
 
     row: Row
     number: int
     """Index in `Program.steps`."""
     when: Expression | None
     key: Key | None
-    """When there is one, only members that satisfy it need be tried."""
+    """Where there is one, only members that satisfy it are tried."""
     set: tuple[tuple[str | None, str, Expression], ...]
     reports: tuple[Emission, ...]
-    say: tuple[tuple[str, Expression], ...]
-    takes: tuple[tuple[str, Expression], ...]
-    """Values the hold that this row starts takes along."""
+    values: tuple[tuple[str, Expression], ...]
+    """Values for messages, by placeholder."""
+    hold_values: tuple[tuple[str, Expression], ...]
+    """Values that are assigned when this row starts a hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledEnding:
-    """Something evaluated when all steps are done: a verdict, an observation, a view."""
+    """What is evaluated after the last step: a verdict, an observation or a view."""
 
     name: str
     when: Expression | None
     reports: tuple[Emission, ...] = ()
-    cite: tuple[str, ...] = ()
-    say: tuple[tuple[str, Expression], ...] = ()
-    parts: tuple[Expression, ...] = ()
-    """The parts of `when` that must all hold, of what is tried on few connections after each part."""
+    evidence: tuple[str, ...] = ()
+    values: tuple[tuple[str, Expression], ...] = ()
+    conjuncts: tuple[Expression, ...] = ()
+    """The condition as its conjuncts, each evaluated only where those before it hold; then `when` is None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """All of a machine, ready to run."""
+    """A compiled machine."""
 
     machine: Machine
     steps: tuple[CompiledRow, ...]
     classes: tuple[str, ...]
     table: tuple[tuple[CompiledRow, ...], ...]
-    """By code ((by_client * classes + class) * PLACES + joint state): the rows that may fire there."""
+    """The rows that may fire, by code (by_client * classes + class) * JOINT_STATES + joint state."""
     held: Mapping[str, tuple[Emission, ...]]
-    """By hold: what it reports when nothing settled it."""
+    """What each hold emits when no row settled it."""
     verdicts: tuple[CompiledEnding, ...]
     observations: tuple[CompiledEnding, ...]
     views: tuple[CompiledEnding, ...]
     facts: Mapping[str, Expression]
     numbers: Mapping[str, Expression]
-    asked: frozenset[str]
-    """Ids that some `seen` asks for."""
+    queried: frozenset[str]
+    """Ids that a `seen` names."""
     emissions: tuple[str, ...]
     """Finding id of each emission."""
 
 
 class _Compiler:
-    """Compiles expressions of one machine and numbers what they emit."""
+    """Compiles the expressions of one machine and numbers its emissions."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.row_scope, self.end_scope = machine.scope(), machine.scope(of="end")
         self.emissions: list[str] = []
-        self.asked: set[str] = set()
+        self.queried: set[str] = set()
 
     def expression(self, node: Node, scope: Scope, wanted: str | None = None) -> Expression:
-        self.asked |= {part.id for part in walk(node) if isinstance(part, StateQuery) and part.what == "seen"}
-        kind = check(node, scope)
-        if kind.startswith("member:") and isinstance(node, Name):
-            node, kind = Number(scope.enums[wanted or ""].index(node.name)), "int"
-        return Expression(vector.compile_machine(node, scope), scalar.compile_(node, scope), kind)
+        self.queried |= {part.id for part in walk(node) if isinstance(part, StateQuery) and part.what == "seen"}
+        type_ = check(node, scope)
+        if type_.startswith("member:") and isinstance(node, Name):
+            node, type_ = Number(scope.enums[wanted or ""].index(node.name)), "int"
+        return Expression(vector.compile_machine(node, scope), scalar.compile_(node, scope), type_)
 
     def condition(self, node: Node | None, scope: Scope) -> Expression | None:
         return None if node is None else self.expression(node, scope)
@@ -155,12 +154,12 @@ class _Compiler:
                 (one.record, one.name, self.expression(one.value, self.row_scope, self._wanted(one.record, one.name))) for one in row.set
             ),
             reports=self.reports(row.emits, self.row_scope),
-            say=tuple((name, self.expression(node, self.row_scope)) for name, node in row.message_values),
-            takes=tuple((name, self.expression(node, self.row_scope)) for name, node in (hold.values if hold else ())),
+            values=tuple((name, self.expression(node, self.row_scope)) for name, node in row.message_values),
+            hold_values=tuple((name, self.expression(node, self.row_scope)) for name, node in (hold.values if hold else ())),
         )
 
     def key(self, row: Row) -> Key | None:
-        """Return the first equation among the row's conjuncts between a record's field and what names no record."""
+        """Return the first conjunct that equates a field of a record and an expression without records."""
         for part in conjuncts(row.when):
             if not isinstance(part, Binary) or part.operator != "==":
                 continue
@@ -173,17 +172,17 @@ class _Compiler:
         return CompiledEnding(name, self.condition(entry.when, self.end_scope), self.reports(entry.emits, self.end_scope), entry.evidence)
 
     def check(self, id_: str, entry: Check) -> CompiledEnding:
-        """Compile a check over one connection: it is an observation that a finding file makes."""
-        say = tuple((name, self.expression(node, self.end_scope)) for name, node in entry.message_values)
+        """Compile a check over one connection: an observation declared in a finding file."""
+        values = tuple((name, self.expression(node, self.end_scope)) for name, node in entry.message_values)
         parts = tuple(self.expression(part, self.end_scope) for part in conjuncts(entry.when))
-        return CompiledEnding(id_, None, self.reports([Emit(id_)], self.end_scope), entry.evidence, say, parts)
+        return CompiledEnding(id_, None, self.reports([Emit(id_)], self.end_scope), entry.evidence, values, parts)
 
     def _wanted(self, record: str | None, name: str) -> str | None:
         return self.machine.variables[name] if record is None else None
 
 
 def conjuncts(node: Node | None) -> Iterator[Node]:
-    """Yield the parts that must all hold for `node` to hold."""
+    """Yield the operands of the conjunction that `node` is; `node` itself where it is none."""
     if isinstance(node, Binary) and node.operator == "and":
         yield from conjuncts(node.left)
         yield from conjuncts(node.right)
@@ -192,7 +191,7 @@ def conjuncts(node: Node | None) -> Iterator[Node]:
 
 
 def compile_(machine: Machine, findings: Iterable[Finding] = ()) -> Program:
-    """Return `machine` compiled, with the checks over one connection that `findings` bring along."""
+    """Return `machine` compiled, with those checks of `findings` whose scope is one connection."""
     compiler = _Compiler(machine)
     end = compiler.end_scope
     steps = tuple(compiler.step(row, number) for number, row in enumerate(machine.rows))
@@ -211,17 +210,17 @@ def compile_(machine: Machine, findings: Iterable[Finding] = ()) -> Program:
         views=tuple(CompiledEnding(view.name, compiler.condition(view.when, end)) for view in machine.views),
         facts={name: compiler.expression(node, end) for name, node in machine.facts.items()},
         numbers={name: compiler.expression(node, end) for name, node in machine.numbers.items()},
-        asked=frozenset(compiler.asked),
+        queried=frozenset(compiler.queried),
         emissions=tuple(compiler.emissions),
     )
 
 
 def _table(steps: tuple[CompiledRow, ...], classes: tuple[str, ...]) -> tuple[tuple[CompiledRow, ...], ...]:
-    cells: list[tuple[CompiledRow, ...]] = []
+    table: list[tuple[CompiledRow, ...]] = []
     for by_client in (False, True):
         for name in classes:
-            seeing = [step for step in steps if (by_client, name) in step.row.match]
-            for place in range(EVIDENCE_SIDES):
-                client, server = divmod(place, len(STATES))
-                cells.append(tuple(step for step in seeing if client in step.row.client and server in step.row.server))
-    return tuple(cells)
+            matching = [step for step in steps if (by_client, name) in step.row.match]
+            for joint in range(JOINT_STATES):
+                client, server = divmod(joint, len(STATES))
+                table.append(tuple(step for step in matching if client in step.row.client and server in step.row.server))
+    return tuple(table)

@@ -1,14 +1,12 @@
-"""Finish connections one at a time: the same rows, plain integers.
+"""Run the state machine over one connection at a time, with plain integers: the specification of `vector`.
 
-Promises: the same answers as `lockstep`, for the few connections that are much longer than the rest; time grows with their
-steps alone.
-Must not know: any row by name.
+In production it finishes the few connections that are much longer than the others. Time is linear in their steps.
 """
 
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -25,18 +23,19 @@ if TYPE_CHECKING:
     from analyzer.openings.machine.state import Candidates, StateColumns
     from analyzer.openings.machine.trace import Trace
 
-Array = np.ndarray[Any, np.dtype[Any]]
-Member = dict[str, int | None]
+Member: TypeAlias = dict[str, int | None]
+Hits: TypeAlias = dict[tuple[int, str], list[tuple[int, int, tuple[int, ...], tuple[int, ...]]]]
+"""By emission and row: connection, evidence, cited steps and message values of each hit."""
 
 _UNBOUND: dict[str, int] = {}
 
 
 class ScalarFlow:
-    """One connection: its state as plain values, and the step at hand."""
+    """One connection: its state as plain values, and the current step."""
 
-    def __init__(self, facts: MachineFacts, state: StateColumns, number: int, everyone: int) -> None:
-        self.facts, self.everyone, self.position = facts, everyone, 0
-        self.at_hand: dict[str, int | None] = {}
+    def __init__(self, facts: MachineFacts, state: StateColumns, number: int, row: int) -> None:
+        self.facts, self.row, self.position = facts, row, 0
+        self.current: dict[str, int | None] = {}
         self.client, self.server = int(state.client[number]), int(state.server[number])
         self.client_textbook, self.server_textbook = int(state.client_textbook[number]), int(state.server_textbook[number])
         self.values: dict[str, int | None] = {
@@ -45,7 +44,7 @@ class ScalarFlow:
         }
         self.always_known = state.values.keys() - state.known.keys()
         self.seen_ids = {id_ for id_, column in state.seen.items() if column[number]}
-        self.asked = state.seen.keys()
+        self.queried = state.seen.keys()
         self.members = {name: _members(candidates, number) for name, candidates in state.records.items()}
         self.newest = {name: int(candidates.newest[number]) for name, candidates in state.records.items()}
         self.lost_records = {name for name, candidates in state.records.items() if candidates.lost[number]}
@@ -56,52 +55,52 @@ class ScalarFlow:
         self.bound = _UNBOUND
 
     def move_to(self, position: int) -> None:
-        """Take up the step at `position`."""
+        """Make the step at `position` the current one."""
         self.position = position
-        self.at_hand = {}
+        self.current = {}
 
     def name(self, name: str) -> int | None:
-        """Return the value of a name, None when unknown."""
-        if name in self.at_hand:
-            return self.at_hand[name]
+        """Return the value of a name, None where unknown."""
+        if name in self.current:
+            return self.current[name]
         if name in self.values:
             return self.values[name]
         if name in {"client", "server"}:
             return int(getattr(self, name))
-        value = self.at_hand[name] = self._look_up(name)
+        value = self.current[name] = self._look_up(name)
         return value
 
     def _look_up(self, name: str) -> int | None:
         if name in self.facts.values:
             known = self.facts.known.get(name)
             return int(self.facts.values[name][self.position]) if known is None or known[self.position] else None
-        value = int(self.facts.connection_columns[name][self.everyone])
+        value = int(self.facts.connection_columns[name][self.row])
         return None if name == "capture_end" and value == NO_TIME else value
 
     def field(self, record: str, name: str) -> int | None:
-        """Return a field of the bound member, else of the newest."""
+        """Return a field of the bound member, of the newest where none is bound."""
         members = self.members[record]
         return members[self.slot(record)].get(name) if members else None
 
     def slot(self, record: str) -> int:
-        """Return the member of `record` that is meant."""
+        """Return the bound member of `record`, the newest where none is bound."""
         return self.bound.get(record, self.newest[record])
 
     def seen(self, id_: str) -> bool:
-        """Return whether the row or finding has been seen."""
+        """Return whether the row has fired, or the finding was emitted."""
         return id_ in self.seen_ids
 
     def lost(self, record: str) -> bool:
-        """Return whether a member of the record had to make room."""
+        """Return whether a member of the record was evicted."""
         return record in self.lost_records
 
-    def note(self, id_: str) -> None:
-        """Remember that the row or finding has been seen."""
-        if id_ in self.asked:
+    def mark_seen(self, id_: str) -> None:
+        """Record that the row fired, or the finding was emitted."""
+        if id_ in self.queried:
             self.seen_ids.add(id_)
 
     def add(self, record: str) -> None:
-        """Make room for one more member; it becomes the newest."""
+        """Add a member, evicting one where the record is full; it becomes the newest."""
         members, keep = self.members[record], self.keeps[record]
         if len(members) < keep:
             slot = len(members)
@@ -114,7 +113,7 @@ class ScalarFlow:
         self.newest[record] = slot
 
     def keep(self, record: str) -> None:
-        """Drop every member but the one that is meant."""
+        """Remove every member but the one that `slot` returns."""
         self.members[record] = [self.members[record][self.slot(record)]]
         self.newest[record] = 0
 
@@ -130,29 +129,29 @@ def _members(candidates: Candidates, number: int) -> list[Member]:
     return found
 
 
-def finish(block: StepBlock, numbers: Iterable[int], place: int) -> None:
-    """Run the connections `numbers` of a block from their step `place` to their end, and write their state back."""
-    events: dict[tuple[int, str], list[Any]] = {}
-    log = block.log
+def finish(block: StepBlock, numbers: Iterable[int], done: int) -> None:
+    """Run the connections `numbers` of a block, `done` steps of which have run, to their last step, and write back their state."""
+    events: Hits = {}
+    trace = block.trace
     for number in numbers:
-        flow = ScalarFlow(block.facts, block.state, number, int(block.everyone[number]))
-        begin, end = int(block.first[number]) + place, int(block.first[number]) + int(block.counts[number])
+        flow = ScalarFlow(block.facts, block.state, number, int(block.rows[number]))
+        begin, end = int(block.first[number]) + done, int(block.first[number]) + int(block.counts[number])
         rows: list[int] = []
         states: list[tuple[int, int, int, int]] = []
         for position, code in zip(range(begin, end), block.codes[begin:end].tolist(), strict=True):
             flow.move_to(position)
             rows.append(_fire(block.program.table[code + flow.client * len(STATES) + flow.server], flow, events))
             states.append((flow.client, flow.server, flow.client_textbook, flow.server_textbook))
-        log.row[begin:end] = rows
+        trace.row[begin:end] = rows
         columns = np.array(states, np.int8).reshape(-1, 4).T
         for name, column in zip(("client", "server", "client_textbook", "server_textbook"), columns, strict=True):
-            getattr(log, name)[begin:end] = column
+            getattr(trace, name)[begin:end] = column
         _write_back(flow, block.state, number)
-    _log_events(block.program, events, log)
+    _append_events(block.program, events, trace)
 
 
-def _fire(candidates: Sequence[CompiledRow], flow: ScalarFlow, events: dict[tuple[int, str], list[Any]]) -> int:
-    """Let the first row that fits fire; return its number, -1 when none does."""
+def _fire(candidates: Sequence[CompiledRow], flow: ScalarFlow, events: Hits) -> int:
+    """Apply the first row that matches; return its number, -1 where none does."""
     for step in candidates:
         if step.row.settles is not None and step.row.settles not in flow.pending:
             continue
@@ -167,47 +166,47 @@ def _matches(step: CompiledRow, flow: ScalarFlow) -> bool:
     if step.when is None:
         return True
     if not step.row.binds:
-        return bool(step.when.one(flow))
-    for members in product(*(_worth_trying(step, name, flow) for name in step.row.binds)):
+        return bool(step.when.scalar(flow))
+    for members in product(*(_matching_members(step, name, flow) for name in step.row.binds)):
         flow.bound = dict(zip(step.row.binds, members, strict=True))
-        if step.when.one(flow):
+        if step.when.scalar(flow):
             return True
     flow.bound = _UNBOUND
     return False
 
 
-def _worth_trying(step: CompiledRow, record: str, flow: ScalarFlow) -> Iterable[int]:
-    """Return the members of `record` that the row's key does not rule out."""
+def _matching_members(step: CompiledRow, record: str, flow: ScalarFlow) -> Iterable[int]:
+    """Return the members of `record` that satisfy the row's key."""
     members = flow.members[record]
     if step.key is None or step.key.record != record:
         return range(len(members))
-    value, field = step.key.value.one(flow), step.key.field
+    value, field = step.key.value.scalar(flow), step.key.field
     return [slot for slot, member in enumerate(members) if member[field] == value and value is not None]
 
 
 def _holds(condition: Expression | None, flow: ScalarFlow) -> bool:
-    return condition is None or bool(condition.one(flow))
+    return condition is None or bool(condition.scalar(flow))
 
 
-def _apply(step: CompiledRow, flow: ScalarFlow, events: dict[tuple[int, str], list[Any]]) -> None:
+def _apply(step: CompiledRow, flow: ScalarFlow, events: Hits) -> None:
     row = step.row
-    assigned = [(record, name, expression.one(flow)) for record, name, expression in step.set]
+    assigned = [(record, name, expression.scalar(flow)) for record, name, expression in step.set]
     emitted = [report for report in step.reports if _holds(report.when, flow)]
     if emitted or (row.holds is not None and row.holds not in flow.pending):
-        said = tuple(-1 if (value := expression.one(flow)) is None else int(value) // expression.unit for _, expression in step.say)
+        values = tuple(-1 if (value := expression.scalar(flow)) is None else int(value) // expression.unit for _, expression in step.values)
         cites = tuple(_cited(flow, record) for record in row.evidence)
         evidence = flow.position
         if row.settles is not None:
             cites, evidence = (*cites, flow.position), flow.held_step[row.settles]
         for report in emitted:
-            flow.note(report.id)
-            events.setdefault((report.number, row.id), []).append((flow.everyone, evidence, cites, said))
+            flow.mark_seen(report.id)
+            events.setdefault((report.number, row.id), []).append((flow.row, evidence, cites, values))
         if row.holds is not None and row.holds not in flow.pending:
             _hold(step, flow)
-            events.setdefault((-1, row.id), []).append((flow.everyone, flow.position, cites, said))
+            events.setdefault((-1, row.id), []).append((flow.row, flow.position, cites, values))
     if row.settles is not None:
         flow.pending.discard(row.settles)
-    flow.note(row.id)
+    flow.mark_seen(row.id)
     for name in row.add:
         flow.add(name)
     if row.add:
@@ -243,8 +242,8 @@ def _hold(step: CompiledRow, flow: ScalarFlow) -> None:
     name = step.row.holds or ""
     flow.pending.add(name)
     flow.held_step[name] = flow.position
-    for variable, expression in step.takes:
-        flow.values[variable] = expression.one(flow)
+    for variable, expression in step.hold_values:
+        flow.values[variable] = expression.scalar(flow)
 
 
 def _cited(flow: ScalarFlow, record: str) -> int:
@@ -283,20 +282,20 @@ def _write_members(flow: ScalarFlow, candidates: Candidates, name: str, number: 
             candidates.known[field][slot, number] = value is not None
 
 
-def _log_events(program: Program, events: dict[tuple[int, str], list[Any]], log: Trace) -> None:
+def _append_events(program: Program, events: Hits, trace: Trace) -> None:
     rows = {step.row.id: step for step in program.steps}
     for (number, row), found in events.items():
         step = rows[row]
-        flows, steps, cites, said = zip(*found, strict=True)
+        flows, steps, cites, values = zip(*found, strict=True)
         columns = np.array(cites, np.int64).reshape(len(found), -1).T
-        numbers = np.array(said, np.int64).reshape(len(found), -1).T
-        log.events.append(
+        numbers = np.array(values, np.int64).reshape(len(found), -1).T
+        trace.events.append(
             Event(
                 number,
                 np.array(flows, np.int64),
                 np.array(steps, np.int64),
                 tuple(columns),
-                {name: column for (name, _), column in zip(step.say, numbers, strict=True)},
+                {name: column for (name, _), column in zip(step.values, numbers, strict=True)},
                 "" if number >= 0 else row,
             )
         )

@@ -1,27 +1,25 @@
-"""What the machine remembers of many connections at once: states, variables, candidate records, as columns.
+"""The state of the machine for a block of connections, as columns: states, variables, candidate records.
 
-Promises: one slot a connection; a record's members are columns that grow only as far as some connection needs them; the
-first member is never evicted, and eviction is remembered (`lost`).
-Must not know: rows.
+Columns have one entry per connection of the block; those of records have shape (members, connections) and grow to the members that
+some connection needs. The first member of a record is never evicted; `lost` says where another one was.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from analyzer._typing import Array, BoolArray, IntArray
     from analyzer.openings.machine.compiler import Program
     from analyzer.rules.machine import Record
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-DTYPES = {"seq": np.uint32, "int": np.int64, "time": np.int64, "flag": np.bool_}
+DTYPES: Final = {"seq": np.uint32, "int": np.int64, "time": np.int64, "flag": np.bool_}
 
 
 class Candidates:
-    """All members of one record, of `size` connections."""
+    """All members of one record, for `size` connections."""
 
     def __init__(self, record: Record, size: int) -> None:
         self.record, self.size, self.width = record, size, 1
@@ -29,11 +27,11 @@ class Candidates:
         self.newest = np.zeros(size, np.int16)
         self.lost = np.zeros(size, bool)
         self.values: dict[str, Array] = {name: np.zeros((1, size), DTYPES[kind]) for name, kind in record.fields.items()}
-        self.known: dict[str, Array] = {name: np.zeros((1, size), bool) for name in record.fields}
+        self.known: dict[str, BoolArray] = {name: np.zeros((1, size), bool) for name in record.fields}
         self.step = np.full((1, size), -1, np.int64)
 
-    def add(self, flows: Array, step: Array) -> None:
-        """Make room for one more member of each of `flows`; it becomes the newest."""
+    def add(self, flows: IntArray, step: IntArray) -> None:
+        """Add a member to each of `flows`, evicting one where the record is full; it becomes the newest."""
         full = self.count[flows] >= self.record.keep
         slot = np.where(full, self.newest[flows] % (self.record.keep - 1) + 1, self.count[flows])
         self.widen(int(slot.max(initial=0)) + 1)
@@ -45,7 +43,7 @@ class Candidates:
             known[slot, flows] = False
 
     def widen(self, width: int) -> None:
-        """Make room for `width` members, if there is not."""
+        """Grow the columns to at least `width` members."""
         if width <= self.width:
             return
         grown = min(max(width, 2 * self.width), self.record.keep)
@@ -56,8 +54,8 @@ class Candidates:
         self.step = np.concatenate([self.step, np.full((extra, self.size), -1, np.int64)])
         self.width = grown
 
-    def keep(self, flows: Array, slot: Array) -> None:
-        """Drop every member of `flows` but the one in `slot`."""
+    def keep(self, flows: IntArray, slot: IntArray) -> None:
+        """Remove every member of `flows` but the one in `slot`."""
         if self.width == 1:
             return
         for columns in (self.values, self.known):
@@ -78,18 +76,18 @@ class StateColumns:
         self.client, self.server = np.full(size, client, np.int8), np.full(size, server, np.int8)
         self.client_textbook, self.server_textbook = self.client.copy(), self.server.copy()
         self.values: dict[str, Array] = {}
-        self.known: dict[str, Array] = {}
+        self.known: dict[str, BoolArray] = {}
         for name, kind in machine.variables.items():
             self.values[name] = np.zeros(size, DTYPES.get(kind, np.int8))
             if kind in {"seq", "int", "time"}:
                 self.known[name] = np.zeros(size, bool)
         self.records = {name: Candidates(record, size) for name, record in machine.records.items()}
-        self.seen = {id_: np.zeros(size, bool) for id_ in program.asked}
+        self.seen = {id_: np.zeros(size, bool) for id_ in program.queried}
         self.pending = {hold: np.zeros(size, bool) for hold in machine.holds}
         self.held_step = {hold: np.full(size, -1, np.int64) for hold in machine.holds}
 
-    def assign(self, name: str, flows: Array, values: Any, known: Any) -> None:  # noqa: ANN401 - array or scalar
-        """Give variable `name` of `flows` the `values`."""
+    def assign(self, name: str, flows: IntArray, values: Any, known: Any) -> None:  # noqa: ANN401 - array or scalar
+        """Assign `values` to variable `name` of `flows`."""
         self.values[name][flows] = values
         if name in self.known:
             self.known[name][flows] = True if known is None else known

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Trace:
     """The states after each step, and all events, over all connections."""
 
-    seen: IntArray
+    class_codes: IntArray
     """Per step of the input: by_client * classes + class."""
     row: IntArray
     """Per step of the input: index of the row that fired, -1 when none did."""

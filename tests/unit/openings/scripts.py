@@ -40,11 +40,11 @@ def loaded() -> RuleSet:
     return rules.load(select=sorted(emitted(rules.load().machine)))
 
 
-def judge(cases: Mapping[str, Case], *, few: int = vector.MIN_VECTOR_FLOWS) -> dict[str, Found]:
+def judge(cases: Mapping[str, Case], *, min_vector_flows: int = vector.MIN_VECTOR_FLOWS) -> dict[str, Found]:
     """Return what is found of every case, each judged as a capture of its own, all in one call."""
     captures = [notation.capture(notation.parse(case.script, where=name), path=name) for name, case in cases.items()]
     connections, rule_set = connections_.group(captures), loaded()
-    judged = openings.judge(connections, rule_set, few=few)
+    judged = openings.judge(connections, rule_set, min_vector_flows=min_vector_flows)
     owner = connections.flows["capture"].tolist()
     found = {name: Found([], [], [], set(), []) for name in cases}
     names = list(cases)

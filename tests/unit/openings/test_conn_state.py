@@ -19,14 +19,14 @@ SEGMENTS = {"s": "S {seq}:{seq}(0)", "h": "S. {seq}:{seq}(0) ack 1", "a": ". {se
 }
 
 
-def _seen(history: str) -> conn_state.Seen:
+def _seen(history: str) -> conn_state.SegmentKinds:
     lines = []
     for place, letter in enumerate(history.lstrip("^")):
         seq = 1000 + 100 * place
         lines.append(f"{'>' if letter.isupper() else '<'} {SEGMENTS[letter.lower()].format(seq=seq, end=seq + 9)}")
     connections = connections_.group([notation.capture(notation.parse("\n".join(lines)))])
     assert len(connections.flows) == 1
-    return conn_state.Seen(connections.segments, 1)
+    return conn_state.SegmentKinds(connections.segments, 1)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_zeek_takes_a_fin_without_ack_for_a_sign_of_life() -> None:
     """Zeek's history SaFR, the FIN without ACK, is OTH in its log: the RST is not the originator's first word after its SYN."""
     script = "> S 1000:1000(0)\n< . 700:700(0) ack 1001\n> F 1001:1001(0)\n> R 1002:1002(0)\n"
     connections = connections_.group([notation.capture(notation.parse(script))])
-    assert conn_state.zeek_conn_state(conn_state.Seen(connections.segments, 1)).tolist() == ["OTH"]
+    assert conn_state.zeek_conn_state(conn_state.SegmentKinds(connections.segments, 1)).tolist() == ["OTH"]
 
 
 @pytest.mark.parametrize(("history", "number"), [("S", 1), ("Sr", 37), ("ShA", 7), ("ShADd", 15), ("ShADdFf", 31), ("ShAR", 39)])

@@ -132,12 +132,12 @@ STRAYS: dict[str, Case] = {
 
 
 @cache
-def _judged(few: int) -> dict[str, Found]:
-    return judge(STRAYS, few=few)
+def _judged(min_vector_flows: int) -> dict[str, Found]:
+    return judge(STRAYS, min_vector_flows=min_vector_flows)
 
 
-@pytest.mark.parametrize("few", [0, 10**9])
+@pytest.mark.parametrize("min_vector_flows", [0, 10**9])
 @pytest.mark.parametrize("name", STRAYS)
-def test_opening_comes_out_right(name: str, few: int) -> None:
-    case, found = STRAYS[name], _judged(few)[name]
+def test_opening_comes_out_right(name: str, min_vector_flows: int) -> None:
+    case, found = STRAYS[name], _judged(min_vector_flows)[name]
     assert (found.verdicts, sorted(found.findings)) == ([case.verdict], sorted(case.findings.split())), case.script

@@ -89,14 +89,14 @@ SERVED: dict[str, Case] = {
 
 
 @cache
-def _judged(few: int) -> dict[str, Found]:
-    return judge(UNTAKEN | SERVED, few=few)
+def _judged(min_vector_flows: int) -> dict[str, Found]:
+    return judge(UNTAKEN | SERVED, min_vector_flows=min_vector_flows)
 
 
-@pytest.mark.parametrize("few", [0, 10**9])
+@pytest.mark.parametrize("min_vector_flows", [0, 10**9])
 @pytest.mark.parametrize("name", UNTAKEN | SERVED)
-def test_only_an_untaken_connection_is_called_so(name: str, few: int) -> None:
-    case, found = (UNTAKEN | SERVED)[name], _judged(few)[name]
+def test_only_an_untaken_connection_is_called_so(name: str, min_vector_flows: int) -> None:
+    case, found = (UNTAKEN | SERVED)[name], _judged(min_vector_flows)[name]
     assert (found.verdicts, sorted(found.findings)) == ([case.verdict], sorted(case.findings.split())), case.script
 
 

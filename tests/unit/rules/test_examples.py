@@ -75,6 +75,6 @@ def test_every_row_that_emits_is_reached_by_an_example() -> None:
         for number, example in enumerate(finding.examples, 1)
     ]
     judged = openings.judge(connections_.group(captures), loaded)
-    fired = {judged.rows[number].id for number in judged.log.row.tolist() if number >= 0}
+    fired = {judged.rows[number].id for number in judged.trace.row.tolist() if number >= 0}
     silent = [row.id for row in loaded.machine.rows if (row.emits or row.holds) and row.id not in fired]
     assert silent == []
