@@ -251,7 +251,7 @@ def _failing(
     if fail_on == "never":
         return np.zeros(captures, bool)
     enough = set(SEVERITIES[SEVERITIES.index(fail_on) :])
-    bad_verdicts = [verdict.name for verdict in rules.verdicts if verdict.counts_as in enough]
+    bad_verdicts = [verdict for verdict, severity in rules.verdict_severities.items() if severity in enough]
     flows_failing = (table["verdict"].isin(bad_verdicts) & ~table["excused"]).to_numpy()
     findings_failing = (findings["severity"].isin(enough) & ~findings["excused"]).to_numpy()
     owners = np.concatenate([table["capture"].to_numpy()[flows_failing], findings["capture"].to_numpy()[findings_failing]])

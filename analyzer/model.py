@@ -127,9 +127,11 @@ class Report:
     findings: pd.DataFrame
     """Table `FINDINGS`: a row a finding."""
     steps: pd.DataFrame
-    """Table `STEPS`: a row a segment (or run of exact repeats) that the opening was judged on."""
+    """Table `STEPS`: one row per segment (or run of exact repeats) that the opening was judged on."""
     transactions: pd.DataFrame
-    """A row a message, command or request; columns as `transaction_columns` says."""
+    """One row per message, command or request; its columns are `transaction_columns`."""
+    verdict_severities: Mapping[str, Severity] = field(kw_only=True)
+    """Severity of each verdict that counts against a connection, by name; `rules/opening.toml` says so (`counts_as`)."""
     fail_on: FailOn = "warning"
     passed_over: int = 0
     """Files in the folders that were given that are no captures and are not named like one."""

@@ -58,7 +58,12 @@ def judge(count: int) -> Report:
     told["worst"] = tables.worst(found["severity"], judged.findings["flow"].to_numpy(), count)
     flow_table = tables.flows(connections.flows, told, ids)
     return Report(
-        (read,), flow_table, found, tables.steps(judged, ids), dialogues.transactions(said, ids, np.zeros(count), loaded.protocols)
+        (read,),
+        flow_table,
+        found,
+        tables.steps(judged, ids),
+        dialogues.transactions(said, ids, np.zeros(count), loaded.protocols),
+        verdict_severities=loaded.verdict_severities,
     )
 
 

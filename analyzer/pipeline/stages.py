@@ -70,6 +70,7 @@ def run_stages(  # noqa: PLR0913 - what a job is made of
         findings=findings,
         steps=steps,
         transactions=transactions,
+        verdict_severities=rules.verdict_severities,
         fail_on="never",
         details={id_: protocol.details for id_, protocol in rules.protocols.items()},
         secrets=secrets,

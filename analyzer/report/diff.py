@@ -14,7 +14,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.model import SEVERITIES
-from analyzer.report import formatting, summary
+from analyzer.report import formatting
+from analyzer.rules import severities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -149,7 +150,7 @@ def _entries(document: Document, names: Sequence[str]) -> Iterator[DiffEntry]:
 
 def _of_connection(flow: Mapping[str, Any], capture: str) -> Iterator[DiffEntry]:
     ends = {name: flow[name] for name in ("client_ip", "client_port", "server_ip", "server_port")}
-    severity = summary.OUTCOME_COUNTS_AS.get(flow["outcome"])
+    severity = severities.by_outcome().get(flow["outcome"])
     if severity is not None and not flow["excused"]:
         first = (flow["first"]["frame"],)
         yield DiffEntry(capture, "verdict", flow["verdict"], severity, f"the opening is {flow['verdict']}", **ends, frames=first)

@@ -126,20 +126,16 @@ def _where(report: Report) -> Callable[[int], str]:
 
 def _verdicts(report: Report) -> list[Issue]:
     flows, where = report.flows, _where(report)
-    captures, names, outcomes, excused, first = (
-        flows[name].tolist() for name in ("capture", "verdict", "outcome", "excused", "first_frame")
-    )
+    captures, names, excused, first = (flows[name].tolist() for name in ("capture", "verdict", "excused", "first_frame"))
 
     def complain(row: int, name: str, severity: Severity, message: str) -> Issue:
         frames = ((captures[row], first[row]),)
         return Issue(captures[row], "verdict", name, severity, message, row, where(row), frames, excused[row])
 
-    bad = flows["outcome"].isin(summary.OUTCOME_COUNTS_AS).to_numpy() & ~_told(report)
+    bad = flows["verdict"].isin(report.verdict_severities).to_numpy() & ~_told(report)
     unsure = flows["inconclusive"].to_numpy(bool)
-    found = []
-    for row in np.flatnonzero(bad).tolist():
-        severity: Severity = "error" if summary.OUTCOME_COUNTS_AS[outcomes[row]] == "error" else "warning"
-        found.append(complain(row, names[row], severity, f"the opening is {names[row]}"))
+    severities = report.verdict_severities
+    found = [complain(row, names[row], severities[names[row]], f"the opening is {names[row]}") for row in np.flatnonzero(bad).tolist()]
     lacking = "an opening segment lacks bytes that a check needs"
     return found + [complain(row, INCONCLUSIVE, "warning", lacking) for row in np.flatnonzero(unsure).tolist()]
 
@@ -148,7 +144,7 @@ def _told(report: Report) -> NDArray[np.bool_]:
     """Return for each connection whether a finding at least as bad as its verdict, and no more excused, tells of it."""
     flows, findings = report.flows, report.findings
     rank: dict[str, int] = {severity: index for index, severity in enumerate(SEVERITIES)}
-    verdict = summary.rank(flows["outcome"], {outcome: rank[level] for outcome, level in summary.OUTCOME_COUNTS_AS.items()})
+    verdict = summary.rank(flows["verdict"], {verdict: rank[severity] for verdict, severity in report.verdict_severities.items()})
     positions = summary.flow_positions(report, findings)
     of_flow = positions >= 0
     excused = flows["excused"].to_numpy(bool)[positions[of_flow]] >= findings["excused"].to_numpy(bool)[of_flow]

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from analyzer.model import Report
 
-OUTCOME_COUNTS_AS: Final = {"not-opened": "warning", "broken": "error"}
-"""What an outcome counts as when it counts against a connection; rules/opening.toml says the same, verdict by verdict."""
-
 STATUSES: Final = ("ok", "failed", "inconclusive", "expected", "not judged")
 OK: Final = 0
 FAILED: Final = 1
@@ -57,8 +54,8 @@ def classify(report: Report) -> NDArray[np.int8]:
     flows, findings = report.flows, report.findings
     threshold = SEVERITIES.index(report.fail_on) if report.fail_on != "never" else len(SEVERITIES)
     severity_rank: dict[str, int] = {severity: index for index, severity in enumerate(SEVERITIES)}
-    outcome_rank = {outcome: severity_rank[level] for outcome, level in OUTCOME_COUNTS_AS.items()}
-    bad_verdict = rank(flows["outcome"], outcome_rank) >= threshold
+    verdict_rank = {verdict: severity_rank[severity] for verdict, severity in report.verdict_severities.items()}
+    bad_verdict = rank(flows["verdict"], verdict_rank) >= threshold
     excused_verdict = flows["excused"].to_numpy(bool)
     bad_finding = rank(findings["severity"], severity_rank) >= threshold
     excused_finding = findings["excused"].to_numpy(bool)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.errors import RuleError, UsageError
 from analyzer.rules import finding as findings_
-from analyzer.rules import opening, protocols, secrets, toml_loader
+from analyzer.rules import opening, protocols, secrets, severities, toml_loader
 from analyzer.rules.finding import Example, Finding
 from analyzer.rules.lint import lint
 from analyzer.rules.machine import Machine, Verdict
@@ -25,6 +25,7 @@ from analyzer.rules.machine import Machine, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from analyzer.model import Severity
     from analyzer.rules.protocols import Protocol
     from analyzer.rules.secrets import SecretPatterns
 
@@ -54,6 +55,11 @@ class RuleSet:
     def verdicts(self) -> tuple[Verdict, ...]:
         """The verdicts, in the order they are tried."""
         return self.machine.verdicts
+
+    @property
+    def verdict_severities(self) -> Mapping[str, Severity]:
+        """The severity of each verdict that counts against a connection, by name."""
+        return severities.by_verdict(self.machine.verdicts)
 
 
 def load(

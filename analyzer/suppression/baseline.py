@@ -154,7 +154,7 @@ def draft(report: Report, path: Path) -> Iterator[str]:
     """Return a baseline, to lie at `path`, of all that is wrong in `report` and not expected; reasons of one that lies there are kept."""
     reasons = {entry.key: entry.reason for entry in load(path)} if files.look(path) == "" else {}
     names = [locate(capture.path, path.parent) for capture in report.captures]
-    bad = (report.flows["outcome"].isin(["not-opened", "broken"]) & ~report.flows["excused"]).tolist()
+    bad = (report.flows["verdict"].isin(report.verdict_severities) & ~report.flows["excused"]).tolist()
     new = (~report.findings["excused"]).tolist()
     verdicts, found = _keys(report.flows, report.findings, names)
     counts = Counter(key for keys, chosen in ((verdicts, bad), (found, new)) for key, take in zip(keys, chosen, strict=True) if take)

@@ -217,8 +217,7 @@ def _hold(index: int, expectation: Expectation, columns: _Columns, excuses: Supp
 def draft(report: Report) -> Iterator[str]:
     """Return an expect.toml of what `report` would fail for, with empty reasons: it is refused until a person has filled them in."""
     enough = SEVERITIES[SEVERITIES.index(report.fail_on) :] if report.fail_on != "never" else ()
-    levels = {"not-opened": "warning", "broken": "error"}
-    bad = report.flows["outcome"].map(levels).isin(enough) & ~report.flows["excused"]
+    bad = report.flows["verdict"].map(dict(report.verdict_severities)).isin(enough) & ~report.flows["excused"]
     owners = report.findings["flow_id"].map(dict(zip(report.flows["flow_id"], report.flows["capture"], strict=True)))
     new = report.findings["severity"].isin(enough) & ~report.findings["excused"]
     yield "# Why is each of these as it should be? Until every reason says so, this file is refused.\nschema = 1\n"

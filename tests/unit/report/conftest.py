@@ -12,6 +12,7 @@ import pytest
 
 from analyzer import report as reports
 from analyzer.model import FINDINGS, FLOWS, STEPS, TRANSACTIONS, CaptureSummary, DetailColumn, Note, Report, RuleMetadata
+from analyzer.rules import load
 from analyzer.schema import NO_TIME, Column, Table, check
 
 if TYPE_CHECKING:
@@ -323,6 +324,7 @@ def report() -> Report:
         findings=_findings(),
         steps=_steps(),
         transactions=_transactions(),
+        verdict_severities=load().verdict_severities,
         transaction_columns=TALK,
         spoken=SPOKEN,
         details=DETAILS,
@@ -343,7 +345,14 @@ def huge(report: Report) -> Report:
     refused = np.arange(number) % 100 == 99
     flows.loc[refused, "verdict"] = "refused"
     flows.loc[refused, "outcome"] = "not-opened"
-    return Report(report.captures[:1], check(flows, FLOWS), table(FINDINGS, []), table(STEPS, []), table(TRANSACTIONS, []))
+    return Report(
+        report.captures[:1],
+        check(flows, FLOWS),
+        table(FINDINGS, []),
+        table(STEPS, []),
+        table(TRANSACTIONS, []),
+        verdict_severities=report.verdict_severities,
+    )
 
 
 @pytest.fixture

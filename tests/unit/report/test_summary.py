@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analyzer.report import summary
-from analyzer.rules import load
 
 if TYPE_CHECKING:
     from analyzer.model import FailOn, Report
@@ -44,6 +43,10 @@ def test_a_verdict_that_could_not_be_judged_may_be_meant(report: Report) -> None
     assert standings(replace(report, flows=flows)) == ["ok", "failed", "expected", "expected", "ok"]
 
 
-def test_what_outcomes_count_as_is_what_the_rules_say() -> None:
-    counts = {verdict.outcome: verdict.counts_as for verdict in load().verdicts}
-    assert {outcome: level for outcome, level in counts.items() if level in {"warning", "error"}} == summary.OUTCOME_COUNTS_AS
+def test_a_verdict_fails_as_the_rules_count_it_whatever_its_outcome(report: Report) -> None:
+    """A user's verdict may count against a connection that opened; a shipped one may count as nothing under other rules."""
+    opened = report.flows["verdict"][0]
+    assert (report.flows["outcome"][0], standings(report)[0]) == ("opened", "ok")
+    assert standings(replace(report, verdict_severities={opened: "error"}, fail_on="error"))[0] == "failed"
+    nothing_counts = replace(report, verdict_severities={}, findings=report.findings[:0])
+    assert "failed" not in standings(nothing_counts)

@@ -69,7 +69,7 @@ def test_the_summary_counts_every_connection_once(written: Callable[..., str]) -
 def test_the_hint_counts_connections_within_the_file(report: Report) -> None:
     flows = report.flows.copy()
     flows.loc[1, "excused"] = True
-    flows.loc[4, "outcome"] = "broken"
+    flows.loc[4, ["verdict", "outcome"]] = "invalid", "broken"
     hint = render(replace(report, flows=flows, findings=report.findings[:0])).splitlines()[-1]
     assert hint.endswith(" f2")
 
