@@ -8,7 +8,6 @@ Must not know: output formats, terminals, exit statuses.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -21,6 +20,7 @@ from analyzer.capture import choose_engine
 from analyzer.capture import discovery as discovery_
 from analyzer.errors import InputError, UsageError
 from analyzer.model import SEVERITIES, CaptureSummary, Report
+from analyzer.options import AnalyzeOptions, DialogueOptions, JudgeOptions, ReadOptions
 from analyzer.rules.check import DIALOGUE_SCOPES
 from analyzer.suppression import baseline as baseline_
 from analyzer.suppression import expectations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from analyzer.capture.choose_engine import Engine
     from analyzer.model import Capture, FailOn, Note, Status
     from analyzer.notation import Script
+    from analyzer.options import Engine
     from analyzer.rules import RuleSet
     from analyzer.suppression.expectations import Suppressions
 
@@ -53,7 +53,7 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     secrets: bool = False,
     openings_only: bool = False,
 ) -> Report:
-    """Read and judge every capture in `paths` (files or folders) and return the report.
+    """Return the report on every capture in `paths` (files or folders).
 
     `rules` are the shipped ones unless given; `fail_on` is the lowest severity that makes a capture's status `findings`;
     `expect` says whether expect.toml beside a capture counts; `baseline` is a file of what is accepted (`analyzer.suppression.baseline`);
@@ -63,11 +63,24 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     said, and stamps the report; `openings_only` leaves unread what was said. Raises `MachineError` when tshark cannot be used, `RuleError`
     when an expect.toml or the baseline is invalid; a bad capture is not an error but a status.
     """
-    rules = rules or rules_.load()
+    read = ReadOptions(engine=engine, jobs=jobs, timeout_s=timeout_s, tshark=tshark)
+    judge = JudgeOptions(fail_on=fail_on, expect=expect, baseline=baseline)
+    dialogues = DialogueOptions(secrets=secrets, openings_only=openings_only, processes=read.processes)
+    return analyze_with(paths, rules or rules_.load(), AnalyzeOptions(read, judge, dialogues), progress)
+
+
+def analyze_with(
+    paths: str | Path | Sequence[str | Path],
+    rules: RuleSet,
+    options: AnalyzeOptions,
+    progress: Callable[[str, int], None] | None = None,
+) -> Report:
+    """Return the report as `analyze` does, for options that are composed already."""
+    judge = options.judge
     discovery = discovery_.find([paths] if isinstance(paths, (str, Path)) else paths)
     found = discovery.found
-    read = partial(_read, timeout_s=timeout_s, tshark=tshark, engine=engine, large=_is_large(found, engine), progress=progress)
-    captures = _read_all(found, jobs, read, divisible=engine != "pyshark")
+    read = partial(_read, options=options.read, large=_is_large(found, options.read.engine), progress=progress)
+    captures = _read_all(found, options.read, read)
     # tshark starts before what takes long to import.
     from analyzer import connections as connections_
     from analyzer.pipeline import stages
@@ -76,24 +89,24 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     # Handed over: what `examine` lets go of nobody holds any more.
     grouped = [connections_.group(whole)]
     stages.trim_heap()
-    processes = jobs or os.cpu_count() or 1
-    report, changed = stages.run_stages(grouped.pop(), captures, rules, secrets=secrets, openings_only=openings_only, processes=processes)
+    report, changed = stages.run_stages(grouped.pop(), captures, rules, options.dialogues)
     captures = [_mark_modified(one) if number in changed else one for number, one in enumerate(captures)]
     table, findings = report.flows, report.findings
     names = [one.path for one in captures]
     unasked = frozenset(
         id_
         for id_, one in rules.findings.items()
-        if (one.opt_in and id_ not in rules.reported) or (openings_only and one.check is not None and one.check.scope in DIALOGUE_SCOPES)
+        if (one.opt_in and id_ not in rules.reported)
+        or (options.dialogues.openings_only and one.check is not None and one.check.scope in DIALOGUE_SCOPES)
     )
-    excuses = expectations.apply(table, findings, names if expect else [], unasked)
+    excuses = expectations.apply(table, findings, names if judge.expect else [], unasked)
     table["excused"], findings["excused"] = excuses.flow, excuses.finding
-    stale = {} if baseline is None else baseline_.accept(table, findings, names, Path(baseline), rules.reported)
-    failing = _failing(table, findings, rules, fail_on, len(captures))
-    if fail_on != "never":
+    stale = {} if judge.baseline is None else baseline_.accept(table, findings, names, Path(judge.baseline), rules.reported)
+    failing = _failing(table, findings, rules, judge.fail_on, len(captures))
+    if judge.fail_on != "never":
         failing[list(excuses.failures)] = True
     summaries = _summaries(captures, table, excuses, failing, stale)
-    return replace(report, captures=summaries, fail_on=fail_on, passed_over=discovery.passed_over)
+    return replace(report, captures=summaries, fail_on=judge.fail_on, passed_over=discovery.passed_over)
 
 
 def analyze_script(script: Script, rules: RuleSet) -> Report:
@@ -134,9 +147,7 @@ def _mark_modified(one: Capture) -> Capture:
     return replace(one, complete=False, reason=one.reason or "it was changed or removed while it was being read")
 
 
-def frames_of(
-    path: str | Path, connections: Sequence[str], *, timeout_s: float | None = None, tshark: str | None = None
-) -> tuple[Capture, list[int]]:
+def frames_of(path: str | Path, connections: Sequence[str], options: ReadOptions | None = None) -> tuple[Capture, list[int]]:
     """Return the capture at `path`, and the numbers of all frames of the `connections` named (`f3` or `3`), rising.
 
     A connection's frames are its segments, the copies of them that were dropped, and the ICMP errors that quote them. Raises `InputError`
@@ -146,7 +157,7 @@ def frames_of(
 
     from analyzer import connections as connections_
 
-    one = capture.read(path, timeout_s=timeout_s, tshark=tshark)
+    one = capture.read_with(path, options or ReadOptions())
     if not one.readable:
         message = f"{one.path}: {one.reason}"
         raise InputError(message)
@@ -168,18 +179,17 @@ def _drop_segment_columns(one: Capture) -> Capture:
     return replace(one, segments=one.segments[["frame"]].copy(), quotes=one.quotes[["frame"]].copy(), option_bytes=b"")
 
 
-def _read_all(found: Sequence[discovery_.Candidate], jobs: int | None, read: Callable[..., Capture], *, divisible: bool) -> list[Capture]:
+def _read_all(found: Sequence[discovery_.Candidate], options: ReadOptions, read: Callable[..., Capture]) -> list[Capture]:
     """Read all captures: very large ones one after another, each by several processes, then the others, some at a time.
 
     Each of those is a tshark of its own, or soon read, so threads are enough.
     """
-    jobs = jobs or os.cpu_count() or 1
     captures: dict[int, Capture] = {}
     for number, one in enumerate(found):
-        if divisible and not one.reason and choose_engine.is_divisible(one.path):
-            captures[number] = read(one, processes=jobs)
+        if options.engine != "pyshark" and not one.reason and choose_engine.is_divisible(one.path):
+            captures[number] = read(one, processes=options.processes)
     rest = [number for number in range(len(found)) if number not in captures]
-    workers = min(jobs, len(rest))
+    workers = min(options.processes, len(rest))
     if workers <= 1:
         captures |= {number: read(found[number]) for number in rest}
     else:
@@ -193,12 +203,10 @@ def _is_large(found: Sequence[discovery_.Candidate], engine: Engine) -> bool | N
     return choose_engine.is_large(one.path for one in found if not one.reason) if engine == "auto" else None
 
 
-def _read(  # noqa: PLR0913 - what `capture.read` takes
+def _read(
     found: discovery_.Candidate,
     *,
-    timeout_s: float | None,
-    tshark: str | None,
-    engine: Engine,
+    options: ReadOptions,
     large: bool | None,
     progress: Callable[[str, int], None] | None,
     processes: int = 1,
@@ -206,7 +214,7 @@ def _read(  # noqa: PLR0913 - what `capture.read` takes
     if found.reason:
         return capture.refuse(found.path, found.reason)
     report = None if progress is None else lambda frames: progress(found.path, frames)
-    return capture.read(found.path, timeout_s=timeout_s, tshark=tshark, progress=report, engine=engine, large=large, processes=processes)
+    return capture.read_with(found.path, options, progress=report, large=large, processes=processes)
 
 
 def _summaries(

@@ -22,6 +22,7 @@ from analyzer import connections as connections_
 from analyzer.dialogues import tables as dialogues
 from analyzer.model import CaptureSummary, Report
 from analyzer.openings import tables
+from analyzer.options import DialogueOptions
 from analyzer.pipeline import stages
 from analyzer.report import Layout
 
@@ -51,7 +52,7 @@ def judge(count: int) -> Report:
     judged = openings.judge(connections, loaded)
     read = CaptureSummary("made", "findings", complete=True, reason="", packets=6 * count, segments=6 * count, engines={}, notes=())
     begun = stages.opening_summary(judged, loaded)
-    said = stages.parse_dialogues(stages.build_dialogue_request(connections, [made], begun, loaded, openings_only=True))
+    said = stages.parse_dialogues(stages.build_dialogue_request(connections, [made], begun, loaded, DialogueOptions(openings_only=True)))
     ids = tables.flow_ids(count)
     found = tables.findings(judged, ids)
     told = tables.judgement(judged, loaded) | dialogues.flows(said, ids, loaded.protocols) | tables.count(connections.segments, count)

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from analyzer.errors import EnvironmentFaultError, refuse_machine_fault
+from analyzer.options import ReadOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from analyzer.capture.choose_engine import Engine
     from analyzer.capture.tshark.probe import Tshark
     from analyzer.model import Capture
+    from analyzer.options import Engine
 
 __all__ = ["limit", "probe", "read"]
 
@@ -64,20 +65,34 @@ def read(  # noqa: PLR0913 - every option has a default and a name
     Raises `MachineError` when tshark cannot be used, or is missing and was named or asked for by `engine`, and when memory, open files or
     room for temporary files run out.
     """
+    options = ReadOptions(engine=engine, timeout_s=timeout_s, tshark=tshark)
+    return read_with(path, options, progress=progress, large=large, processes=processes)
+
+
+def read_with(
+    path: str | Path,
+    options: ReadOptions,
+    *,
+    progress: Callable[[int], None] | None = None,
+    large: bool | None = None,
+    processes: int = 1,
+) -> Capture:
+    """Return the capture at `path` as `read` does; `options.jobs` does not count, `processes` does."""
     from analyzer.capture import choose_engine, discovery
 
     shown = os.fspath(path)
     reason = discovery.sniff(shown)
     if reason:
         return refuse(shown, reason)
-    known = _find(tshark, needed=engine == "pyshark")
+    engine = options.engine
+    known = _find(options.tshark, needed=engine == "pyshark")
     compare = False
     try:
         if engine == "auto" and known is not None:
             engine = "native" if (choose_engine.is_large([shown]) if large is None else large) else "pyshark"
             compare = Path(shown).stat().st_size >= choose_engine.COMPARED_BYTES
         absolute = Path(shown).absolute()
-        seconds = limit(absolute.stat().st_size) if timeout_s is None else timeout_s
+        seconds = limit(absolute.stat().st_size) if options.timeout_s is None else options.timeout_s
         job = _Job(absolute, shown, known, seconds, progress, processes)
         return _dissect(job) if engine == "pyshark" else _decode(job, compare=compare)
     except OSError as error:

@@ -9,13 +9,10 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-Engine = Literal["auto", "pyshark", "native"]
-ENGINES: Final[tuple[Engine, ...]] = ("auto", "pyshark", "native")
 
 START_SECONDS: Final = 0.4
 """What starting tshark costs for a file."""

@@ -22,8 +22,8 @@ from analyzer.report.formatting import SECRETS_SHOWN
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from analyzer.capture.choose_engine import Engine
     from analyzer.model import FailOn, Report
+    from analyzer.options import Engine
     from analyzer.report import Layout
     from analyzer.rules import RuleSet
 

@@ -29,9 +29,10 @@ def extract(path: File, flows: Flows, *, destination: Destination, timeout: opti
     output.refuse(destination, [path])
     from analyzer.api import frames_of
     from analyzer.capture.extract import extract as copy
+    from analyzer.options import ReadOptions
     from analyzer.report.formatting import count
 
-    capture, frames = frames_of(path, flows, timeout_s=timeout, tshark=tshark)
+    capture, frames = frames_of(path, flows, ReadOptions(timeout_s=timeout, tshark=tshark))
     output.write_bytes(copy(path, frames, program=tshark, timeout_s=timeout), destination)
     output.stderr(f"{destination}: {count(len(frames), 'frame')} of {count(len(set(flows)), 'connection')}")
     if not capture.complete:

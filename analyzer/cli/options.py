@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analyzer.cli.output import COLORS
+from analyzer.options import ENGINES, FAIL_ON
 from analyzer.report import CSV_TABLES, FORMATS
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ def _positive(value: float | None) -> float | None:
 
 
 # readable=False, here and wherever a path is given: Typer would refuse the call for one file of many, before any is looked at.
-FAIL_ON = ("error", "warning", "note", "never")
-ENGINES = ("auto", "pyshark", "native")
+
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATHS", help="Captures, or folders of captures.", show_default=False, readable=False)]
 FormatName = Annotated[

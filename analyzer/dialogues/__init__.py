@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from analyzer.dialogues.context import ConnectionContext, OpeningSummary
     from analyzer.model import Capture
+    from analyzer.options import DialogueOptions
     from analyzer.reassembly.layout import Streams
     from analyzer.rules import RuleSet
     from analyzer.rules.protocols import Protocol
@@ -54,12 +55,7 @@ class Request:
     """They give access to the payloads."""
     opening: OpeningSummary
     rules: RuleSet
-    secrets: bool = False
-    """Whether passwords and the like are kept."""
-    openings_only: bool = False
-    """Whether nothing is to be heard: no payload is looked at, no rule about what was said asked."""
-    processes: int = 1
-    """How many may be used."""
+    options: DialogueOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +71,11 @@ def read(request: Request) -> Dialogues:
     """Return what was said on all connections."""
     rules = request.rules
     known = context.build(request.flows, request.streams, request.syn_data, request.opening, rules.protocols)
-    said = DialogueBatch() if request.openings_only else parallel.parse(_share(request, known), request.processes)
+    said = DialogueBatch() if request.options.openings_only else parallel.parse(_share(request, known), request.options.processes)
     hearing = _Hearing(request, known, said)
     _complete(hearing)
     linked = _link(hearing)
-    asked = replace(rules, reported=frozenset()) if request.openings_only else rules
+    asked = replace(rules, reported=frozenset()) if request.options.openings_only else rules
     findings = checks.run(asked, known, said.dialogues, said.blocks, request.flows["capture"].to_numpy())
     ways = rules.protocols[ANY].enums["encryption"]
     return Dialogues(said.heard, said.dialogues, said.blocks, known, findings, linked, ways, said.unread)
@@ -101,7 +97,12 @@ def _share(request: Request, known: ConnectionContext) -> Shard:
         opened_at=opening.opened_at,
     )
     return Shard(
-        request.streams, beside, [one.payloads for one in request.captures], request.rules.protocols, request.secrets, request.rules.secrets
+        request.streams,
+        beside,
+        [one.payloads for one in request.captures],
+        request.rules.protocols,
+        request.options.secrets,
+        request.rules.secrets,
     )
 
 

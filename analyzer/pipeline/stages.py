@@ -20,6 +20,7 @@ from analyzer.dialogues import context
 from analyzer.dialogues import tables as dialogue_tables
 from analyzer.model import Report, RuleMetadata
 from analyzer.openings import tables
+from analyzer.options import DialogueOptions
 from analyzer.reassembly import layout
 from analyzer.schema import NO_TIME
 
@@ -32,14 +33,11 @@ if TYPE_CHECKING:
     from analyzer.rules import RuleSet
 
 
-def run_stages(  # noqa: PLR0913 - what a job is made of
+def run_stages(
     connections: Connections,
     captures: Sequence[Capture],
     rules: RuleSet,
-    *,
-    secrets: bool = False,
-    openings_only: bool = False,
-    processes: int = 1,
+    options: DialogueOptions | None = None,
 ) -> tuple[Report, frozenset[int]]:
     """Return what is found on `connections`, nothing of it excused, and nothing said of the captures; and which of these were changed."""
     judged = openings_.judge(connections, rules)
@@ -51,7 +49,7 @@ def run_stages(  # noqa: PLR0913 - what a job is made of
     # What is done with goes at once: of a million connections it would be hundreds of megabytes.
     del judged
     told |= tables.count(connections.segments, len(ids))
-    request = build_dialogue_request(connections, captures, begun, rules, secrets=secrets, openings_only=openings_only, processes=processes)
+    request = build_dialogue_request(connections, captures, begun, rules, options)
     table = connections.flows
     del connections
     trim_heap()
@@ -73,7 +71,7 @@ def run_stages(  # noqa: PLR0913 - what a job is made of
         verdict_severities=rules.verdict_severities,
         fail_on="never",
         details={id_: protocol.details for id_, protocol in rules.protocols.items()},
-        secrets=secrets,
+        secrets=options is not None and options.secrets,
         transaction_columns=dialogue_tables.shape(rules.protocols),
         spoken=dialogue_tables.own(rules.protocols),
         about=_rule_metadata(rules),
@@ -100,20 +98,17 @@ def opening_summary(judged: openings_.Judged, rules: RuleSet) -> context.Opening
     )
 
 
-def build_dialogue_request(  # noqa: PLR0913 - what a job is made of
+def build_dialogue_request(
     connections: Connections,
     captures: Sequence[Capture],
     begun: context.OpeningSummary,
     rules: RuleSet,
-    *,
-    secrets: bool = False,
-    openings_only: bool = False,
-    processes: int = 1,
+    options: DialogueOptions | None = None,
 ) -> dialogues.Request:
     """Return what is to be heard on connections that began as `openings` says."""
     streams = layout.lay_out(connections.segments, begun.client_isn, begun.server_isn)
     syn_data = context.syn_data(connections.segments, len(connections.flows))
-    return dialogues.Request(connections.flows, streams, syn_data, captures, begun, rules, secrets, openings_only, processes)
+    return dialogues.Request(connections.flows, streams, syn_data, captures, begun, rules, options or DialogueOptions())
 
 
 def parse_dialogues(request: dialogues.Request) -> Dialogues:

@@ -19,8 +19,8 @@ from analyzer import report as formats
 from analyzer.report import CSV_TABLES, Layout
 
 if TYPE_CHECKING:
-    from analyzer.capture.choose_engine import Engine
     from analyzer.model import Report
+    from analyzer.options import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDENS = Path(__file__).with_name("goldens")

@@ -18,6 +18,7 @@ from analyzer import connections as connections_
 from analyzer.capture.native import engine as native_engine
 from analyzer.dialogues import dispatch, parallel, tables
 from analyzer.execution import local
+from analyzer.options import DialogueOptions
 from analyzer.pipeline import stages
 from analyzer.protocols.columnar import DictionaryColumn
 
@@ -67,7 +68,9 @@ def hear(files: list[Path], count: int, *, secrets: bool = False) -> Dialogues:
     captures = [native_engine.read(native_engine.NativeRequest(file, str(file), None, 60.0)) for file in files]
     connections = connections_.group(captures)
     begun = stages.opening_summary(openings.judge(connections, shipped()), shipped())
-    return stages.parse_dialogues(stages.build_dialogue_request(connections, captures, begun, shipped(), secrets=secrets, processes=count))
+    return stages.parse_dialogues(
+        stages.build_dialogue_request(connections, captures, begun, shipped(), DialogueOptions(secrets=secrets, processes=count))
+    )
 
 
 def test_the_report_on_the_samples_is_the_same(others: list[int]) -> None:
@@ -139,7 +142,7 @@ def test_a_capture_that_is_changed_is_told_of_by_whoever_hears_it(tmp_path: Path
         captures = [native_engine.read(native_engine.NativeRequest(file, str(file), None, 60.0)) for file in files]
         connections = connections_.group(captures)
         begun = stages.opening_summary(openings.judge(connections, shipped()), shipped())
-        request = stages.build_dialogue_request(connections, captures, begun, shipped(), processes=count)
+        request = stages.build_dialogue_request(connections, captures, begun, shipped(), DialogueOptions(processes=count))
         files[1].write_bytes(files[1].read_bytes()[:200])
         said = stages.parse_dialogues(request)
         found.append((said.unread, dict(said.dialogues), dict(said.heard)))
