@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from analyzer.schema import NO_TIME
+from analyzer.protocols import timing
 
 if TYPE_CHECKING:
     from analyzer.protocols.api import Dialogue
@@ -21,8 +21,8 @@ READY_SOON: Final = 120
 def note(dialogue: Dialogue, reply: FtpReply, code: int, table: CommandTable, opened_at: int) -> None:
     """Take note of a greeting; `opened_at` is when the opening was complete, ns since the epoch, or NO_TIME."""
     facts, places = dialogue.facts, dialogue.places
-    if "greeting" not in places and NO_TIME not in {opened_at, reply.first.time}:
-        facts["greeting_after"] = reply.first.time - opened_at
+    if "greeting" not in places and (delay := timing.since(opened_at, reply.first)) is not None:
+        facts["greeting_after"] = delay
     places.setdefault("greeting", reply.first.frame)
     facts["greeting_code"] = code
     facts["greeting_expected"] = code in table.greetings and facts.get("greeting_expected") is not False

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from analyzer.protocols import timing, tls
 from analyzer.protocols.api import Dialogue, Exchange
-from analyzer.protocols.ftp import commands, greeting, lines, pending, replies, rows, session, summary, text, tls
+from analyzer.protocols.ftp import commands, greeting, lines, pending, replies, rows, session, summary, text
 from analyzer.protocols.ftp.linking import link
 from analyzer.protocols.ftp.state import FtpSession, PendingCommand
 from analyzer.protocols.redacted import prepare, redact_dialogue
@@ -294,7 +295,7 @@ class _Parser:
     def _answer(self, reply: FtpReply, code: int) -> None:
         asked = pending.take(self.pending, code) or self._unasked(reply)
         facts, places, row = asked.exchange.facts, asked.exchange.places, asked.row
-        latency = rows.latency(asked.done, reply.first) if asked.sent else None
+        latency = timing.latency(asked.done, reply.first) if asked.sent else None
         facts.update(
             replied=True,
             reply_code=code,
@@ -306,7 +307,7 @@ class _Parser:
         )
         if latency is not None:
             facts["latency"] = latency
-            row["latency_ms"] = latency / 1e6
+            row["latency_ms"] = timing.milliseconds(latency)
         if self._is_known(asked) and not asked.unsure:
             facts["reply_listed"] = code in asked.command.known.replies
         places["reply"], places["reply_end"] = reply.first.frame, reply.last.frame
@@ -351,7 +352,7 @@ class _Parser:
         self.slipped = self.agreed = None
         self.encrypted = False
         self.pending.clear()
-        ended = [tls.skip(reader) for reader in (self.client, self.server)]
+        ended = [tls.skip_records(reader) for reader in (self.client, self.server)]
         self.cleared = all(ended)
         self.finished = not self.cleared
         if self.cleared:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from analyzer.protocols.api import WORDS
 from analyzer.protocols.ftp import text
-from analyzer.schema import NO_TIME
 
 if TYPE_CHECKING:
     from analyzer.protocols.api import Cell, Dialogue
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from analyzer.protocols.ftp.replies import FtpReply
     from analyzer.protocols.ftp.state import FtpSession
     from analyzer.protocols.redactor import Redactor
-    from analyzer.reassembly.reader import Line, Position
+    from analyzer.reassembly.reader import Line
 
 _FIRST_REFUSAL: Final = 400
 
@@ -59,11 +58,6 @@ def of_reply(reply: FtpReply, number: int, session: FtpSession) -> dict[str, Cel
         "user": session.user,
         "cwd": session.cwd,
     }
-
-
-def latency(before: Position, after: Position) -> int | None:
-    """Return the time from one byte to another in ns; None where it is not known."""
-    return None if NO_TIME in {before.time, after.time} else after.time - before.time
 
 
 def note_refusals(dialogue: Dialogue) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from analyzer.protocols import redaction
+from analyzer.protocols import redaction, tls
 from analyzer.protocols.http import bodies, credentials, messages, resync
 from analyzer.protocols.http import secrets as secrets_
 from analyzer.protocols.http.bodies import Body
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _FORM_LOOK: Final = 4_096
 """Bytes of a form that are looked at for the names of its parameters."""
-_TLS_RECORDS: Final = (b"\x15\x03", b"\x16\x03")
 
 
 def read_request(reader: Reader, redactor: Redactor) -> Request | None:
@@ -84,7 +83,7 @@ def read_simple_response(reader: Reader) -> Response | None:
     first = reader.spot()
     if first is None or reader.gap:
         return None
-    form = "tls" if reader.peek(2) in _TLS_RECORDS else "simple"
+    form = "tls" if tls.begins(reader.peek(tls.HEAD_BYTES)) else "simple"
     return Response(Head(b"", {}, reader.at, reader.at, first, first, whole=True), StatusLine(form, None, None, ""), Body("close"), first)
 
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from analyzer.protocols import redaction
+from analyzer.protocols import redaction, timing
 from analyzer.protocols.http import upgrade
-from analyzer.schema import NO_TIME
 
 if TYPE_CHECKING:
     from analyzer.protocols.api import Fact
     from analyzer.protocols.http.model import HttpExchange, Request, Response
     from analyzer.protocols.http.vocabulary import HttpVocabulary
-    from analyzer.reassembly.reader import Position, Reader
+    from analyzer.reassembly.reader import Reader
     from analyzer.rules.secrets import SecretPatterns
 
 Facts = dict[str, "Fact"]
@@ -65,11 +64,6 @@ _EXPOSED: Final = frozenset({"basic", "bearer", "other"})
 """Schemes that send the secret itself; Digest, NTLM and Negotiate send a proof of it, and do not make credentials."""
 _PUSHED_CODES: Final = frozenset({400, 408})
 _HOST_INVALID: Final = re.compile(rb'[ \t/@?#,\\<>"]')
-
-
-def elapsed(one: Position, other: Position) -> int | None:
-    """Return ns from one to the other; None when one of them has no time."""
-    return None if NO_TIME in {one.time, other.time} else other.time - one.time
 
 
 def of_turn(
@@ -149,8 +143,7 @@ def _add_reply(facts: Facts, places: Places, turn: HttpExchange, reply: Response
     head, line, body, request = reply.head, reply.line, reply.body, turn.request
     places["reply"], places["reply_end"] = head.first.frame, reply.last.frame
     facts["reply_code"] = line.code
-    latency = elapsed(request.last, head.first) if request is not None else None
-    facts["latency"] = latency if latency is not None and latency >= 0 else None
+    facts["latency"] = timing.latency(request.last, head.first) if request is not None else None
     facts["status_line"] = line.form
     facts["reply_version"] = line.version
     facts["reply_framing"] = body.framing

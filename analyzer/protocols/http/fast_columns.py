@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from analyzer.protocols import timing
 from analyzer.protocols.columnar import DialogueColumns, DictionaryColumn
 from analyzer.protocols.http import facts, rows, summary
 from analyzer.schema import NO_TIME
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from analyzer.protocols.api import Cell, Fact
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-_NS_PER_MS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +221,7 @@ def _rows(columns: dict[str, tuple[Any, ...]], heads: _Heads, requests: Sequence
         "response_length": DictionaryColumn(columns["stated"]),
         "response_body_bytes": _numbers(columns["size"]),
         "trailers": DictionaryColumn((None, 0), np.array([framing == "chunked" for framing in columns["framing"]], np.int64)),
-        "latency_ms": DictionaryColumn([None if latency is None else latency / _NS_PER_MS for latency in _latencies(columns)]),
+        "latency_ms": DictionaryColumn(list(map(timing.milliseconds, _latencies(columns)))),
         "complete": DictionaryColumn(columns["whole"]),
     }
 

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from analyzer.protocols import timing
 from analyzer.protocols.http import exchanges, messages, resync, secrets, vocabulary
 from analyzer.protocols.http.fast_path import FastPath
 from analyzer.protocols.http.model import HttpExchange
-from analyzer.protocols.http.summary import ExchangeLog, add_texts, elapsed
+from analyzer.protocols.http.summary import ExchangeLog, add_texts
 from analyzer.protocols.http.upgrade import follow, may_have_switched
 from analyzer.protocols.redacted import prepare, redact_dialogue
 
@@ -183,7 +184,7 @@ class _Parser:
             return True
         content = client.spot()
         if content is not None and not client.gap and not _before(answered, content):
-            request.waited = elapsed(request.head.last, content)
+            request.waited = timing.elapsed(request.head.last, content)
         return False
 
     def _answer(self, turn: HttpExchange) -> None:
@@ -253,5 +254,5 @@ def _before(one: Position | None, other: Position | None) -> bool:
     """Return whether `one` was captured before `other`, beyond doubt; what was not captured comes last."""
     if one is None or other is None:
         return one is not None
-    apart = elapsed(one, other)
+    apart = timing.elapsed(one, other)
     return one.frame < other.frame and (apart is None or apart >= _JITTER_NS)

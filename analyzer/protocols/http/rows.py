@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from analyzer.protocols import redaction
+from analyzer.protocols import redaction, timing
 from analyzer.protocols.http import credentials
-from analyzer.protocols.http.facts import elapsed
 from analyzer.protocols.http.messages import CAP
 from analyzer.protocols.redactor import HIDDEN
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 _TEXT: Final = 200
 _MOST_NAMES: Final = 100
-_NS_PER_MS: Final = 1_000_000
 
 _EMPTY: Final[dict[str, Cell]] = dict.fromkeys(
     (
@@ -64,9 +62,7 @@ class Writer:
             row["interim_codes"] = tuple(one.line.code or 0 for one in turn.interim)
         if reply is not None:
             self._add_reply(row, reply)
-            latency = elapsed(request.last, reply.head.first) if request is not None else None
-            if latency is not None and latency >= 0:
-                row["latency_ms"] = latency / _NS_PER_MS
+            row["latency_ms"] = timing.milliseconds(timing.latency(request.last, reply.head.first)) if request is not None else None
         row["complete"] = _complete(request) and _complete(reply)
         row["tunnel"] = turn.inner or None
         return row

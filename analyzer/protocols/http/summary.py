@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from analyzer.protocols.api import Dialogue, Exchange
 from analyzer.protocols.http import facts as facts_
 from analyzer.protocols.http import rows, vocabulary
-from analyzer.protocols.http.facts import elapsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from analyzer.protocols.http.model import HttpExchange
     from analyzer.protocols.redactor import Redactor
     from analyzer.reassembly.reader import Reader
-
-__all__ = ["ExchangeLog", "elapsed"]
 
 MAX_EXCHANGES: Final = 10_000
 """Turns that are kept of one dialogue."""

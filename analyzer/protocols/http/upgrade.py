@@ -12,6 +12,8 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
+from analyzer.protocols import tls
+
 if TYPE_CHECKING:
     from analyzer.protocols.api import Dialogue, ParserContext
     from analyzer.protocols.http.model import HttpExchange
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
 _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _PORT_DIGITS: Final = 5
-_TLS_HANDSHAKE: Final = b"\x16\x03"
 _KNOWN: Final = {"websocket": "websocket", "h2c": "h2c", "tls": "tls"}
 
 
@@ -29,15 +30,15 @@ def follow(turn: HttpExchange, client: Reader, server: Reader, setting: ParserCo
     if not how:
         return False
     asked = upgrade(turn)
-    tls = client.peek(2) == _TLS_HANDSHAKE
-    if tls:
+    encrypted = tls.begins(client.peek(tls.HEAD_BYTES))
+    if encrypted:
         dialogue.tls, dialogue.tls_spot = how, client.spot()
     elif asked == "tls" and not client.ended and not client.gap:
         spot = client.spot()
         dialogue.facts["tls_missing"], dialogue.places["tls_missing"] = True, spot.frame if spot else None
     inner = setting.nested(client, server, _inside(turn, how, setting)) if setting.nested is not None else None
     dialogue.inner = inner if inner is not None and inner.facts else None
-    turn.inner = inner.service if inner is not None else "tls" if tls else asked if asked in _KNOWN.values() else ""
+    turn.inner = inner.service if inner is not None else "tls" if encrypted else asked if asked in _KNOWN.values() else ""
     turn.inner_summary = inner.summary if inner is not None else ""
     dialogue.after = turn.inner or ("" if asked == "none" else asked)
     if inner is not None and inner.tls and not dialogue.tls:

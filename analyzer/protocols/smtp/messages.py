@@ -10,9 +10,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from analyzer.protocols import redaction
+from analyzer.protocols import redaction, timing
 from analyzer.protocols.smtp.commands import decode
-from analyzer.schema import NO_TIME
 
 if TYPE_CHECKING:
     from analyzer.protocols.api import Cell, Exchange
@@ -136,8 +135,7 @@ class Message:
         """Return its row; `context` is what it shares with the other messages of the dialogue."""
         reply, last = self.settled, self.last or self.first
         turned_down = reply is not None and reply.refusing and self.size is None and not self.holed
-        wait = reply.first.time - self.asked.time if reply is not None and self.asked is not None else None
-        timed = wait is not None and reply is not None and NO_TIME not in {reply.first.time, self.asked.time if self.asked else NO_TIME}
+        latency = timing.latency(self.asked, reply.first) if reply is not None and self.asked is not None else None
         return {
             "kind": "message",
             "number": self.number,
@@ -147,7 +145,7 @@ class Message:
             "request": decode(self.line, MAX_REPLY) if self.line else None,
             "code": reply.code if reply is not None else None,
             "reply": decode(reply.text.strip(), MAX_REPLY) if reply is not None else None,
-            "latency_ms": wait / 1e6 if timed and wait is not None and wait >= 0 else None,
+            "latency_ms": timing.milliseconds(latency),
             "request_bytes": max(self.stop - self.start, 0),
             "response_bytes": self.response_bytes,
             "complete": self.complete or turned_down,

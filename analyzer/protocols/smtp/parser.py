@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from analyzer.protocols import tls
 from analyzer.protocols.redacted import prepare, redact_dialogue
-from analyzer.protocols.smtp import chunks, commands, delivery, messages, summary, tls
+from analyzer.protocols.smtp import chunks, commands, delivery, messages, starttls, summary
 from analyzer.protocols.smtp import content as content_
 from analyzer.protocols.smtp import login as login_
-from analyzer.protocols.smtp.replies import SmtpReply, is_tls, rest
+from analyzer.protocols.smtp.replies import SmtpReply, rest
 from analyzer.protocols.smtp.session import MIN_REPLIES, SmtpSession
 from analyzer.protocols.smtp.state import parse_offer
 
@@ -45,7 +46,7 @@ def read(client: Reader, server: Reader, setting: ParserContext) -> Dialogue:
         line = client.line()
         if line is None:
             break
-        if _begins_tls(line):
+        if tls.begins(line.data):
             client.at = line.start
             # TLS from the first byte is no breach of what was said before; recognition tells of it.
             session.begin_tls(agreed=None if session.lost or not session.log.number else False)
@@ -60,10 +61,6 @@ def read(client: Reader, server: Reader, setting: ParserContext) -> Dialogue:
         messages.hide(found.rows, redactor.patterns)
     redact_dialogue(found, redactor)
     return found
-
-
-def _begins_tls(line: Line) -> bool:
-    return line.data[:1] < b" " and is_tls(line.data[:3])
 
 
 def _skip_uncertain_line(session: SmtpSession, line: Line) -> None:
@@ -320,5 +317,5 @@ _HANDLERS: Final[dict[str, Callable[[SmtpSession, Line, SmtpCommand], None]]] = 
     "bdat": chunks.take,
     "rset": _reset,
     "auth": _login,
-    "starttls": tls.start,
+    "starttls": starttls.start,
 }

@@ -12,6 +12,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from analyzer.protocols import tls
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,8 +26,6 @@ MAX_TEXT: Final = 512
 _LINE: Final = re.compile(rb"([0-9]{3})([ -]|$|.)", re.DOTALL)
 _CODES: Final = re.compile(rb"[2-5][0-5][0-9]")
 """RFC 5321 4.2: the first digit is 2 to 5, the second 0 to 5."""
-_TLS_TYPES: Final = range(0x14, 0x18)
-_SSL2_HELLO: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +105,6 @@ class LineEnds:
         self.first = self.first or spot
 
 
-def is_tls(head: bytes) -> bool:
-    """Return whether `head`, at least three bytes, begins a TLS record (RFC 8446 5.1) or an SSL 2.0 hello."""
-    if len(head) < 3:  # noqa: PLR2004 - type and version
-        return False
-    return (head[0] in _TLS_TYPES and head[1] == 3 and head[2] <= 4) or (head[0] >= 0x80 and head[2] == _SSL2_HELLO)  # noqa: PLR2004 - versions 3.0 to 3.4; the top bit of a short SSL 2.0 header
-
-
 def rest(reader: Reader, line: Line) -> int:
     """Move to the end of a line of which `line` is the first part; return how many bytes that were."""
     if line.end == "long":
@@ -165,7 +158,7 @@ class Replies:
         line = self.reader.line()
         if line is None:
             return None
-        if line.data and (line.data[0] in _TLS_TYPES or line.data[0] >= 0x80) and is_tls(line.data[:3]):  # noqa: PLR2004 - see is_tls
+        if tls.begins(line.data):
             self.reader.at, self.tls = line.start, line.first
             return None
         size = rest(self.reader, line)

@@ -13,10 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
+from analyzer.protocols import tls
 from analyzer.protocols.smtp import messages as messages_
 from analyzer.protocols.smtp.login import Login, decoded, fragments, is_answer
 from analyzer.protocols.smtp.messages import Message
-from analyzer.protocols.smtp.replies import LineEnds, Replies, SmtpReply, is_tls
+from analyzer.protocols.smtp.replies import LineEnds, Replies, SmtpReply
 from analyzer.protocols.smtp.state import ExchangeLog, State, precedes
 
 if TYPE_CHECKING:
@@ -328,7 +329,7 @@ class SmtpSession:
         """Take note that TLS begins with the client's next byte, or the server's."""
         self.settle()
         self.tls_agreed = agreed
-        spot = self.client.spot() if is_tls(self.client.peek(3)) else None
+        spot = self.client.spot() if tls.begins(self.client.peek(tls.HEAD_BYTES)) else None
         self.tls = spot or self.replies.tls or self.client.spot()
 
     def note_command(self, line: Line, command: SmtpCommand, size: int) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from analyzer.protocols import timing
 from analyzer.protocols.api import WORDS, Exchange, Fact
 from analyzer.protocols.smtp.commands import KEYWORDS, decode
 from analyzer.schema import NO_TIME
@@ -181,7 +182,7 @@ class ExchangeLog:
                 "request_seen": True,
                 "replied": replied,
                 "reply_code": code,
-                "latency": _latency(last, reply),
+                "latency": timing.latency(last, reply.first) if reply is not None else None,
                 "pipelined": self.is_pipelined(first),
                 "credentials": False,
                 "command": command,
@@ -205,9 +206,3 @@ class ExchangeLog:
         if self.number <= MAX_EXCHANGES:
             facts: dict[str, Fact] = {"number": self.number, "request_seen": asked, "replied": True, "reply_code": reply.code}
             self.exchanges.append(Exchange(facts, {"reply": reply.first.frame, "reply_end": reply.last.frame}))
-
-
-def _latency(last: Position, reply: SmtpReply | None) -> int | None:
-    if reply is None or NO_TIME in {last.time, reply.first.time}:
-        return None
-    return reply.first.time - last.time if reply.first.time >= last.time else None

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from analyzer.protocols import timing
 from analyzer.protocols.api import Dialogue, Fact
 from analyzer.protocols.smtp.commands import decode
 from analyzer.protocols.smtp.session import GREETINGS
-from analyzer.schema import NO_TIME
 
 if TYPE_CHECKING:
     from analyzer.protocols.smtp.session import SmtpSession
@@ -52,7 +52,7 @@ def _common(session: SmtpSession) -> dict[str, Fact]:
         "greeting_code": code,
         "greeting_expected": None if greeting is None or greeting.holed else code in GREETINGS,
         "greeting_refusal": None if greeting is None else greeting.refusing,
-        "greeting_after": _since_opening(session),
+        "greeting_after": None if greeting is None else timing.since(session.setting.opened_at, greeting.first),
         "greeting_delayed": None if greeting is None else False,
         "early": early,
         "early_excused": session.early_offered if early else None,
@@ -64,13 +64,6 @@ def _common(session: SmtpSession) -> dict[str, Fact]:
 def _is_tls_only(session: SmtpSession) -> bool:
     """Return whether the client said nothing in the clear before its TLS, and all it said was captured."""
     return session.tls is not None and not session.log.number and not session.lost
-
-
-def _since_opening(session: SmtpSession) -> int | None:
-    opened, greeting = session.setting.opened_at, session.greeting
-    if greeting is None or NO_TIME in {opened, greeting.first.time}:
-        return None
-    return max(greeting.first.time - opened, 0)
 
 
 def _own(session: SmtpSession) -> dict[str, Fact]:

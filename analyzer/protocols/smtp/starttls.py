@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from analyzer.protocols.smtp.replies import is_tls
+from analyzer.protocols import tls
 from analyzer.protocols.smtp.state import precedes
 from analyzer.reassembly.reader import Position
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 READY: Final = 220
 MAX_INJECTED: Final = 1_000
 """Replies in the clear behind the one to STARTTLS that are counted."""
-_HEAD: Final = 3
-"""Bytes that tell TLS from clear text."""
 
 
 def start(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
@@ -32,8 +30,8 @@ def start(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
     session.starttls_reply = reply
     agreed = reply is None or reply.code == READY
     injected = _pass_injected(session, line, reply) if agreed else 0
-    head = session.client.peek(_HEAD)
-    begins = is_tls(head)
+    head = session.client.peek(tls.HEAD_BYTES)
+    begins = tls.begins(head)
     # Where the client went on too early, what the server says may answer that.
     replies = _pass_replies(session) if begins and agreed and reply is not None and not injected else []
     exchange = session.exchange(
@@ -49,7 +47,7 @@ def start(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
     if begins or session.server_begins_tls():
         session.begin_tls(agreed=agreed)
     elif reply is not None and agreed:
-        session.tls_missing = True if len(head) == _HEAD else None
+        session.tls_missing = True if len(head) >= tls.MIN_HEAD_BYTES else None
         session.tls_missing_at = session.client.spot() if session.tls_missing else None
     elif reply is not None and reply.refusing:
         session.tls_refused = True
@@ -69,13 +67,13 @@ def _pass_injected(session: SmtpSession, line: Line, reply: SmtpReply | None) ->
     client, start = session.client, session.client.at
     if reply is None and start < session.clear_until:
         return 0
-    while (spot := client.spot()) is not None and not client.gap and not is_tls(client.peek(3)):
+    while (spot := client.spot()) is not None and not client.gap and not tls.begins(client.peek(tls.HEAD_BYTES)):
         early = precedes(spot, reply.last) if reply is not None else spot.frame == line.last.frame
         if not early:
             break
         session.injected = session.injected or spot
         client.line()
-    if reply is None and not is_tls(client.peek(3)):
+    if reply is None and not tls.begins(client.peek(tls.HEAD_BYTES)):
         # Neither a reply nor TLS: these were commands.
         session.clear_until = client.at
         client.at, session.injected = start, None
