@@ -76,7 +76,8 @@ def load(
     and `UsageError` for an id that does not exist.
     """
     home = toml_loader.shipped()
-    spoken = protocols.load(home, check=check)
+    layers = [_layer(Path(folder)) for folder in extra]
+    spoken = protocols.load(home, [one for layer in layers for one in layer.protocols.items()], check=check)
     files = _files(home, spoken)
     document = toml_loader.read(home / "opening.toml")
     if check:
@@ -84,7 +85,6 @@ def load(
     known = {path: toml_loader.read(path) for path in files}
     disabled: set[str] = set()
     severities: dict[str, Any] = {}
-    layers = [_layer(Path(folder)) for folder in extra]
     for layer in layers:
         known |= layer.findings
         disabled |= set(layer.changes.get("disable", ()))
@@ -111,6 +111,7 @@ class _Layer:
     findings: dict[Path, dict[str, Any]]
     changes: dict[str, Any]
     secrets: dict[str, Any]
+    protocols: dict[Path, dict[str, Any]]
 
 
 def _files(home: Path, spoken: Mapping[str, Protocol]) -> list[Path]:
@@ -118,11 +119,15 @@ def _files(home: Path, spoken: Mapping[str, Protocol]) -> list[Path]:
 
 
 def _layer(folder: Path) -> _Layer:
-    """Read a user's folder: finding files, an opening.toml that changes the machine, a secrets.toml that adds to what is hidden."""
+    """Read a user's folder: finding files, an opening.toml that changes the machine, a secrets.toml that adds to what is hidden.
+
+    Any other file with `extends` adds to the shipped protocol that it names.
+    """
     paths = toml_loader.list_files(folder)
     changes: dict[str, Any] = {}
     hidden: dict[str, Any] = {}
     entries = {}
+    spoken = {}
     for path in paths:
         if path.name == secrets.FILE:
             hidden = secrets.read_layer(path)
@@ -131,10 +136,13 @@ def _layer(folder: Path) -> _Layer:
         if path.name == "opening.toml":
             toml_loader.check(document, "opening#changes", path)
             changes = document
+        elif "extends" in document:
+            toml_loader.check(document, "protocol#changes", path)
+            spoken[path] = document
         else:
             toml_loader.check(document, "finding", path)
             entries[path] = document
-    return _Layer(folder / "opening.toml", entries, changes, hidden)
+    return _Layer(folder / "opening.toml", entries, changes, hidden, spoken)
 
 
 def _merge(document: dict[str, Any], changes: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from analyzer.rules import toml_loader
 from analyzer.rules.vocabulary import Fact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 ANY: Final = "any"
@@ -86,16 +86,40 @@ class Protocol:
         return self.dialogue_evidence if scope == "dialogue" else self.exchange_evidence
 
 
-def load(home: Path, *, check: bool = False) -> dict[str, Protocol]:
-    """Return the protocols under `home`/protocols by id, `any` first. Raises `RuleError`; with `check` holds them against the schema."""
+def load(home: Path, layers: Sequence[tuple[Path, dict[str, Any]]] = (), *, check: bool = False) -> dict[str, Protocol]:
+    """Return the protocols under `home`/protocols by id, `any` first, with `layers` added in order.
+
+    A layer is a file of a user's rules that names a shipped protocol (`extends`), and its path.
+    Raises `RuleError`; with `check` validates the files against the schema.
+    """
     folder = home / "protocols"
     documents = {path: toml_loader.read(path) for path in sorted(folder.glob("*.toml"))}
     if check:
         for path, document in documents.items():
             toml_loader.check(document, "protocol", path)
-    common = toml_loader.read(folder / f"{ANY}.toml")
+    for path, changes in layers:
+        changed = folder / f"{changes['extends']}.toml"
+        if changed not in documents:
+            message = f"{path}: extends: no protocol is called {changes['extends']}"
+            raise RuleError(message)
+        documents[changed] = _extend(documents[changed], {key: value for key, value in changes.items() if key not in {"schema", "extends"}})
+    common = documents[folder / f"{ANY}.toml"]
     found = {document["id"]: _build(document, common, path) for path, document in documents.items()}
     return {ANY: found[ANY], **found}
+
+
+def _extend(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `document` with `changes` added: tables key by key, lists behind what is there, other values instead of it."""
+    merged = dict(document)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = _extend(old, value)
+        elif isinstance(old, list) and isinstance(value, list):
+            merged[key] = [*old, *(one for one in value if one not in old)]
+        else:
+            merged[key] = value
+    return merged
 
 
 def services(protocols: Mapping[str, Protocol]) -> tuple[str, ...]:
@@ -110,6 +134,10 @@ def _build(document: dict[str, Any], common: dict[str, Any], path: Path) -> Prot
         raise RuleError(message)
     shared = common if document is not common and document["id"] != ANY else {}
     enums = {name: tuple(words) for part in (shared, document) for name, words in part.get("enums", {}).items()}
+    unnamed = sorted(set(document.get("data", {}).get("commands", ())) - set(enums.get("command", ())))
+    if unnamed:
+        message = f"{path}: data.commands.{unnamed[0]}: enums.command does not list it"
+        raise RuleError(message)
     facts = {
         section: {
             name: _fact(entry, f"{path}: {section}.{name}", (*_KINDS, *((TEXT,) if section == "exchange" else ()), "service", *enums))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from analyzer.rules import toml_loader
+from analyzer.protocols import vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from analyzer.rules.protocols import Protocol
 
 _IAC: Final = b"\xff"
 _TELNET: Final = re.compile(rb"\xff(?:\xff|\xfa.*?(?:\xff\xf0|$)|[\xfb-\xfe].?|[\xf0-\xf9])", re.DOTALL)
@@ -37,17 +38,33 @@ class CommandSpec:
     """Codes 1yz that may come before."""
     data: str
     """Which way its data connection's bytes go: up, down, list; empty when it has none."""
+    mode: str = ""
+    """How it sets up a data connection: a word of the enumeration `mode`; empty when it sets up none."""
+    secret: bool = False
+    """Whether its argument is a secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandTable:
-    """The part of rules/protocols/ftp.toml that its reader needs."""
+    """What the protocol file, with the layers of the user's rules, holds for this parser."""
 
     commands: Mapping[str, CommandSpec]
     other: CommandSpec
+    """The command of a line that the protocol file does not list."""
     greetings: frozenset[int]
+    """Codes that a greeting may have."""
     refusals: frozenset[int]
+    """Codes of greetings that refuse the service."""
     guests: frozenset[str]
+    """Users without an account of their own, in lower case."""
+    site_commands: frozenset[bytes]
+    """Words that may follow SITE and take no secret, in capitals."""
+    protected_replies: frozenset[int]
+    """Codes of replies that hold another one, encrypted or signed."""
+    no_login_refusals: frozenset[int]
+    """Codes that refuse USER, PASS or ACCT for another reason than the user or the password."""
+    protections: Mapping[bytes, str]
+    """Argument of PROT to the word of the enumeration `protection`."""
 
 
 class FtpCommand(NamedTuple):
@@ -63,21 +80,40 @@ class FtpCommand(NamedTuple):
     """Whether one of them stood behind the first letter."""
 
 
-@cache
-def table() -> CommandTable:
-    """Return what the shipped protocol file knows of commands and greetings."""
-    data = toml_loader.read(toml_loader.shipped() / "protocols" / "ftp.toml")["data"]
+def _build(protocol: Protocol) -> CommandTable:
+    data = protocol.data
     common = frozenset(data["common"])
     commands: dict[str, CommandSpec] = {
-        name: CommandSpec(name, common | frozenset(entry["replies"]), frozenset(entry.get("marks", ())), entry.get("data", ""))
+        name: CommandSpec(
+            name,
+            replies=common | frozenset(entry.get("replies", ())),
+            marks=frozenset(entry.get("marks", ())),
+            data=entry.get("data", ""),
+            mode=entry.get("mode", ""),
+            secret=entry.get("secret", False),
+        )
         for name, entry in data["commands"].items()
     }
-    commands |= {alias: commands[name] for alias, name in data["aliases"].items()}
     other = CommandSpec("other", frozenset(), frozenset(), "")
-    return CommandTable(commands, other, frozenset(data["greetings"]), frozenset(data["refusals"]), frozenset(data["guests"]))
+    commands |= {alias: commands.get(name, other) for alias, name in data["aliases"].items()}
+    return CommandTable(
+        commands=commands,
+        other=other,
+        greetings=frozenset(data["greetings"]),
+        refusals=frozenset(data["refusals"]),
+        guests=frozenset(data["guests"]),
+        site_commands=frozenset(word.encode("ascii") for word in data["site_commands"]),
+        protected_replies=frozenset(data["protected_replies"]),
+        no_login_refusals=frozenset(data["no_login_refusals"]),
+        protections={level.encode("ascii"): word for level, word in data["protections"].items()},
+    )
 
 
-def parse(line: bytes) -> FtpCommand:
+table_of = vocabulary.cached(_build, "ftp")
+"""Return the command table of a protocol, of the shipped one for None."""
+
+
+def parse(line: bytes, table: CommandTable) -> FtpCommand:
     """Return the command in `line`, which comes without its line end."""
     telnet = inside = False
     line = line.strip(_PADDING) if line[:1] in _PADDED or line[-1:] in _PADDED else line
@@ -89,8 +125,7 @@ def parse(line: bytes) -> FtpCommand:
     match = _WORDS.match(line)
     word, argument = match.groups() if match else (line, b"")
     verb = word.upper().decode("latin-1")
-    known = table()
-    return FtpCommand(verb, known.commands.get(verb, known.other), argument, telnet, inside)
+    return FtpCommand(verb, table.commands.get(verb, table.other), argument, telnet, inside)
 
 
 def _lead(line: bytes) -> int:

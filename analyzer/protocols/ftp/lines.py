@@ -13,9 +13,8 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from analyzer.protocols.ftp import commands
-
 if TYPE_CHECKING:
+    from analyzer.protocols.ftp.commands import CommandTable
     from analyzer.reassembly.reader import Line, Reader
 
 _ENDS: Final = re.compile(rb"\r?\x00+|\r+")
@@ -34,11 +33,10 @@ def answered(client: Reader, line: Line, frame: int) -> Line | None:
     return _part(client, line, line.start, stop)
 
 
-def parts(client: Reader, line: Line) -> list[Line]:
+def parts(client: Reader, line: Line, table: CommandTable) -> list[Line]:
     """Return the commands that `line` holds: it ends behind NUL and CR where a command follows, and at a segment that begins a login."""
     marks = [found.end() for found in _ENDS.finditer(line.data)] if b"\r" in line.data or b"\0" in line.data else []
-    table = commands.table().commands
-    cuts = {at for at in marks if (word := _WORD.match(line.data, at)) and word[1].upper().decode() in table}
+    cuts = {at for at in marks if (word := _WORD.match(line.data, at)) and word[1].upper().decode() in table.commands}
     cuts |= {at - line.start for at in client.begins(line.start, line.stop) if _LOGIN.match(line.data, at - line.start)}
     if not cuts:
         return [line]

@@ -54,9 +54,9 @@ class _Parser:
         self.dialogue = Dialogue("ftp")
         self.facts: dict[str, Fact] = self.dialogue.facts
         self.places = self.dialogue.places
-        self.session = FtpSession(self.dialogue, setting)
+        self.table = commands.table_of(setting.protocol)
+        self.session = FtpSession(self.dialogue, setting, self.table)
         self.redactor = redactor
-        self.table = commands.table()
         self.pending = deque[PendingCommand]()
         self.number = 0
         self.line: Line | None = None
@@ -178,11 +178,11 @@ class _Parser:
     def _take_lines(self, line: Line) -> None:
         """Take the command, or the commands, that a line holds."""
         pending.move_on(self.pending, self.session)
-        for number, part in enumerate(lines.parts(self.client, line)):
+        for number, part in enumerate(lines.parts(self.client, line, self.table)):
             self._take_line(part, guessed=number > 0)
 
     def _take_line(self, line: Line, *, guessed: bool = False) -> None:
-        command = commands.parse(line.data)
+        command = commands.parse(line.data, self.table)
         torn, self.line_torn = self.line_torn, not line.whole
         if torn and command.known.name == "other":
             text.add_fragment(line.data, self.redactor)
@@ -313,7 +313,7 @@ class _Parser:
         places["reply"], places["reply_end"] = reply.first.frame, reply.last.frame
         row.update(
             code=code,
-            reply=text.reply(reply.text.strip(), code, self.redactor),
+            reply=text.reply(reply.text.strip(), self.redactor, protected=code in self.table.protected_replies),
             response_bytes=reply.stop - reply.start,
             last_frame=reply.last.frame,
             complete=reply.whole,

@@ -25,7 +25,7 @@ _FIRST_REFUSAL: Final = 400
 def of_command(line: Line, command: FtpCommand, number: int, session: FtpSession, redactor: Redactor) -> dict[str, Cell]:
     """Return the row of a command; what its reply says is added when it comes."""
     verb = text.verb(command, redactor, trusted=session.trusted)
-    argument = text.argument(command, redactor, torn=line.end == "gap")
+    argument = text.argument(command, session.table, redactor, torn=line.end == "gap")
     return {
         "kind": "command",
         "number": number,

@@ -20,12 +20,9 @@ if TYPE_CHECKING:
     from analyzer.protocols.ftp.replies import FtpReply
     from analyzer.protocols.ftp.state import FtpSession, PendingCommand
 
-_PROTECTIONS: Final = {b"C": "clear", b"S": "safe", b"E": "confidential", b"P": "private"}
 _LONGEST_PATH: Final = 1_000
 _FIRST_FINAL, _FIRST_MORE, _FIRST_REFUSAL = 200, 300, 400
 _TRANSFERRED: Final = frozenset({226, 250})
-_NOT_A_LOGIN: Final = frozenset({421, 500, 501, 502, 503, 504})
-"""Refusals that say nothing of the user or the password."""
 
 
 def ask(session: FtpSession, asked: PendingCommand) -> None:
@@ -78,7 +75,7 @@ def _ask_user(session: FtpSession, asked: PendingCommand) -> None:
     name = argument.split(None, 1)[0] if argument.split() else b""
     shown = str(asked.row["argument"])
     session.user = shown.partition(" ")[0].removesuffix(HIDDEN).rstrip(":")
-    session.anonymous = name.decode("latin-1").lower() in session.guests
+    session.anonymous = name.decode("latin-1").lower() in session.table.guests
     session.login = "pending"
     asked.row["user"] = session.user
     _note_clear(session, asked)
@@ -99,12 +96,13 @@ def _note_clear(session: FtpSession, asked: PendingCommand) -> None:
 
 
 def _answer_login(session: FtpSession, asked: PendingCommand, code: int, reply: FtpReply) -> None:
-    asked.exchange.facts["refused_login"] = code >= _FIRST_REFUSAL and code not in _NOT_A_LOGIN
+    refused = code >= _FIRST_REFUSAL and code not in session.table.no_login_refusals
+    asked.exchange.facts["refused_login"] = refused
     if code < _FIRST_MORE:
         session.login = "accepted"
     elif code < _FIRST_REFUSAL:
         session.login = "pending"
-    elif code not in _NOT_A_LOGIN:
+    elif refused:
         session.login = "refused"
         session.failures += 1
         session.dialogue.places["login_failure"] = reply.first.frame
@@ -131,7 +129,7 @@ def _answer_auth(session: FtpSession, _asked: PendingCommand, code: int, _reply:
 
 def _answer_prot(session: FtpSession, asked: PendingCommand, code: int, _reply: FtpReply) -> None:
     if _FIRST_FINAL <= code < _FIRST_MORE:
-        session.prot = _PROTECTIONS.get(asked.command.argument.strip().upper())
+        session.prot = session.table.protections.get(asked.command.argument.strip().upper())
 
 
 # Directories

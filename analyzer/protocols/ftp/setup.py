@@ -16,15 +16,6 @@ if TYPE_CHECKING:
     from analyzer.protocols.ftp.state import FtpSession, PendingCommand
 
 _FIRST_FINAL, _FIRST_MORE = 200, 300
-_MODES: Final = {
-    "PORT": "port",
-    "EPRT": "eprt",
-    "LPRT": "lprt",
-    "PASV": "pasv",
-    "CPSV": "pasv",
-    "EPSV": "epsv",
-    "LPSV": "lpsv",
-}
 _NAMED: Final = {"PORT": addresses.of_port, "EPRT": addresses.of_eprt, "LPRT": addresses.of_lprt}
 _ENTERED: Final = {227: addresses.of_pasv, 228: addresses.of_lpsv, 229: addresses.of_epsv}
 """What replies that enter passive mode name (RFC 959 4.2.2, RFC 1639 3, RFC 2428 3). Servers answer PASV with 229 and EPSV with 227."""
@@ -97,7 +88,7 @@ def _enter(session: FtpSession, asked: PendingCommand, address: addresses.Addres
 
 
 def _propose(session: FtpSession, asked: PendingCommand, opener: str, address: addresses.Address, frame: int) -> None:
-    mode = _MODES[asked.command.known.name]
+    mode = asked.command.known.mode
     channel = AnnouncedConnection("client" if opener == "client" else "server", address.ip, address.port, frame, mode)
     asked.channel = channel
     asked.exchange.facts["mode"] = mode

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analyzer.protocols.ftp import addresses, commands
+from analyzer.protocols.ftp import addresses
 
 if TYPE_CHECKING:
     from analyzer.protocols.api import AnnouncedConnection, Cell, Dialogue, Exchange, ParserContext
-    from analyzer.protocols.ftp.commands import FtpCommand
+    from analyzer.protocols.ftp.commands import CommandTable, FtpCommand
     from analyzer.protocols.ftp.replies import FtpReply
     from analyzer.reassembly.reader import Position
 
@@ -42,9 +42,10 @@ class PendingCommand:
 class FtpSession:
     """The state of one control connection."""
 
-    def __init__(self, dialogue: Dialogue, setting: ParserContext) -> None:
+    def __init__(self, dialogue: Dialogue, setting: ParserContext, table: CommandTable) -> None:
         """Begin as a connection does; where its beginning was not captured, with everything unknown."""
         self.dialogue = dialogue
+        self.table = table
         self.login: str | None = "none" if setting.whole else None
         self.auth: str | None = "none" if setting.whole else None
         self.prot: str | None = "none" if setting.whole else None
@@ -57,7 +58,6 @@ class FtpSession:
         self.client_ip = addresses.normal(setting.client_ip)
         self.server_ip = addresses.normal(setting.server_ip)
         self.client_port = setting.client_port
-        self.guests = commands.table().guests
         self.setup: AnnouncedConnection | None = None
         self.told = setting.whole
         """Whether every set-up of a data connection so far is known."""

@@ -13,24 +13,16 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from analyzer.protocols import redaction
-from analyzer.protocols.ftp import commands
 from analyzer.protocols.redactor import HIDDEN
-from analyzer.rules import secrets
 
 if TYPE_CHECKING:
-    from analyzer.protocols.ftp.commands import FtpCommand
+    from analyzer.protocols.ftp.commands import CommandTable, FtpCommand
     from analyzer.protocols.redactor import Redactor
 
 LONGEST: Final = 200
 """Characters of a text that are kept."""
-_SECRET: Final = frozenset({"PASS", "ACCT", "ADAT", "MIC", "CONF", "ENC"})
-"""Commands whose argument is a secret, or protects one (RFC 959 4.1.1, RFC 2228 3)."""
-_SITES: Final = frozenset({b"CHMOD", b"UMASK", b"HELP", b"IDLE", b"UTIME", b"SYMLINK", b"CHGRP", b"ZONE", b"EXEC", b"WHO", b"INDEX"})
-"""What SITE may be followed by without being a secret; others set passwords."""
 _VERB: Final = re.compile(r"[A-Z]{1,4}")
 """What a command looks like: up to four letters (RFC 959 5.3); a longer word may be a password typed in the wrong place."""
-_PROTECTED: Final = frozenset({631, 632, 633})
-"""Replies that hold another one, encrypted or signed."""
 _TOKEN: Final = re.compile(rb"(ADAT=)\S+")
 _MAX_FRAGMENT: Final = 512
 """Bytes beyond which what is left of a line is no password, but data."""
@@ -38,13 +30,13 @@ _PARTS: Final = 4
 """Words of a line that is a secret that are looked for each."""
 
 
-def argument(command: FtpCommand, redactor: Redactor, *, torn: bool = False) -> str:
+def argument(command: FtpCommand, table: CommandTable, redactor: Redactor, *, torn: bool = False) -> str:
     """Return a command's argument; `torn` says that its end was not captured."""
     said, verb = command.argument, command.verb
     if not redactor.enabled or not said:
         return text(said)
-    if command.known.name in _SECRET or command.known.name == "other" or _is_secret_site(command):
-        if said.decode("latin-1").lower() not in commands.table().guests:
+    if command.known.secret or command.known.name == "other" or _is_secret_site(command, table, redactor):
+        if said.decode("latin-1").lower() not in table.guests:
             _remember(said, redactor, words=command.known.name != "other")
         redactor.add(said if torn else None, torn=True)
         return HIDDEN
@@ -70,11 +62,11 @@ def verb(command: FtpCommand, redactor: Redactor, *, trusted: bool) -> str:
     return ""
 
 
-def reply(data: bytes, code: int, redactor: Redactor) -> str:
+def reply(data: bytes, redactor: Redactor, *, protected: bool = False) -> str:
     """Return the text of a reply without security data (RFC 2228 7, 8) and passwords in URLs."""
     if not redactor.enabled:
         return text(data)
-    if code in _PROTECTED:
+    if protected:
         return HIDDEN
     if b"=" in data:
         data = _TOKEN.sub(rb"\1(hidden)", data)
@@ -91,12 +83,12 @@ def _user(said: bytes, redactor: Redactor) -> str:
     return text(parts[0] + parts[1]) + HIDDEN
 
 
-def _is_secret_site(command: FtpCommand) -> bool:
+def _is_secret_site(command: FtpCommand, table: CommandTable, redactor: Redactor) -> bool:
     if command.known.name != "SITE":
         return False
     words = command.argument.split()
-    named = any(secrets.shipped().is_credential(word.decode("latin-1")) for word in words[1:])
-    return bool(words) and (words[0].upper() not in _SITES or named)
+    named = any(redactor.patterns.is_credential(word.decode("latin-1")) for word in words[1:])
+    return bool(words) and (words[0].upper() not in table.site_commands or named)
 
 
 def _remember(secret: bytes, redactor: Redactor, *, words: bool) -> None:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
 import pytest
 
 from analyzer import rules
+from analyzer.errors import RuleError
 from analyzer.protocols.ftp import commands
+from tests.unit.protocols.ftp.scripts import facts, requests, talk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from analyzer.rules.protocols import Protocol
+
+TABLE = commands.table_of(None)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +38,7 @@ from analyzer.protocols.ftp import commands
     ],
 )
 def test_lines(line: bytes, verb: str, argument: bytes) -> None:
-    command = commands.parse(line)
+    command = commands.parse(line, TABLE)
     assert (command.verb, command.argument) == (verb, argument)
 
 
@@ -42,7 +54,7 @@ def test_lines(line: bytes, verb: str, argument: bytes) -> None:
     ],
 )
 def test_telnet(line: bytes, *, telnet: bool, inside: bool) -> None:
-    command = commands.parse(line)
+    command = commands.parse(line, TABLE)
     assert (command.telnet, command.inside) == (telnet, inside)
 
 
@@ -69,14 +81,63 @@ def test_telnet(line: bytes, *, telnet: bool, inside: bool) -> None:
     ],
 )
 def test_replies_of_the_rfcs_are_known(command: str, replies: set[int]) -> None:
-    assert replies <= commands.table().commands[command].replies
+    assert replies <= TABLE.commands[command].replies
 
 
 def test_the_enumeration_and_the_table_hold_the_same_commands() -> None:
     words = rules.load().protocols["ftp"].enums["command"]
-    assert set(words) - {"none", "other"} == {known.name for known in commands.table().commands.values()}
+    assert set(words) - {"none", "other"} == {known.name for known in TABLE.commands.values()}
 
 
 def test_another_spelling_is_the_same_command() -> None:
-    command = commands.parse(b"P@SW")
+    command = commands.parse(b"P@SW", TABLE)
     assert (command.verb, command.known.name) == ("P@SW", "PASV")
+
+
+LAYER = """
+schema = 1
+extends = "ftp"
+[enums]
+command = ["XTOK"]
+[data]
+guests = ["visitor"]
+[data.commands]
+XTOK = { replies = [299], secret = true }
+SYST = { replies = [214] }
+"""
+
+
+def layered(folder: Path, text: str = LAYER) -> Protocol:
+    (folder / "our-server.toml").write_text(text)
+    return rules.load([folder]).protocols["ftp"]
+
+
+def test_a_user_s_rules_add_commands(tmp_path: Path) -> None:
+    script = "S: 220 x\nC: XTOK hunter2-XyZ\nS: 299 hunter2-XyZ\nC: SYST\nS: 214 x\n"
+    shipped, extended = talk(script), talk(script, protocol=layered(tmp_path))
+    assert [facts(one, "SYST")["reply_listed"] for one in (shipped, extended)] == [False, True]
+    assert facts(extended, "XTOK")["reply_listed"] is True
+    assert requests(extended)[0] == ("XTOK (hidden)", 299)
+    assert "hunter2" not in repr(extended.rows)
+    assert facts(shipped, "other")["command"] == "other"
+
+
+def test_a_user_s_rules_add_guests(tmp_path: Path) -> None:
+    script = "S: 220 x\nC: USER visitor\nS: 230 in\n"
+    assert talk(script, protocol=layered(tmp_path)).facts["anonymous"] is True
+    assert talk(script).facts["anonymous"] is False
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('command = ["XTOK"]', 'command = ["XTAK"]', "data.commands.XTOK: enums.command does not list it"),
+        ('extends = "ftp"', 'extends = "tftp"', "extends: no protocol is called tftp"),
+        ("secret = true", 'secret = "yes"', "data.commands.XTOK.secret"),
+        ("guests", "gusts", "'gusts' was unexpected"),
+    ],
+)
+def test_faults_in_a_user_s_protocol_file_are_named(tmp_path: Path, old: str, new: str, fault: str) -> None:
+    with pytest.raises(RuleError, match=re.escape(fault)) as caught:
+        layered(tmp_path, LAYER.replace(old, new))
+    assert "our-server.toml" in str(caught.value) or "ftp.toml" in str(caught.value)
