@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from analyzer.protocols import vocabulary
-
-if TYPE_CHECKING:
-    from analyzer.rules.protocols import Protocol
+from analyzer.rules.protocols import Protocol
 
 
 def test_built_once_per_protocol() -> None:
