@@ -69,7 +69,7 @@ def reply(data: bytes, redactor: Redactor, *, protected: bool = False) -> str:
     if protected:
         return HIDDEN
     if b"=" in data:
-        data = _TOKEN.sub(rb"\1(hidden)", data)
+        data = _TOKEN.sub(rb"\1" + HIDDEN.encode(), data)
     return redaction.text(_whole(data), redactor.patterns)[:LONGEST]
 
 

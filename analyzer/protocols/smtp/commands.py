@@ -7,16 +7,11 @@ Must not know: replies, the order of commands.
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-VERBS: Final = {
-    verb.encode(): verb.lower()
-    for verb in (
-        *("HELO", "EHLO", "LHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT", "VRFY", "EXPN", "HELP"),
-        *("TURN", "ETRN", "ATRN", "STARTTLS", "AUTH", "BURL", "XCLIENT", "XFORWARD"),
-    )
-}
-HELLOS: Final = frozenset({"helo", "ehlo", "lhlo"})
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 MAX_NAME: Final = 1_000
 """Bytes of an address or a name that are kept."""
 MAX_CHUNK: Final = 2**63 - 1
@@ -33,18 +28,6 @@ _LAST: Final = re.compile(rb"[ \t]LAST[ \t\r]*\Z", re.IGNORECASE)
 _BODIES: Final = {b"8BITMIME": "eightbitmime", b"BINARYMIME": "binarymime"}
 _DSN: Final = {b"RET", b"ENVID", b"NOTIFY", b"ORCPT"}
 _NEEDS: Final = {"starttls": "starttls", "auth": "auth", "bdat": "chunking", "etrn": "etrn", "expn": "none"}
-KEYWORDS: Final = {
-    "starttls": b"STARTTLS",
-    "auth": b"AUTH",
-    "chunking": b"CHUNKING",
-    "etrn": b"ETRN",
-    "size": b"SIZE",
-    "eightbitmime": b"8BITMIME",
-    "binarymime": b"BINARYMIME",
-    "smtputf8": b"SMTPUTF8",
-    "dsn": b"DSN",
-}
-"""What EHLO has to offer before a command or a parameter of that word may be used."""
 
 
 class SmtpCommand(NamedTuple):
@@ -65,13 +48,13 @@ class Chunk(NamedTuple):
     """none, negative, overflow, syntax."""
 
 
-def parse(data: bytes) -> SmtpCommand:
-    """Return the command that a line is."""
+def parse(data: bytes, verbs: Mapping[bytes, str]) -> SmtpCommand:
+    """Return the command that a line is; `verbs` are the known ones, in capitals, and their names."""
     word, _, argument = data.strip(b" \t\r").partition(b" ")
-    verb = VERBS.get(word) or VERBS.get(word.upper())
+    verb = verbs.get(word) or verbs.get(word.upper())
     if verb is None:
         word, _, argument = data.strip(b" \t\r").partition(b"\t")
-        verb = VERBS.get(word.upper(), "other")
+        verb = verbs.get(word.upper(), "other")
     return SmtpCommand(verb, argument)
 
 
@@ -92,7 +75,7 @@ def split_path(argument: bytes) -> tuple[str | None, list[bytes]]:
 
 
 def needs(command: SmtpCommand, parameters: list[bytes]) -> list[str]:
-    """Return the extensions that a command and its parameters belong to, as words of `KEYWORDS`."""
+    """Return the extensions that a command and its parameters belong to, as words of the enumeration `extension`."""
     needed = [_NEEDS[command.verb]] if command.verb in _NEEDS and _NEEDS[command.verb] != "none" else []
     for parameter in parameters:
         name, _, value = parameter.upper().partition(b"=")

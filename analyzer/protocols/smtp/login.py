@@ -12,43 +12,19 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-CLEAR: Final = frozenset({"PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER", "XOAUTH", "XOAUTH1"})
-"""Mechanisms that send the secret itself, or a token that is as good."""
-PROVING: Final = frozenset(
-    {
-        "CRAM-MD5",
-        "DIGEST-MD5",
-        "NTLM",
-        "MSN",
-        "GSSAPI",
-        "GSS-SPNEGO",
-        "KERBEROS_V4",
-        "EXTERNAL",
-        "ANONYMOUS",
-        "OTP",
-        "SKEY",
-        "CRAM-SHA1",
-        "APOP",
-    }
-)
-"""Mechanisms that prove the secret without sending it; also all that begin with SCRAM-."""
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from analyzer.protocols.smtp.vocabulary import Mechanism
+
+MAX_MECHANISM: Final = 40
+"""Characters of the name of a mechanism that are kept."""
 OTHER: Final = "(other)"
 CANCEL: Final = b"*"
 MAX_TURNS: Final = 16
-_TURNS: Final = {
-    "LOGIN": 2,
-    "PLAIN": 1,
-    "XOAUTH2": 1,
-    "OAUTHBEARER": 1,
-    "CRAM-MD5": 1,
-    "EXTERNAL": 1,
-    "ANONYMOUS": 1,
-    "DIGEST-MD5": 2,
-    "NTLM": 2,
-}
-"""Answers a mechanism takes, an initial one included."""
+"""Answers of one AUTH that are read."""
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]{2,}={0,2}")
 _NAMES: Final = {
     "XOAUTH2": re.compile(rb"user=([^\x01]*)\x01"),
@@ -73,6 +49,12 @@ class Login:
 
     mechanism: str
     """In capitals; `OTHER` when it is none that anybody knows: it may be anything, a password too."""
+    sends_secret: bool = False
+    """Whether it is known to send the secret itself, or a token that is as good."""
+    proves: bool = False
+    """Whether it is known to send only a proof of the secret."""
+    answers: int = 1
+    """Answers that it takes, an initial one included."""
     token: bytes = b""
     """What stands where the mechanism does."""
     name: bytes | None = None
@@ -87,13 +69,12 @@ class Login:
     @property
     def in_clear(self) -> bool:
         """Whether what was sent holds the secret itself."""
-        proving = self.mechanism in PROVING or self.mechanism.startswith("SCRAM-")
-        return bool(self.sent) and not proving
+        return bool(self.sent) and not self.proves
 
     @property
     def due(self) -> int:
         """How many answers the mechanism still takes."""
-        return max(_TURNS.get(self.mechanism, 1) - len(self.sent), 0)
+        return max(self.answers - len(self.sent), 0)
 
     def add(self, data: bytes, prompt: bytes | None) -> None:
         """Take `data` as the initial response (`prompt` is None) or as the answer to a prompt, as it stood in the 334."""
@@ -131,12 +112,19 @@ class Login:
         self.secret = secret[1] if secret else plain if plain is not None else data
 
 
-def begin(argument: bytes, offered: list[bytes]) -> Login:
-    """Return the login that the argument of AUTH begins, where the server offers those mechanisms, in capitals."""
+def begin(argument: bytes, offered: list[bytes], mechanisms: Mapping[str, Mechanism]) -> Login:
+    """Return the login that the argument of AUTH begins, where the server offers the mechanisms `offered`, in capitals."""
     token, _, initial = argument.strip(b" \t\r").partition(b" ")
     mechanism = token.upper().decode("ascii", "replace")
-    known = mechanism in CLEAR or mechanism in PROVING or mechanism.startswith("SCRAM-SHA-") or token.upper() in offered
-    login = Login(mechanism[:40] if known else OTHER, token)
+    listed = mechanisms.get(mechanism)
+    known = listed is not None or mechanism.startswith("SCRAM-SHA-") or token.upper() in offered
+    login = Login(
+        mechanism[:MAX_MECHANISM] if known else OTHER,
+        sends_secret=listed is not None and listed.secret,
+        proves=(listed is not None and not listed.secret) or (known and mechanism.startswith("SCRAM-")),
+        answers=listed.answers if listed is not None else 1,
+        token=token,
+    )
     if initial.strip():
         login.add(initial.strip(), None)
     return login

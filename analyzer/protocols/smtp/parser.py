@@ -83,7 +83,7 @@ def _skip_uncertain_line(session: SmtpSession, line: Line) -> None:
 
 def _handle_command(session: SmtpSession, line: Line) -> None:
     """Take a command line and what belongs to it."""
-    command = commands.parse(line.data)
+    command = commands.parse(line.data, session.vocabulary.verbs)
     if line.end == "gap":
         session.note_torn(line)
     session.note_command(line, command, rest(session.client, line))
@@ -268,7 +268,7 @@ def _login(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
     """AUTH (RFC 4954 4): 334 asks for an answer, until another reply settles it."""
     offered = session.state.offered
     listed = None if offered is None else offered.get(b"AUTH", b"").upper().split()
-    login, last = login_.begin(command.argument, listed or []), line.last
+    login, last = login_.begin(command.argument, listed or [], session.vocabulary.mechanisms), line.last
     reply = session.answer(line.first)
     while login.turns < login_.MAX_TURNS and (prompt := _prompt(session, login, reply)) is not None:
         answer = session.client.line()

@@ -19,6 +19,7 @@ from analyzer.protocols.smtp.login import Login, decoded, fragments, is_answer
 from analyzer.protocols.smtp.messages import Message
 from analyzer.protocols.smtp.replies import LineEnds, Replies, SmtpReply
 from analyzer.protocols.smtp.state import ExchangeLog, State, precedes
+from analyzer.protocols.smtp.vocabulary import SmtpVocabulary, vocabulary_of
 
 if TYPE_CHECKING:
     from analyzer.protocols.api import Cell, Exchange, Fact, ParserContext
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from analyzer.reassembly.reader import Line, Position, Reader
 
 MAX_ROWS: Final = 10_000
-GREETINGS: Final = frozenset({220, 421, 521, 554})
-"""RFC 5321 3.1 and 4.3.2, RFC 7504."""
 CLOSING: Final = 421
 START_INPUT: Final = 354
 MIN_REPLIES: Final = len(b"250\r\n" * 3 + b"354\r\n")
@@ -58,8 +57,9 @@ class SmtpSession:
     replies: Replies
     ends: LineEnds
     redactor: Redactor
-    state: State = field(default_factory=State)
-    log: ExchangeLog = field(default_factory=ExchangeLog)
+    vocabulary: SmtpVocabulary
+    state: State
+    log: ExchangeLog
     rows: list[dict[str, Cell]] = field(default_factory=list)
     messages: int = 0
     delivered: int = 0
@@ -136,7 +136,9 @@ class SmtpSession:
             follows = client.spot()
             return follows is not None and precedes(follows, spot)
 
-        session = cls(client, server, setting, Replies(server, ends, speaks_before), ends, redactor)
+        known = vocabulary_of(setting.protocol)
+        replies = Replies(server, ends, speaks_before)
+        session = cls(client, server, setting, replies, ends, redactor, known, State(known), ExchangeLog(known))
         if not setting.whole:
             session.lose()
             session.state.greeted = session.state.logged_in = session.state.offered = None
@@ -167,7 +169,7 @@ class SmtpSession:
             self.early = spot if spot is not None and precedes(spot, reply.last) else None
         # A server that does not greet answers the client's first command.
         certain = self.setting.whole and not reply.after_gap and not late
-        if certain or (reply.code in GREETINGS and (self.setting.whole or not late)):
+        if certain or (reply.code in self.vocabulary.greetings and (self.setting.whole or not late)):
             self.greeting = self.replies.take()
 
     def answer(self, first: Position) -> SmtpReply | None:
@@ -361,7 +363,7 @@ class SmtpSession:
             self.redactor.add(*(decoded(word) or b"").split(b"\0"))
             if self.answers_due:
                 self.answers_due -= 1
-                return self.login is not None and self.login.mechanism in {"LOGIN", "PLAIN", "XOAUTH2", "OAUTHBEARER"}
+                return self.login is not None and self.login.sends_secret
         self.unknown += 1
         self.first_unknown = self.first_unknown or line.first
         return False

@@ -13,34 +13,20 @@ from typing import TYPE_CHECKING, Final
 
 from analyzer.protocols import timing
 from analyzer.protocols.api import WORDS, Exchange, Fact
-from analyzer.protocols.smtp.commands import KEYWORDS, decode
+from analyzer.protocols.smtp.commands import decode
+from analyzer.protocols.smtp.vocabulary import NO_COMMANDS, SmtpVocabulary
 from analyzer.schema import NO_TIME
 
 if TYPE_CHECKING:
     from analyzer.protocols.smtp.replies import SmtpReply
     from analyzer.reassembly.reader import Position
 
-_EARLY_OFFERS: Final = (b"PIPE_CONNECT", b"PIPECONNECT", b"X_PIPE_CONNECT")
-"""Exim."""
-PLAIN_WORDS: Final = frozenset({"content", "other"})
-"""What is no command's name is not written in capitals."""
+MIN_REFUSAL: Final = 400
+"""The lowest code of a reply that refuses: 4yz for now, 5yz for good (RFC 5321 4.2.1)."""
 MAX_WORDS: Final = 200
 """Bytes of a refusal that are kept."""
 MAX_EXCHANGES: Final = 10_000
 """Exchanges of a dialogue that are kept."""
-EXPECTED: Final = {
-    **dict.fromkeys(("helo", "ehlo", "lhlo", "mail", "rset", "content", "bdat", "noop", "burl"), frozenset({250})),
-    "rcpt": frozenset({250, 251}),
-    "data": frozenset({354}),
-    "vrfy": frozenset({250, 251, 252}),
-    "expn": frozenset({250, 252}),
-    "help": frozenset({211, 214, 250}),
-    "quit": frozenset({221}),
-    "starttls": frozenset({220}),
-    "auth": frozenset({235, 334}),
-    "etrn": frozenset({250, 251, 252, 253}),
-}
-"""Positive replies to a command (RFC 5321 4.3.2, 3207 4, 4954 4, 3030 2, 1985 5.1); any may be refused with 4yz or 5yz."""
 
 
 def precedes(one: Position, other: Position) -> bool:
@@ -63,6 +49,7 @@ def parse_offer(lines: tuple[bytes, ...]) -> dict[bytes, bytes]:
 class State:
     """Where the session stands; everything is known at the beginning of a connection that was captured from there on."""
 
+    vocabulary: SmtpVocabulary
     greeted: bool | None = False
     """EHLO, HELO or LHLO was accepted."""
     offered: dict[bytes, bytes] | None = field(default_factory=dict)
@@ -100,7 +87,7 @@ class State:
 
     def offers_early(self) -> bool:
         """Return whether a client that knows the capabilities may send EHLO, and more, before the greeting."""
-        return any(keyword in (self.offered or {}) for keyword in _EARLY_OFFERS)
+        return not self.vocabulary.early_offers.isdisjoint(self.offered or {})
 
     def hear_offer(self, offered: dict[bytes, bytes] | None, spot: Position) -> None:
         """Take note of the reply to an EHLO or HELO that was accepted."""
@@ -111,7 +98,7 @@ class State:
         """Return the first extension of `needed` that was not offered; `none` when all were."""
         if self.offered is None:
             return None if needed else "none"
-        return next((word for word in needed if KEYWORDS[word] not in self.offered), "none")
+        return next((word for word in needed if self.vocabulary.extensions[word] not in self.offered), "none")
 
     def facts(self, first: Position) -> dict[str, Fact]:
         """Return the facts of an exchange that the state before it tells; `first` is where its request begins."""
@@ -137,6 +124,7 @@ class State:
 class ExchangeLog:
     """The exchanges so far."""
 
+    vocabulary: SmtpVocabulary
     exchanges: list[Exchange] = field(default_factory=list)
     number: int = 0
     previous: str | None = "none"
@@ -172,9 +160,9 @@ class ExchangeLog:
     ) -> Exchange | None:
         """Add the exchange of a request, from the first to the last of `spots`, and its final reply; None when it is not kept."""
         first, last = spots
-        command = verb if verb in PLAIN_WORDS else verb.upper()
+        command = verb if verb in NO_COMMANDS else verb.upper()
         self.number += 1
-        code = reply.code if reply is not None else None
+        code, expected = reply.code if reply is not None else None, self.vocabulary.replies.get(verb)
         added = None
         if self.number <= MAX_EXCHANGES:
             known: dict[str, Fact] = {
@@ -187,7 +175,7 @@ class ExchangeLog:
                 "credentials": False,
                 "command": command,
                 "previous": self.previous,
-                "reply_expected": None if code is None or verb not in EXPECTED else code >= 400 or code in EXPECTED[verb],  # noqa: PLR2004 - 4yz and 5yz refuse
+                "reply_expected": None if code is None or expected is None else code >= MIN_REFUSAL or code in expected,
             }
             known.update(facts)
             places = {"request": first.frame, "request_end": last.frame}

@@ -12,18 +12,13 @@ from typing import TYPE_CHECKING, Final
 from analyzer.protocols import timing
 from analyzer.protocols.api import Dialogue, Fact
 from analyzer.protocols.smtp.commands import decode
-from analyzer.protocols.smtp.session import GREETINGS
+from analyzer.protocols.smtp.state import MIN_REFUSAL
 
 if TYPE_CHECKING:
     from analyzer.protocols.smtp.session import SmtpSession
 
-SUBMISSION: Final = 587
-"""RFC 6409."""
-SUBMISSIONS: Final = 465
-"""RFC 8314: TLS from the first byte."""
 _NAME: Final = re.compile(rb"[A-Za-z0-9._\[\]:-]{1,100}")
 _KINDS: Final = {"helo": "SMTP", "ehlo": "ESMTP", "lhlo": "LMTP"}
-_REFUSED: Final = 400
 
 
 def conclude(session: SmtpSession) -> Dialogue:
@@ -50,7 +45,7 @@ def _common(session: SmtpSession) -> dict[str, Fact]:
         early = False
     return {
         "greeting_code": code,
-        "greeting_expected": None if greeting is None or greeting.holed else code in GREETINGS,
+        "greeting_expected": None if greeting is None or greeting.holed else code in session.vocabulary.greetings,
         "greeting_refusal": None if greeting is None else greeting.refusing,
         "greeting_after": None if greeting is None else timing.since(session.setting.opened_at, greeting.first),
         "greeting_delayed": None if greeting is None else False,
@@ -100,8 +95,8 @@ def _own(session: SmtpSession) -> dict[str, Fact]:
         "quit_seen": True if session.quit is not None else None if session.lost or session.client.gap else False,
         "shut_down": True if session.shut is not None else False if known else None,
         "went_on": session.went_on is not None,
-        "submission_port": port == SUBMISSION,
-        "submissions_port": port == SUBMISSIONS,
+        "submission_port": port in session.vocabulary.submission_ports,
+        "submissions_port": port in session.vocabulary.tls_ports,
     }
 
 
@@ -160,7 +155,7 @@ def _login_part(session: SmtpSession) -> list[str]:
     text = f"AUTH {login.mechanism} {decode(login.name or b'', 100)}".rstrip()
     if not session.redactor.enabled and login.secret:
         text += f" with {decode(login.secret, 100)}"
-    if session.login_code is None or session.login_code < _REFUSED:
+    if session.login_code is None or session.login_code < MIN_REFUSAL:
         return [text]
     return [f"{text} {'cancelled' if login.cancelled else 'refused'}"]
 
