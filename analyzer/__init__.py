@@ -1,7 +1,6 @@
 """pcaplint: judge every TCP opening in a packet capture.
 
-Promises: importing this package costs neither pandas nor pyshark; the public names load what they need on first use.
-Must not know: anything the names below do not say.
+Importing the package imports neither pandas nor pyshark; the public names load what they need on first use.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ if TYPE_CHECKING:
     from analyzer.model import Report
     from analyzer.rules import load as load_rules
 
-_HOME = {"analyze": ("analyzer.api", "analyze"), "Report": ("analyzer.model", "Report"), "load_rules": ("analyzer.rules", "load")}
+_MODULES = {"analyze": ("analyzer.api", "analyze"), "Report": ("analyzer.model", "Report"), "load_rules": ("analyzer.rules", "load")}
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - the names differ in kind
-    """Import a public name on first use."""
-    if name not in _HOME:
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - the names differ in type
+    """Return a public name, imported on first use."""
+    if name not in _MODULES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
     from importlib import import_module
 
-    module, attribute = _HOME[name]
+    module, attribute = _MODULES[name]
     return getattr(import_module(module), attribute)

@@ -6,17 +6,17 @@ import gc
 import sys
 from typing import Final
 
-_SELDOM: Final = (100_000, 50, 1_000)
+_GC_THRESHOLDS: Final = (100_000, 50, 1_000)
 
 
 def main() -> None:
-    """Run the command line and end the process with its status."""
+    """Run the command line and exit with its status."""
     from analyzer.cli import run, streams
 
     streams.open_closed()
 
-    # The process ends with its report and makes few cycles; to look for them among millions of values takes a tenth of its time.
-    gc.set_threshold(*_SELDOM)
+    # The process creates few reference cycles and ends with its report; the default thresholds cost a tenth of its time.
+    gc.set_threshold(*_GC_THRESHOLDS)
     status = run(sys.argv[1:])
     streams.drop_unwritten_errors()
     sys.exit(status)

@@ -1,9 +1,6 @@
-"""The straight line: paths ─► captures ─► connections ─► verdicts ─► a report.
+"""The public functions: from paths to captures, connections, verdicts and a report.
 
-What takes long to import is imported when captures are read: meanwhile tshark starts.
-
-Promises: every path given is answered for in the report, whatever is wrong with it.
-Must not know: output formats, terminals, exit statuses.
+Every given path is in the report, whatever is wrong with it. Modules that are slow to import are imported after tshark was started.
 """
 
 from __future__ import annotations
@@ -55,13 +52,15 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
 ) -> Report:
     """Return the report on every capture in `paths` (files or folders).
 
-    `rules` are the shipped ones unless given; `fail_on` is the lowest severity that makes a capture's status `findings`;
-    `expect` says whether expect.toml beside a capture counts; `baseline` is a file of what is accepted (`analyzer.suppression.baseline`);
-    `timeout_s` bounds each capture's reading; `jobs` is how many captures, or parts of a very large one, are read at a time, and how many
-    processes read what was said on very many connections: as many as there are processors unless given; `progress` is called with a path
-    and the frames read of it so far, from any thread; `engine` is as in `capture.read`; `secrets` keeps passwords and the like in what was
-    said, and stamps the report; `openings_only` leaves unread what was said. Raises `MachineError` when tshark cannot be used, `RuleError`
-    when an expect.toml or the baseline is invalid; a bad capture is not an error but a status.
+    `rules` defaults to the shipped ones. `fail_on` is the lowest severity that makes a capture's status `findings`. `expect` applies the
+    expect.toml in the folder of a capture. `baseline` is a file of accepted findings (`analyzer.suppression.baseline`). `timeout_s` limits
+    the time to read a capture. `jobs` is the number of captures, or parts of a very large one, that are read at a time, and of processes
+    that parse the dialogues of very many connections; the default is the number of processors. `progress` is called with a path and the
+    number of frames read so far, from any thread. `engine` is as in `capture.read`. `secrets` keeps passwords and other secrets of
+    dialogues, and marks the report. `openings_only` parses no dialogues.
+
+    Raises `EnvironmentFaultError` when tshark cannot be used, `RuleError` when an expect.toml or the baseline is invalid. An invalid
+    capture is a status, not an error.
     """
     read = ReadOptions(engine=engine, jobs=jobs, timeout_s=timeout_s, tshark=tshark)
     judge = JudgeOptions(fail_on=fail_on, expect=expect, baseline=baseline)
@@ -75,42 +74,42 @@ def analyze_with(
     options: AnalyzeOptions,
     progress: Callable[[str, int], None] | None = None,
 ) -> Report:
-    """Return the report as `analyze` does, for options that are composed already."""
+    """Return the report as `analyze` does, with composed options."""
     judge = options.judge
     discovery = discovery_.find([paths] if isinstance(paths, (str, Path)) else paths)
     found = discovery.found
     read = partial(_read, options=options.read, large=_is_large(found, options.read.engine), progress=progress)
     captures = _read_all(found, options.read, read)
-    # tshark starts before what takes long to import.
+    # Slow imports, while tshark starts.
     from analyzer import connections as connections_
-    from analyzer.pipeline import stages
+    from analyzer.pipeline import memory, stages
 
     whole, captures = iter(captures), [_drop_segment_columns(one) for one in captures]
-    # Handed over: what `examine` lets go of nobody holds any more.
+    # Pass the only reference, so that run_stages() can free the segments while it runs.
     grouped = [connections_.group(whole)]
-    stages.trim_heap()
-    report, changed = stages.run_stages(grouped.pop(), captures, rules, options.dialogues)
-    captures = [_mark_modified(one) if number in changed else one for number, one in enumerate(captures)]
+    memory.trim_heap()
+    report, modified = stages.run_stages(grouped.pop(), captures, rules, options.dialogues)
+    captures = [_mark_modified(one) if number in modified else one for number, one in enumerate(captures)]
     table, findings = report.flows, report.findings
     names = [one.path for one in captures]
-    unasked = frozenset(
+    not_evaluated = frozenset(
         id_
         for id_, one in rules.findings.items()
         if (one.opt_in and id_ not in rules.reported)
         or (options.dialogues.openings_only and one.check is not None and one.check.scope in DIALOGUE_SCOPES)
     )
-    excuses = expectations.apply(table, findings, names if judge.expect else [], unasked)
-    table["excused"], findings["excused"] = excuses.flow, excuses.finding
+    suppressions = expectations.apply(table, findings, names if judge.expect else [], not_evaluated)
+    table["excused"], findings["excused"] = suppressions.flow, suppressions.finding
     stale = {} if judge.baseline is None else baseline_.accept(table, findings, names, Path(judge.baseline), rules.reported)
     failing = _failing(table, findings, rules, judge.fail_on, len(captures))
     if judge.fail_on != "never":
-        failing[list(excuses.failures)] = True
-    summaries = _summaries(captures, table, excuses, failing, stale)
+        failing[list(suppressions.failures)] = True
+    summaries = _summaries(captures, table, suppressions, failing, stale)
     return replace(report, captures=summaries, fail_on=judge.fail_on, passed_over=discovery.passed_over)
 
 
 def analyze_script(script: Script, rules: RuleSet) -> Report:
-    """Return the report on `script`, judged as if a file of it had been read; it has no captures."""
+    """Return the report on `script`, judged as one capture; the report has no summaries of captures."""
     from analyzer import connections as connections_
     from analyzer.pipeline import stages
 
@@ -119,36 +118,38 @@ def analyze_script(script: Script, rules: RuleSet) -> Report:
 
 
 def run_rule_examples(rules: RuleSet, folders: Sequence[str | Path] = ()) -> list[str]:
-    """Run the examples of the rules whose files lie in `folders`, of all without any, and return a line for each that is not true.
+    """Run the examples of the rules whose files are below `folders`, or of all rules, and return one line per example that fails.
 
-    Rows that a user adds may well change what an example of a shipped rule shows, so those are not asked then. Raises
-    `RuleError` for an example that is no script.
+    Rows that a user adds may change the result of an example of a shipped rule, so these are not run with `folders`. Raises `RuleError` for
+    an example that is no script.
     """
-    asked = [one for one in rules.findings.values() if not folders or any(Path(one.path).is_relative_to(folder) for folder in folders)]
-    shown = [(finding, number, one) for finding in asked for number, one in enumerate(finding.examples, 1)]
-    captures = [notation.capture(notation.parse(one.segments, where=f"{finding.path}: example {number}")) for finding, number, one in shown]
+    chosen = [one for one in rules.findings.values() if not folders or any(Path(one.path).is_relative_to(folder) for folder in folders)]
+    examples = [(finding, number, one) for finding in chosen for number, one in enumerate(finding.examples, 1)]
+    captures = [
+        notation.capture(notation.parse(one.segments, where=f"{finding.path}: example {number}")) for finding, number, one in examples
+    ]
     if not captures:
         return []
     from analyzer import connections as connections_
     from analyzer.pipeline import stages
 
-    every = replace(rules, reported=frozenset(rules.findings))
-    found = stages.run_stages(connections_.group(captures), captures, every)[0].findings
+    all_reported = replace(rules, reported=frozenset(rules.findings))
+    found = stages.run_stages(connections_.group(captures), captures, all_reported)[0].findings
     fired = set(zip(found["capture"].tolist(), found["id"], strict=True))
     return [
         f"{finding.path}: example {number}: {finding.id} is {'not found, but must be' if one.fires else 'found, but must not be'}"
-        for place, (finding, number, one) in enumerate(shown)
+        for place, (finding, number, one) in enumerate(examples)
         if ((place, finding.id) in fired) != one.fires
     ]
 
 
 def _mark_modified(one: Capture) -> Capture:
-    """Return a capture of which something was not there any more when it was to be heard."""
+    """Return the capture, marked as modified after it was read."""
     return replace(one, complete=False, reason=one.reason or "it was changed or removed while it was being read")
 
 
 def frames_of(path: str | Path, connections: Sequence[str], options: ReadOptions | None = None) -> tuple[Capture, list[int]]:
-    """Return the capture at `path`, and the numbers of all frames of the `connections` named (`f3` or `3`), rising.
+    """Return the capture at `path`, and the numbers of all frames of the named `connections` (`f3` or `3`), rising.
 
     A connection's frames are its segments, the copies of them that were dropped, and the ICMP errors that quote them. Raises `InputError`
     when the capture cannot be read, `UsageError` when there is no such connection.
@@ -175,14 +176,14 @@ def frames_of(path: str | Path, connections: Sequence[str], options: ReadOptions
 
 
 def _drop_segment_columns(one: Capture) -> Capture:
-    """Return `one` without the columns that grouping has copied, so that not two copies of every segment stay in memory."""
+    """Return `one` without the columns that grouping has copied, so that segments are in memory once."""
     return replace(one, segments=one.segments[["frame"]].copy(), quotes=one.quotes[["frame"]].copy(), option_bytes=b"")
 
 
 def _read_all(found: Sequence[discovery_.Candidate], options: ReadOptions, read: Callable[..., Capture]) -> list[Capture]:
-    """Read all captures: very large ones one after another, each by several processes, then the others, some at a time.
+    """Read all captures: very large ones in sequence, each by several processes, then the others in threads.
 
-    Each of those is a tshark of its own, or soon read, so threads are enough.
+    Threads suffice for those: each waits for its own tshark, or is read in a short time.
     """
     captures: dict[int, Capture] = {}
     for number, one in enumerate(found):
@@ -199,7 +200,7 @@ def _read_all(found: Sequence[discovery_.Candidate], options: ReadOptions, read:
 
 
 def _is_large(found: Sequence[discovery_.Candidate], engine: Engine) -> bool | None:
-    """Return whether the job is a large one; None when nobody asks."""
+    """Return whether the run is large; None where the engine is given."""
     return choose_engine.is_large(one.path for one in found if not one.reason) if engine == "auto" else None
 
 
@@ -220,7 +221,7 @@ def _read(
 def _summaries(
     captures: Sequence[Capture],
     table: pd.DataFrame,
-    excuses: Suppressions,
+    suppressions: Suppressions,
     failing: np.ndarray[Any, np.dtype[np.bool_]],
     stale: Mapping[int, tuple[Note, ...]],
 ) -> tuple[CaptureSummary, ...]:
@@ -228,7 +229,7 @@ def _summaries(
 
     owner = table["capture"].to_numpy()
     judged = np.bincount(owner[((table["outcome"] != "not-judged") | table["excused"]).to_numpy()], minlength=len(captures))
-    unsure = np.bincount(owner[(table["inconclusive"] & ~table["excused"]).to_numpy()], minlength=len(captures))
+    inconclusive = np.bincount(owner[(table["inconclusive"] & ~table["excused"]).to_numpy()], minlength=len(captures))
     return tuple(
         CaptureSummary(
             path=one.path,
@@ -236,7 +237,7 @@ def _summaries(
                 one,
                 failing=bool(failing[number]),
                 judged=bool(judged[number]),
-                unsure=bool(unsure[number]),
+                inconclusive=bool(inconclusive[number]),
             ),
             complete=one.complete,
             reason=one.reason,
@@ -244,7 +245,7 @@ def _summaries(
             segments=len(one.segments),
             engines=one.engines,
             notes=(*one.notes, *stale.get(number, ())),
-            expectations=excuses.failures.get(number, ()),
+            expectations=suppressions.failures.get(number, ()),
         )
         for number, one in enumerate(captures)
     )
@@ -253,24 +254,24 @@ def _summaries(
 def _failing(
     table: pd.DataFrame, findings: pd.DataFrame, rules: RuleSet, fail_on: FailOn, captures: int
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Return, per capture, whether a verdict or a finding counts as at least `fail_on` and is not meant to be there."""
+    """Return, per capture, whether a verdict or a finding counts as at least `fail_on` and is not suppressed."""
     import numpy as np
 
     if fail_on == "never":
         return np.zeros(captures, bool)
-    enough = set(SEVERITIES[SEVERITIES.index(fail_on) :])
-    bad_verdicts = [verdict for verdict, severity in rules.verdict_severities.items() if severity in enough]
+    failing = set(SEVERITIES[SEVERITIES.index(fail_on) :])
+    bad_verdicts = [verdict for verdict, severity in rules.verdict_severities.items() if severity in failing]
     flows_failing = (table["verdict"].isin(bad_verdicts) & ~table["excused"]).to_numpy()
-    findings_failing = (findings["severity"].isin(enough) & ~findings["excused"]).to_numpy()
+    findings_failing = (findings["severity"].isin(failing) & ~findings["excused"]).to_numpy()
     owners = np.concatenate([table["capture"].to_numpy()[flows_failing], findings["capture"].to_numpy()[findings_failing]])
     return np.bincount(owners, minlength=captures) > 0
 
 
-def _status(one: Capture, *, failing: bool, judged: bool, unsure: bool) -> Status:
-    """Return the exit class of a capture: the first that fits, worst first."""
+def _status(one: Capture, *, failing: bool, judged: bool, inconclusive: bool) -> Status:
+    """Return the status of a capture: the worst that applies."""
     if not one.readable:
         return "unreadable"
-    if not one.complete or unsure:
+    if not one.complete or inconclusive:
         return "incomplete"
     if failing:
         return "findings"

@@ -1,13 +1,12 @@
-"""The exceptions a caller may meet, and the exit status each one means.
+"""The exceptions that callers may catch, and the exit status of each.
 
-    PcaplintError                70  something inside is wrong
-    ├── UsageError                2  the call itself is wrong
-    ├── InputError                3  a capture cannot be read at all
-    ├── RuleError                 6  a rule file (or an expectation file) is invalid
-    └── MachineError              7  the machine lacks something: tshark, memory, space on a disk
+    PcaplintError                   70  internal error
+    ├── UsageError                   2  the call is invalid
+    ├── InputError                   3  a capture cannot be read at all
+    ├── RuleError                    6  a rule file (or an expectation file) is invalid
+    └── EnvironmentFaultError        7  the computer lacks something: tshark, memory, disk space
 
-Promises: every class carries its exit status, and `str(error)` is one line a person can act on.
-Must not know: how errors are printed, or who catches them.
+`str(error)` is one line that states what to change.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import ClassVar, Final
 
 
 class Exit(IntEnum):
-    """The exit statuses of the command, in one place."""
+    """The exit statuses of the command."""
 
     CLEAN = 0
     FINDINGS = 1
@@ -35,13 +34,13 @@ class Exit(IntEnum):
 
 
 class PcaplintError(Exception):
-    """The root: caught as a whole by the command line."""
+    """The base of all; the command line catches it."""
 
     status: ClassVar[Exit] = Exit.INTERNAL
 
 
 class UsageError(PcaplintError):
-    """The call asks for something that does not exist or does not fit together."""
+    """The call names something that does not exist, or options that exclude each other."""
 
     status: ClassVar[Exit] = Exit.USAGE
 
@@ -59,7 +58,7 @@ class RuleError(PcaplintError):
 
 
 class EnvironmentFaultError(PcaplintError):
-    """The machine lacks something: tshark is missing, too old or not runnable, or memory, disk space or open files are exhausted."""
+    """The computer lacks something: tshark is missing, too old or not runnable, or memory, disk space or open files are exhausted."""
 
     status: ClassVar[Exit] = Exit.ENVIRONMENT
 
@@ -70,16 +69,16 @@ _EXHAUSTED: Final = {
     errno.ENFILE: "too many files are open on this machine",
     errno.ENOMEM: MEMORY_HINT,
 }
-"""What the machine has too little of whatever file is opened, and what helps."""
+"""Exhausted resources by error number, and what helps."""
 
 
-def name_exhausted(error: OSError) -> str:
-    """Return what the machine has too little of, in one line, if that is what `error` says; empty otherwise."""
+def exhausted_resource(error: OSError) -> str:
+    """Return which resource is exhausted, in one line, if `error` is of that kind; empty otherwise."""
     return _EXHAUSTED.get(error.errno or 0, "")
 
 
-def refuse_machine_fault(error: OSError) -> None:
-    """Raise `MachineError` for an `error` that says nothing about the file at hand: the machine cannot open any file."""
-    message = name_exhausted(error)
+def raise_if_exhausted(error: OSError) -> None:
+    """Raise `EnvironmentFaultError` for an `error` that is not about the file: no file can be opened at present."""
+    message = exhausted_resource(error)
     if message:
         raise EnvironmentFaultError(message) from error

@@ -1,7 +1,4 @@
-"""What lies at a path, asked in a way that neither waits for a pipe nor raises for a name that no file can have.
-
-Must not know: what files hold.
-"""
+"""Inspect and open paths without blocking on a pipe and without raising for a name that no file can have."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from analyzer.errors import refuse_machine_fault
+from analyzer.errors import raise_if_exhausted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,26 +24,26 @@ _KINDS: Final = (
 
 
 class NotAFileError(OSError):
-    """What lies at a path is no regular file; `strerror` says what it is."""
+    """The path is no regular file; `strerror` names what it is."""
 
 
 def name_kind(mode: int) -> str:
-    """Return what a file of this `st_mode` is, `a pipe` for one; empty for a regular file."""
+    """Return the kind of file of an `st_mode`, such as `a pipe`; empty for a regular file."""
     if stat.S_ISREG(mode):
         return ""
     return next((name for test, name in _KINDS if test(mode)), "of an unknown kind")
 
 
-def look(path: str | Path) -> str | None:
-    """Return why the file at `path` cannot be read, in one line, empty when it is a regular file; None when nothing is there.
+def unreadable_reason(path: str | Path) -> str | None:
+    """Return why the file at `path` cannot be read, in one line; empty for a regular file, None where there is none.
 
-    What lies behind a folder that may not be searched counts as not there. Raises `MachineError` when no more files can be opened.
+    A path below a folder without search permission counts as none. Raises `EnvironmentFaultError` when no more files can be opened.
     """
     try:
         kind = name_kind(os.stat(path).st_mode)  # noqa: PTH116 - takes text and paths
     except (OSError, ValueError) as error:
         if isinstance(error, OSError):
-            refuse_machine_fault(error)
+            raise_if_exhausted(error)
         return "it is a link that leads to no file" if os.path.islink(path) else None  # noqa: PTH114 - Path.is_symlink may raise
     return kind and f"it is {kind}, not a file"
 
@@ -54,7 +51,7 @@ def look(path: str | Path) -> str | None:
 def open_regular(path: str | Path) -> BinaryIO:
     """Return the regular file at `path`, open for reading.
 
-    Raises `OSError`; `NotAFileError` for a pipe, which opening would wait for, and for what else is no regular file.
+    Raises `OSError`, and `NotAFileError` for anything else than a regular file: opening a pipe would block.
     """
     try:
         kind = name_kind(os.stat(path).st_mode)  # noqa: PTH116 - takes text and paths
@@ -67,7 +64,7 @@ def open_regular(path: str | Path) -> BinaryIO:
 
 
 def has_working_folder() -> bool:
-    """Return whether the working folder is still there."""
+    """Return whether the working folder exists; it may have been removed."""
     try:
         os.getcwd()  # noqa: PTH109 - the call itself is what is tried
     except OSError:
@@ -77,7 +74,7 @@ def has_working_folder() -> bool:
 
 @contextlib.contextmanager
 def some_working_folder() -> Iterator[None]:
-    """Let there be a working folder, the root, where the own one was removed: some modules ask for it when they are imported."""
+    """Change to the root folder while the working folder does not exist: some modules need one when they are imported."""
     if has_working_folder():
         yield
         return
@@ -91,7 +88,7 @@ def some_working_folder() -> Iterator[None]:
 
 
 def identify(path: str | Path) -> str:
-    """Return the absolute path without links, or `path` itself where it has none: a name no file can have, a removed working folder."""
+    """Return the absolute path without links; `path` itself for an impossible name or with a removed working folder."""
     try:
         return os.path.realpath(path)
     except (OSError, ValueError):

@@ -1,7 +1,6 @@
-"""Small frozen values that cross borders: a capture as read, a report as judged.
+"""Frozen values that stages pass on: a capture as read, a report as judged.
 
-Promises: every value is frozen; tables inside are DataFrames whose columns `tables` and `model` describe.
-Must not know: any stage's inner workings, any output format.
+Their tables are DataFrames whose columns `schema` and this module describe.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("note", "warning", "error")
-"""Rising order: the index is the rank."""
+"""In rising order: the index is the rank."""
 
 FailOn = Literal["error", "warning", "note", "never"]
 
@@ -27,38 +26,38 @@ Status = Literal["clean", "findings", "unreadable", "incomplete", "nothing-check
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something about a capture worth telling: damage, undecoded frames, clock trouble."""
+    """A diagnostic about a capture: damage, undecoded frames, wrong timestamps."""
 
     id: str
-    """Kebab-case name of the kind of note."""
+    """Kind of note, in kebab case."""
     text: str
-    """One line for a person."""
+    """One line of text."""
     frame: int | None = None
-    """The frame it is about, when it is about one."""
+    """The frame concerned, if it concerns one."""
 
 
 class Payloads(Protocol):
     """Captured payload bytes, by address."""
 
     def read(self, address: int, length: int) -> bytes:
-        """Return the `length` bytes at `address`. Raises `InputError` when they cannot be read any more."""
+        """Return the `length` bytes at `address`. Raises `InputError` when they can no longer be read."""
 
     def close(self) -> None:
-        """Let everything go that reading needs."""
+        """Release all resources."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """One capture file as a reader found it."""
+    """One capture file as read."""
 
     path: str
     """The path as the user gave it."""
     segments: pd.DataFrame
-    """Table `tables.SEGMENTS`, in capture order; `capture` is 0 until `analysis` numbers the captures."""
+    """Table `schema.SEGMENTS`, in capture order; column `capture` is 0 until captures are concatenated."""
     quotes: pd.DataFrame
-    """Table `tables.QUOTES`: the TCP headers that ICMP errors quote, in capture order."""
+    """Table `schema.QUOTES`: the TCP headers that ICMP errors quote, in capture order."""
     option_bytes: bytes
-    """All TCP option bytes, one run a segment, found by `option_start` and `option_length`."""
+    """TCP option bytes of all segments; `option_start` and `option_length` are the range of one segment."""
     packets: int
     """Frames read, of any kind."""
     complete: bool
@@ -68,21 +67,21 @@ class Capture:
     readable: bool = True
     """False when nothing could be read: not a capture, missing, empty."""
     engines: dict[str, int] = field(default_factory=dict)
-    """Engine name to the number of frames it decoded."""
+    """Number of frames that each engine decoded."""
     notes: tuple[Note, ...] = ()
     start_time: int | None = None
     """Time of the first frame, ns since the epoch; None when there is none."""
     end_time: int | None = None
-    """Latest time of any frame, ns since the epoch: how long the capture went on."""
+    """Latest time of any frame, ns since the epoch: the end of the capture."""
     payloads: Payloads | None = None
-    """Where `payload_start` leads; None when there is no payload to be had."""
+    """What `payload_start` addresses; None without payload."""
     stats: dict[str, Any] = field(default_factory=dict)
     """What -v prints: tshark's version and argument list, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureSummary:
-    """One capture in a report: what was read and how it ended."""
+    """One capture in a report: what was read, and its status."""
 
     path: str
     status: Status
@@ -93,12 +92,12 @@ class CaptureSummary:
     engines: dict[str, int]
     notes: tuple[Note, ...]
     expectations: tuple[Note, ...] = ()
-    """What expect.toml asked for and was not so; empty when all held or none was given."""
+    """Expectations of expect.toml that were not met."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleMetadata:
-    """What the rules say of a finding, for formats that carry it along."""
+    """Metadata of a finding's rule, for formats that include it."""
 
     severity: Severity
     title: str
@@ -108,49 +107,49 @@ class RuleMetadata:
 
 @dataclass(frozen=True, slots=True)
 class DetailColumn:
-    """A column of transactions that is printed below a transaction."""
+    """A column of transactions whose value is printed below a transaction."""
 
     name: str
     label: str
-    """The word before its value."""
-    beside: str = ""
-    """Of a list: another one of the same length, whose items are printed behind this one's."""
+    """Printed before the value."""
+    paired_column: str = ""
+    """For a list: a list of the same length, whose items are printed after this one's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `analysis.analyze` returns: three tables, the steps behind them, and what was read."""
+    """What `api.analyze` returns: the tables of the run and the captures that were read."""
 
     captures: tuple[CaptureSummary, ...]
     flows: pd.DataFrame
-    """Table `FLOWS`: a row a connection."""
+    """Table `FLOWS`, one row per connection."""
     findings: pd.DataFrame
-    """Table `FINDINGS`: a row a finding."""
+    """Table `FINDINGS`, one row per finding."""
     steps: pd.DataFrame
-    """Table `STEPS`: one row per segment (or run of exact repeats) that the opening was judged on."""
+    """Table `STEPS`, one row per segment (or run of exact repeats) that the opening was judged by."""
     transactions: pd.DataFrame
     """One row per message, command or request; its columns are `transaction_columns`."""
     verdict_severities: Mapping[str, Severity] = field(kw_only=True)
     """Severity of each verdict that counts against a connection, by name; `rules/opening.toml` says so (`counts_as`)."""
     fail_on: FailOn = "warning"
     passed_over: int = 0
-    """Files in the folders that were given that are no captures and are not named like one."""
+    """Number of files in the given folders that are neither captures nor named like one."""
     secrets: bool = False
-    """Whether passwords and the like are in it, as they were asked for."""
+    """Whether the report contains secrets, because `--show-secrets` was given."""
     transaction_columns: Table = field(default_factory=lambda: Table("transactions", ()))
-    """What the columns of `transactions` are."""
-    spoken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Per protocol, the columns of `transactions` that are its own."""
+    """Description of the columns of `transactions`."""
+    protocol_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The columns of `transactions` that belong to one protocol, by protocol."""
     details: Mapping[str, tuple[DetailColumn, ...]] = field(default_factory=dict)
-    """Per protocol, what is printed below a transaction."""
-    about: Mapping[str, RuleMetadata] = field(default_factory=dict)
-    """What the rules say of each finding that was looked for, by id."""
+    """The columns printed below a transaction, by protocol."""
+    rule_metadata: Mapping[str, RuleMetadata] = field(default_factory=dict)
+    """Metadata of each finding that may be reported, by id."""
 
 
 FLOWS: Final = Table(
     "flows",
     (
-        Column("flow_id", "str", "f1, f2, … in order of first frame over the whole job"),
+        Column("flow_id", "str", "f1, f2, … in order of first frame over all captures"),
         Column("capture", "int64", "index of the capture"),
         Column("start_time_ns", "int64", "time of the first segment", "ns"),
         Column("end_time_ns", "int64", "time of the last segment", "ns"),
@@ -161,29 +160,29 @@ FLOWS: Final = Table(
         Column("client_port", "int64", "its port"),
         Column("server_ip", "str", "address of the other side"),
         Column("server_port", "int64", "its port"),
-        Column("client_by", "str", "how the client was told: syn, synack, port or first-segment"),
+        Column("client_by", "str", "how the client was determined: syn, synack, port or first-segment"),
         Column("vlan", "str", "VLAN ids from the outside in"),
-        Column("tunnel", "str", "what carries the packets"),
+        Column("tunnel", "str", "encapsulation of the packets"),
         Column("service", "str", "protocol recognised from the dialogue, or empty"),
-        Column("service_by_port", "str", "what the server port is registered for, or empty"),
-        Column("service_client", "str", "what the client's first bytes are of, several joined by -or-, or empty"),
-        Column("service_server", "str", "what the server's first bytes are of, several joined by -or-, or empty"),
-        Column("service_after", "str", "protocol spoken after an upgrade or inside a tunnel, or empty"),
-        Column("first_talker", "str", "whose payload was captured first: client, server, or empty"),
-        Column("encrypted_by", "str", "how the connection came to TLS: implicit, starttls, auth-tls, upgrade, connect, or empty"),
+        Column("service_by_port", "str", "service registered for the server port, or empty"),
+        Column("service_client", "str", "protocols that the client's first bytes match, joined by -or-, or empty"),
+        Column("service_server", "str", "protocols that the server's first bytes match, joined by -or-, or empty"),
+        Column("service_after", "str", "protocol after an upgrade or inside a tunnel, or empty"),
+        Column("first_talker", "str", "side whose payload was captured first: client, server, or empty"),
+        Column("encrypted_by", "str", "how TLS began: implicit, starttls, auth-tls, upgrade, connect, or empty"),
         Column("tls_frame", "int64", "frame in which TLS begins, -1 when it does not"),
-        Column("dialogue", "str", "what was said, in one line, or empty"),
-        Column("dialogue_inconclusive", "bool", "payload a dialogue needs was not captured, or more was said than is kept"),
+        Column("dialogue", "str", "summary of the dialogue in one line, or empty"),
+        Column("dialogue_inconclusive", "bool", "payload that the dialogue needs was not captured, or the dialogue exceeds a limit"),
         Column("transactions", "int64", "messages, commands or requests read"),
-        Column("control_flow_id", "str", "the connection that announced this one, of an FTP data connection, or empty"),
+        Column("control_flow_id", "str", "for an FTP data connection: the connection that announced it, or empty"),
         Column("verdict", "str", "what happened"),
         Column("outcome", "str", "opened, not-opened, broken or not-judged"),
         Column("worst", "str", "highest severity found, or empty"),
         Column("view", "str", "both, client-only, server-only or starts-late"),
         Column("evidence", "str", "observed or inferred"),
         Column("confirmed", "bool", "the server sent a segment that proves it reached ESTABLISHED"),
-        Column("inconclusive", "bool", "an opening segment is missing bytes a check needs: never a pass"),
-        Column("excused", "bool", "expect.toml or a baseline says this verdict is meant"),
+        Column("inconclusive", "bool", "an opening segment lacks bytes that a check needs: never a pass"),
+        Column("excused", "bool", "suppressed by expect.toml or a baseline"),
         Column("syn_validated", "bool", "SYN+ACK acknowledges SYN + 1 (Arkime)"),
         Column(
             "ack_synchronized",
@@ -193,7 +192,7 @@ FLOWS: Final = Table(
         Column("rtt_ms", "float64", "SYN to third segment, NaN when either was not seen", "ms"),
         Column("client_isn", "int64", "initial sequence number, -1 when unknown"),
         Column("server_isn", "int64", "initial sequence number, -1 when unknown"),
-        Column("client_segments", "int64", "segments the client sent, duplicates of frames left out"),
+        Column("client_segments", "int64", "segments the client sent, without duplicate frames"),
         Column("server_segments", "int64", "segments the server sent"),
         Column("client_bytes", "int64", "payload bytes the client sent, repeats included", "bytes"),
         Column("server_bytes", "int64", "payload bytes the server sent, repeats included", "bytes"),
@@ -201,7 +200,7 @@ FLOWS: Final = Table(
         Column("server_first_ns", "int64", "time of the server's first segment, NO_TIME when none", "ns"),
         *TCP_STATS.columns,
         Column("duplicate_frames", "int64", "frames dropped as copies of another frame"),
-        Column("zeek_conn_state", "str", "Zeek's word for it"),
+        Column("zeek_conn_state", "str", "Zeek's conn_state"),
         Column("tcp_completeness", "int64", "Wireshark's tcp.completeness at the end"),
         Column("wireshark_filter", "str", "display filter that selects the connection"),
         Column("community_id", "str", "Community ID v1, seed 0"),
@@ -215,21 +214,21 @@ TRANSACTIONS: Final = Table(
         Column("capture", "int64", "index of the capture"),
         Column("protocol", "str", "protocol of the dialogue"),
         Column("kind", "str", "message, command or request"),
-        Column("number", "int64", "which of its dialogue it is, from 1"),
+        Column("number", "int64", "position in its dialogue, from 1"),
         Column("time_ns", "int64", "time of the first byte of the request", "ns"),
         Column("first_frame", "int64", "frame of the first byte"),
-        Column("last_frame", "int64", "frame of the last byte of the answer, or of the request"),
-        Column("request", "str", "what was asked, in short, secrets left out"),
+        Column("last_frame", "int64", "frame of the last byte of the response, or of the request"),
+        Column("request", "str", "request or command in one line, secrets redacted"),
         Column("code", "int64", "code of the final reply, -1 when there is none"),
         Column("reply", "str", "text of the final reply, first line"),
         Column("latency_ms", "float64", "end of the request to the first byte of the final reply", "ms"),
-        Column("request_bytes", "int64", "bytes of the request, body included, -1 when not known", "bytes"),
-        Column("response_bytes", "int64", "bytes of the answer, body included, -1 when not known", "bytes"),
-        Column("complete", "bool", "request and final reply were captured whole"),
-        Column("inside", "object", "where the tunnels lead that it was sent through, from the outermost; empty outside of any"),
+        Column("request_bytes", "int64", "bytes of the request, body included, -1 when unknown", "bytes"),
+        Column("response_bytes", "int64", "bytes of the response, body included, -1 when unknown", "bytes"),
+        Column("complete", "bool", "request and final reply were captured completely"),
+        Column("inside", "object", "targets of the tunnels around it, outermost first; empty outside of tunnels"),
     ),
 )
-"""What all transactions have; the columns of each protocol, declared in rules/protocols, follow."""
+"""Columns of all transactions; those of each protocol, declared in rules/protocols, follow."""
 
 FINDINGS: Final = Table(
     "findings",
@@ -239,8 +238,8 @@ FINDINGS: Final = Table(
         Column("severity", "str", "error, warning or note"),
         Column("capture", "int64", "capture of the first cited frame"),
         Column("frames", "object", "cited frames: tuple of (capture, frame)"),
-        Column("message", "str", "one sentence with this connection's numbers"),
-        Column("excused", "bool", "expect.toml or a baseline says this finding is meant"),
+        Column("message", "str", "one sentence with the values of this connection"),
+        Column("excused", "bool", "suppressed by expect.toml or a baseline"),
     ),
 )
 
@@ -249,9 +248,9 @@ STEPS: Final = Table(
     (
         Column("flow_id", "str", "the connection"),
         Column("capture", "int64", "index of the capture"),
-        Column("frame", "int64", "frame of the segment, the first of a run"),
+        Column("frame", "int64", "frame of the segment, of the first of a run of repeats"),
         Column("last_frame", "int64", "frame of the last exact repeat, or frame again"),
-        Column("repeats", "int64", "how many times the segment was sent in a row"),
+        Column("repeats", "int64", "number of consecutive times the segment was sent"),
         Column("time_ns", "int64", "time of the segment", "ns"),
         Column("by", "str", "client or server"),
         Column("flags", "str", "flag letters in header order, as SA for SYN+ACK; `none` without any, empty when not captured"),
@@ -259,11 +258,11 @@ STEPS: Final = Table(
         Column("ack", "int64", "raw acknowledgment field, -1 without ACK"),
         Column("seq_relative", "int64", "sequence number less the sender's ISN mod 2^32, -1 when unknown"),
         Column("ack_relative", "int64", "acknowledgment less the peer's ISN mod 2^32, -1 when unknown"),
-        Column("length", "int64", "payload bytes, -1 where the header was cut before it says how long it is", "bytes"),
+        Column("length", "int64", "payload bytes, -1 where the header was cut before the data offset", "bytes"),
         Column("row", "str", "id of the row of opening.toml that fired, or empty"),
-        Column("client_state", "str", "client's state as its own segments prove it"),
-        Column("server_state", "str", "server's state as its own segments prove it"),
-        Column("client_textbook", "str", "client's state as the textbook draws it"),
-        Column("server_textbook", "str", "server's state as the textbook draws it"),
+        Column("client_state", "str", "client's state as proved by its own segments"),
+        Column("server_state", "str", "server's state as proved by its own segments"),
+        Column("client_textbook", "str", "client's state in the textbook diagram"),
+        Column("server_textbook", "str", "server's state in the textbook diagram"),
     ),
 )

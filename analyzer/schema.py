@@ -1,11 +1,9 @@
-"""The columns that cross a border between two modules, and the check that they did.
+"""The columns of the tables that modules exchange, and a check of a DataFrame against them.
 
-Promises: each table is described once, here: name, dtype, unit, meaning and, where there is one, the Wireshark
-field. `check` says which column of a frame is missing, surplus or of another dtype; `empty` makes a table of no rows.
-Must not know: where rows come from or what is done with them.
+Each table is described once: name, dtype, unit, meaning and the equivalent Wireshark field, where there is one.
 
-Absent is never 0. A signed integer column uses -1 for "not there"; a time uses `NO_TIME`; a text column uses "".
-Unsigned columns that have no spare value (`seq`, `ack`) are valid as far as `header_captured` reaches.
+Absent is never 0: a signed integer column uses -1, a time `NO_TIME`, a text column "". Unsigned columns without a spare value (`seq`,
+`ack`) are valid as far as `header_captured` reaches.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NO_TIME: Final = -(2**63)
-"""A record without a timestamp (pcapng Simple Packet Block); the value pandas reads as NaT."""
+"""Time of a record without a timestamp (pcapng Simple Packet Block); pandas reads the value as NaT."""
 
 FIN: Final = 0x001
 SYN: Final = 0x002
@@ -36,14 +34,14 @@ FLAG_LETTERS: Final = "FSRPAUEWN"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: what it is called, how it is stored and what it means."""
+    """One column."""
 
     name: str
     dtype: str
     meaning: str
     unit: str = ""
     field: str = ""
-    """The Wireshark field of the same fact, where one exists."""
+    """The equivalent Wireshark field, where one exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class Table:
 SEGMENTS: Final = Table(
     "segments",
     (
-        Column("capture", "uint16", "index of the capture in the job"),
+        Column("capture", "uint16", "index of the capture in the run"),
         Column("frame", "uint32", "frame number as Wireshark counts, from 1", field="frame.number"),
         Column("time", "int64", "capture time since the epoch, NO_TIME when the record has none", "ns", "frame.time_epoch"),
         Column("src", "category", "source address, text; shares its categories with dst", field="ip.src"),
@@ -72,7 +70,7 @@ SEGMENTS: Final = Table(
         Column("src_mac", "category", "source link address as aa:bb:…, or empty", field="eth.src"),
         Column("dst_mac", "category", "destination link address, or empty", field="eth.dst"),
         Column("vlan", "category", "VLAN ids from the outside in, joined by a dot, or empty", field="vlan.id"),
-        Column("tunnel", "category", "what carries the packet, from the outside in, as gre:KEY/vxlan:VNI/…, or empty"),
+        Column("tunnel", "category", "encapsulation from the outside in, as gre:KEY/vxlan:VNI/…, or empty"),
         Column("interface", "int32", "pcapng interface, numbered within its section as Wireshark does, or -1", field="frame.interface_id"),
         Column("ttl", "int16", "time to live or hop limit, or -1", field="ip.ttl"),
         Column("ip_id", "int32", "IPv4 identification, -1 for IPv6", field="ip.id"),
@@ -83,7 +81,7 @@ SEGMENTS: Final = Table(
         Column("flags", "uint16", "the twelve flag bits, reserved ones included", field="tcp.flags"),
         Column("window", "int32", "window field, never scaled, or -1", "bytes", "tcp.window_size_value"),
         Column("urgent", "int32", "urgent pointer field, or -1", "bytes", "tcp.urgent_pointer"),
-        Column("header_length", "int16", "header length the data offset states, or -1", "bytes", "tcp.hdr_len"),
+        Column("header_length", "int16", "header length by the data offset, or -1", "bytes", "tcp.hdr_len"),
         Column("header_captured", "int16", "header bytes that were captured, at most header_length", "bytes"),
         Column("checksum", "int32", "checksum field, or -1", field="tcp.checksum"),
         Column("checksum_state", "int8", "one of CHECKSUM_STATES", field="tcp.checksum.status"),
@@ -101,13 +99,13 @@ CHECKSUM_UNVERIFIED: Final = 0
 CHECKSUM_GOOD: Final = 1
 CHECKSUM_BAD: Final = 2
 CHECKSUM_PARTIAL: Final = 3
-"""The field holds the sum of the pseudo-header alone: a sender whose network card was to finish it."""
+"""The field is the sum of the pseudo-header alone: left to the sender's network card."""
 CHECKSUM_STATES: Final = ("unverified", "good", "bad", "partial")
 
 QUOTES: Final = Table(
     "quotes",
     (
-        Column("capture", "uint16", "index of the capture in the job"),
+        Column("capture", "uint16", "index of the capture in the run"),
         Column("frame", "uint32", "frame number of the ICMP error", field="frame.number"),
         Column("time", "int64", "capture time since the epoch", "ns", "frame.time_epoch"),
         Column("version", "int8", "4 for ICMP, 6 for ICMPv6"),
@@ -125,12 +123,12 @@ QUOTES: Final = Table(
 
 
 _FLOW = Column("flow", "int32", "row of the connections table")
-_BY_CLIENT = Column("by_client", "bool", "the connection's client sent it")
+_BY_CLIENT = Column("by_client", "bool", "sent by the connection's client")
 
 FLOW_SEGMENTS: Final = Table("flow segments", (*SEGMENTS.columns, _FLOW, _BY_CLIENT))
 DUPLICATES: Final = Table(
     "duplicates",
-    (*FLOW_SEGMENTS.columns, Column("routed", "bool", "the copy was taken on another side of a router: its TTL or its MACs differ")),
+    (*FLOW_SEGMENTS.columns, Column("routed", "bool", "the copy was captured on another side of a router: its TTL or its MACs differ")),
 )
 FLOW_QUOTES: Final = Table(
     "flow quotes",
@@ -140,7 +138,7 @@ FLOW_QUOTES: Final = Table(
 CONNECTIONS: Final = Table(
     "connections",
     (
-        Column("capture", "uint16", "index of the capture in the job"),
+        Column("capture", "uint16", "index of the capture in the run"),
         Column("first_frame", "uint32", "frame of the first segment"),
         Column("last_frame", "uint32", "frame of the last segment or copy of one"),
         Column("start_time", "int64", "earliest time of a segment, NO_TIME when none has one", "ns"),
@@ -150,10 +148,10 @@ CONNECTIONS: Final = Table(
         Column("client_port", "uint16", "port of the client"),
         Column("server_port", "uint16", "port of the server"),
         Column("vlan", "category", "VLAN ids of the first segment, as in segments"),
-        Column("tunnel", "category", "what carries the packets, as in segments"),
-        Column("client_by", "category", "how the client was told: syn, synack, port or first-segment"),
-        Column("client_segments", "int64", "segments the client sent, copies left out"),
-        Column("server_segments", "int64", "segments the server sent, copies left out"),
+        Column("tunnel", "category", "encapsulation of the packets, as in segments"),
+        Column("client_by", "category", "how the client was determined: syn, synack, port or first-segment"),
+        Column("client_segments", "int64", "segments the client sent, without copies"),
+        Column("server_segments", "int64", "segments the server sent, without copies"),
         Column("client_bytes", "int64", "payload the client sent, retransmissions included", "bytes"),
         Column("server_bytes", "int64", "payload the server sent, retransmissions included", "bytes"),
         Column("client_first", "int64", "time of the client's first segment, NO_TIME when none", "ns"),
@@ -161,38 +159,38 @@ CONNECTIONS: Final = Table(
         Column("client_last", "int64", "time of the client's last segment, NO_TIME when none", "ns"),
         Column("server_last", "int64", "time of the server's last segment, NO_TIME when none", "ns"),
         Column("duplicate_frames", "int64", "frames dropped as copies of another frame"),
-        Column("routed_frames", "int64", "those of them that crossed a router in between"),
+        Column("routed_frames", "int64", "those of them that were captured on another side of a router"),
         Column("icmp_quotes", "int64", "ICMP errors that quote a segment of this connection"),
         Column("follows", "int32", "row of the connection that used the same addresses and ports before, -1 when none"),
-        Column("reuse", "category", "how the one before had ended: closed, active or early (RFC 9293 3.6.1), or empty"),
-        Column("vlan_joined", "bool", "each direction was captured on a VLAN, or in a tunnel, of its own"),
+        Column("reuse", "category", "how the previous one had ended: closed, active or early (RFC 9293 3.6.1), or empty"),
+        Column("vlan_joined", "bool", "the directions were captured on different VLANs or in different tunnels"),
         Column("capture_end", "int64", "latest time in the capture, NO_TIME when it has none", "ns"),
     ),
 )
 
 TCP_STATS: Final = Table(
-    "accounts",
+    "tcp stats",
     tuple(
         Column(f"{end}_{name}", "int64", meaning, unit)
         for end in ("client", "server")
         for name, meaning, unit in (
             ("retransmitted", "segments that repeat sequence numbers it had sent before", ""),
-            ("out_of_order", "segments that fill a hole as soon as only reordering can", ""),
+            ("out_of_order", "segments that fill a gap too early for a retransmission", ""),
             ("missing_bytes", "sequence numbers between its captured segments that no segment carries", "bytes"),
             ("duplicate_acks", "acknowledgments without data that repeat the one before", ""),
-            ("zero_windows", "segments that offer no window", ""),
-            ("keep_alives", "segments of at most a byte that begin one before the next number", ""),
+            ("zero_windows", "segments that advertise window 0", ""),
+            ("keep_alives", "segments of at most one byte that begin one before the next sequence number", ""),
         )
     ),
 )
 
 
 class TableError(PcaplintError):
-    """A table crossed a border with other columns than were agreed: a fault of this program."""
+    """A table does not have the described columns: a defect of this program."""
 
 
 def check(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """Return `frame` unchanged if its columns are those of `table`, in order and with their dtypes.
+    """Return `frame` unchanged if it has the columns of `table`, in order and with their dtypes.
 
     Raises `TableError` naming the first difference.
     """

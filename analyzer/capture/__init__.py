@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from analyzer.errors import EnvironmentFaultError, refuse_machine_fault
+from analyzer.errors import EnvironmentFaultError, raise_if_exhausted
 from analyzer.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def read_with(
         job = _Job(absolute, shown, known, seconds, progress, processes)
         return _dissect(job) if engine == "pyshark" else _decode(job, compare=compare)
     except OSError as error:
-        refuse_machine_fault(error)
+        raise_if_exhausted(error)
         return refuse(shown, f"it cannot be read: {error.strerror or type(error).__name__}")
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from analyzer.capture import erf
 from analyzer.capture.formats.compression import LZ4_MAGIC, ZSTD_MAGIC
-from analyzer.errors import refuse_machine_fault
+from analyzer.errors import raise_if_exhausted
 from analyzer.files import name_kind
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _enter(folder: str, waiting: list[os.DirEntry[str] | _NamedFolder], found: l
             inside = sorted(entries, key=lambda entry: entry.name, reverse=True)
         waiting.extend(inside)
     except OSError as error:
-        refuse_machine_fault(error)
+        raise_if_exhausted(error)
         found.append(Candidate(folder, f"the folder cannot be read: {error.strerror or type(error).__name__}"))
 
 
@@ -197,7 +197,7 @@ def _look(path: str) -> _Look:
         link = os.path.islink(path)  # noqa: PTH114 - Path.is_link raises where this does not
         return _Look("it is a link to a file that is not there" if link else f"it cannot be read: {error.strerror}")
     except OSError as error:
-        refuse_machine_fault(error)
+        raise_if_exhausted(error)
         return _Look(f"it cannot be read: {error.strerror or type(error).__name__}")
 
 
@@ -236,7 +236,7 @@ def _holds_erf(file: BinaryIO) -> bool:
         return erf.recognise(file)
     except (OSError, EOFError, zlib.error) as error:
         if isinstance(error, OSError):
-            refuse_machine_fault(error)
+            raise_if_exhausted(error)
         return False
 
 
@@ -251,7 +251,7 @@ def _judge_gzip(path: str) -> _Look:
             capture = _is_capture(head) or _holds_erf(cast("BinaryIO", file))
     except (OSError, EOFError, zlib.error) as error:
         if isinstance(error, OSError):
-            refuse_machine_fault(error)
+            raise_if_exhausted(error)
         return _Look("it is a damaged gzip file: not one byte of it can be decompressed")
     if not head:
         return _Look("it is an empty gzip file", foreign=True)

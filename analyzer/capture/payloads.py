@@ -20,7 +20,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from analyzer.capture import temporary
-from analyzer.errors import InputError, refuse_machine_fault
+from analyzer.errors import InputError, raise_if_exhausted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -197,7 +197,7 @@ class Payloads:
                 file.seek(number * _BLOCK)
                 return file.read(_BLOCK)
         except OSError as error:
-            refuse_machine_fault(error)
+            raise_if_exhausted(error)
             return b""
 
     def close(self) -> None:

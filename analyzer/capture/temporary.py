@@ -10,7 +10,7 @@ import contextlib
 import tempfile
 from typing import TYPE_CHECKING
 
-from analyzer.errors import EnvironmentFaultError, refuse_machine_fault
+from analyzer.errors import EnvironmentFaultError, raise_if_exhausted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ def blame_folder() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        refuse_machine_fault(error)
+        raise_if_exhausted(error)
         message = f"{_name_folder()}: {error.strerror or error}; make room there, or name another folder by TMPDIR"
         raise EnvironmentFaultError(message) from error
 

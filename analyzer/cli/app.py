@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 
 from analyzer import __version__
 from analyzer.cli.output import complain, stderr
-from analyzer.errors import MEMORY_HINT, EnvironmentFaultError, Exit, PcaplintError, name_exhausted
+from analyzer.errors import MEMORY_HINT, EnvironmentFaultError, Exit, PcaplintError, exhausted_resource
 from analyzer.report.escaping import printable
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _name_lack(error: Exception) -> str:
             return MEMORY_HINT
         if isinstance(one, RuntimeError) and str(one) == _NO_THREAD:
             return "no more threads can be started: raise the limit (ulimit -u), or give --jobs 1"
-        if isinstance(one, OSError) and (message := name_exhausted(one)):
+        if isinstance(one, OSError) and (message := exhausted_resource(one)):
             return message
     return _name_fault(error) if isinstance(error, OSError) and error.strerror else ""
 

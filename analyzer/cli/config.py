@@ -20,7 +20,7 @@ from typer.core import TyperCommand
 
 from analyzer import files
 from analyzer.cli import output
-from analyzer.errors import RuleError, UsageError, refuse_machine_fault
+from analyzer.errors import RuleError, UsageError, raise_if_exhausted
 from analyzer.report.escaping import printable
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _folders(here: Path) -> list[Path]:
 
 def _is_there(path: Path) -> bool:
     """Return whether there is a file at `path`. Raises `UsageError` for what is none: settings that may be in it would not count."""
-    reason = files.look(path)
+    reason = files.unreadable_reason(path)
     if reason:
         message = f"{path}: {reason}"
         raise UsageError(message)
@@ -118,7 +118,7 @@ def _mentioned(path: Path) -> bool:
         with files.open_regular(path) as file:
             return b"pcaplint" in file.read(MAX_BYTES + 1)
     except OSError as error:
-        refuse_machine_fault(error)
+        raise_if_exhausted(error)
         message = f"{path}: {error.strerror}"
         raise UsageError(message) from None
 

@@ -1,15 +1,11 @@
-"""Connections ─► a report: openings judged, dialogues heard, all of it in tables.
+"""From connections to a report: judge openings, parse dialogues, build the tables.
 
-Promises: what is done with is let go of at once, so that not all stages lie in memory side by side.
-Must not know: paths, how captures were read, output formats, exit statuses.
+Each stage frees its input, so that peak memory is that of one stage.
 """
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,12 +17,14 @@ from analyzer.dialogues import tables as dialogue_tables
 from analyzer.model import Report, RuleMetadata
 from analyzer.openings import tables
 from analyzer.options import DialogueOptions
+from analyzer.pipeline.memory import trim_heap, without_garbage_collection
 from analyzer.reassembly import layout
 from analyzer.schema import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from analyzer._typing import Array, IntArray
     from analyzer.connections import Connections
     from analyzer.dialogues.results import Dialogues
     from analyzer.model import Capture
@@ -39,32 +37,35 @@ def run_stages(
     rules: RuleSet,
     options: DialogueOptions | None = None,
 ) -> tuple[Report, frozenset[int]]:
-    """Return what is found on `connections`, nothing of it excused, and nothing said of the captures; and which of these were changed."""
+    """Return the report on `connections`, without summaries of captures and with nothing suppressed, and the captures that were modified.
+
+    A capture was modified if payload that was read before is missing in its file now.
+    """
     judged = openings_.judge(connections, rules)
     ids = tables.flow_ids(len(judged.verdict))
     steps = tables.steps(judged, ids)
-    findings, found_on = tables.findings(judged, ids), judged.findings["flow"].to_numpy()
-    told = tables.judgement(judged, rules)
-    begun = opening_summary(judged, rules)
-    # What is done with goes at once: of a million connections it would be hundreds of megabytes.
+    findings, finding_flows = tables.findings(judged, ids), judged.findings["flow"].to_numpy()
+    columns = tables.judgement(judged, rules)
+    summary = opening_summary(judged, rules)
+    # Freed here: for a million connections this is hundreds of megabytes.
     del judged
-    told |= tables.count(connections.segments, len(ids))
-    request = build_dialogue_request(connections, captures, begun, rules, options)
+    columns |= tables.count(connections.segments, len(ids))
+    request = build_dialogue_request(connections, captures, summary, rules, options)
     table = connections.flows
     del connections
     trim_heap()
-    said = parse_dialogues(request)
+    parsed = parse_dialogues(request)
     del request
-    findings, found_on = _join(findings, found_on, said.findings, ids)
-    transactions = dialogue_tables.transactions(said, ids, table["capture"].to_numpy(), rules.protocols)
-    told |= dialogue_tables.flows(said, ids, rules.protocols)
-    told["worst"] = tables.worst(findings["severity"], found_on, len(ids))
-    changed = frozenset(table["capture"].to_numpy()[list(said.unread)].tolist())
-    del said
+    findings, finding_flows = _join(findings, finding_flows, parsed.findings, ids)
+    transactions = dialogue_tables.transactions(parsed, ids, table["capture"].to_numpy(), rules.protocols)
+    columns |= dialogue_tables.flows(parsed, ids, rules.protocols)
+    columns["worst"] = tables.worst(findings["severity"], finding_flows, len(ids))
+    modified = frozenset(table["capture"].to_numpy()[list(parsed.unread)].tolist())
+    del parsed
     trim_heap()
     report = Report(
         captures=(),
-        flows=tables.flows(table, told, ids),
+        flows=tables.flows(table, columns, ids),
         findings=findings,
         steps=steps,
         transactions=transactions,
@@ -73,14 +74,14 @@ def run_stages(
         details={id_: protocol.details for id_, protocol in rules.protocols.items()},
         secrets=options is not None and options.secrets,
         transaction_columns=dialogue_tables.shape(rules.protocols),
-        spoken=dialogue_tables.own(rules.protocols),
-        about=_rule_metadata(rules),
+        protocol_columns=dialogue_tables.own(rules.protocols),
+        rule_metadata=_rule_metadata(rules),
     )
-    return report, changed
+    return report, modified
 
 
 def opening_summary(judged: openings_.Judged, rules: RuleSet) -> context.OpeningSummary:
-    """Return of what was judged what matters for what was said."""
+    """Return the part of the judgement that the dialogue stage needs."""
     verdicts = rules.verdicts
     views = np.array([view.name for view in rules.machine.views], object)[judged.view]
     outcomes = np.array([verdict.outcome for verdict in verdicts], object)[judged.verdict]
@@ -101,52 +102,39 @@ def opening_summary(judged: openings_.Judged, rules: RuleSet) -> context.Opening
 def build_dialogue_request(
     connections: Connections,
     captures: Sequence[Capture],
-    begun: context.OpeningSummary,
+    opening: context.OpeningSummary,
     rules: RuleSet,
     options: DialogueOptions | None = None,
 ) -> dialogues.Request:
-    """Return what is to be heard on connections that began as `openings` says."""
-    streams = layout.lay_out(connections.segments, begun.client_isn, begun.server_isn)
+    """Return the request for the dialogue stage; `opening` is the summary of the judged openings."""
+    streams = layout.lay_out(connections.segments, opening.client_isn, opening.server_isn)
     syn_data = context.syn_data(connections.segments, len(connections.flows))
-    return dialogues.Request(connections.flows, streams, syn_data, captures, begun, rules, options or DialogueOptions())
+    return dialogues.Request(connections.flows, streams, syn_data, captures, opening, rules, options or DialogueOptions())
 
 
 def parse_dialogues(request: dialogues.Request) -> Dialogues:
-    """Return what was said; the captures' payloads are let go."""
-    # Reading leaves nothing that knows itself, and to look for such among millions of values takes a fifth of its time.
-    collecting = gc.isenabled()
-    gc.disable()
+    """Return the parsed dialogues; the payloads of all captures are closed."""
     try:
-        return dialogues.read(request)
+        # The parsers create no reference cycles, and the collector takes a fifth of their time.
+        with without_garbage_collection():
+            return dialogues.read(request)
     finally:
-        if collecting:
-            gc.enable()
         for one in request.captures:
             if one.payloads is not None:
                 one.payloads.close()
 
 
-def _join(
-    findings: pd.DataFrame, found_on: np.ndarray[Any, Any], said: pd.DataFrame, ids: np.ndarray[Any, Any]
-) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
-    """Return table `FINDINGS` and the connection of each: those of the opening, then those of the dialogue, connection by connection."""
-    flow = np.concatenate([found_on, said["flow"].to_numpy()])
-    if not len(said):
+def _join(findings: pd.DataFrame, finding_flows: IntArray, others: pd.DataFrame, ids: Array) -> tuple[pd.DataFrame, IntArray]:
+    """Return table `FINDINGS` and the connection of each: by connection, findings of the opening before those of the dialogue."""
+    flow = np.concatenate([finding_flows, others["flow"].to_numpy()])
+    if not len(others):
         return findings, flow
-    more = said.assign(flow_id=pd.Series(ids[said["flow"].to_numpy()], dtype="str"), excused=False)[list(findings.columns)]
+    more = others.assign(flow_id=pd.Series(ids[others["flow"].to_numpy()], dtype="str"), excused=False)[list(findings.columns)]
     joined, order = pd.concat([findings, more], ignore_index=True), np.argsort(flow, kind="stable")
     return joined.iloc[order].reset_index(drop=True), flow[order]
 
 
 def _rule_metadata(rules: RuleSet) -> dict[str, RuleMetadata]:
-    """Return what the rules say of each finding that may be reported."""
+    """Return the metadata of each finding that may be reported."""
     chosen = {id_: finding for id_, finding in rules.findings.items() if id_ in rules.reported}
     return {id_: RuleMetadata(finding.severity, finding.title, finding.why, finding.references) for id_, finding in chosen.items()}
-
-
-def trim_heap() -> None:
-    """Let the C library return freed memory to the system, where it can: Python's small objects, which come next, do not reuse it."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)

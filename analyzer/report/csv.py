@@ -97,7 +97,7 @@ def _foreign(table: pd.DataFrame, report: Report) -> Columns:
     columns: Columns = {}
     for column in report.transaction_columns.columns:
         if column.dtype == "bool" and column.name not in TRANSACTIONS.names:
-            known = {protocol for protocol, own in report.spoken.items() if column.name in own}
+            known = {protocol for protocol, own in report.protocol_columns.items() if column.name in own}
             cells = zip(table[column.name].tolist(), table["protocol"].tolist(), strict=True)
             columns[column.name] = Field("%s", ([str(cell).lower() if protocol in known else "" for cell, protocol in cells],))
     return columns

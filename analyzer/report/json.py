@@ -166,7 +166,7 @@ def transaction_lines(report: Report, leave_out: frozenset[str] = frozenset()) -
     common = set(TRANSACTIONS.names)
     shapes = {
         protocol: Table("transactions", tuple(column for column in report.transaction_columns.columns if column.name in common | set(own)))
-        for protocol, own in report.spoken.items()
+        for protocol, own in report.protocol_columns.items()
     }
     for first in range(0, len(report.transactions), CHUNK):
         part = report.transactions.iloc[first : first + CHUNK]

@@ -68,7 +68,7 @@ def _bases(report: Report) -> dict[str, Any]:
 
 
 def _rule(report: Report, complaint: Issue) -> dict[str, Any]:
-    about = report.about.get(complaint.name) if complaint.kind == "finding" else None
+    about = report.rule_metadata.get(complaint.name) if complaint.kind == "finding" else None
     level = about.severity if about else complaint.severity
     title = about.title if about else _title(complaint)
     rule: dict[str, Any] = {"id": _rule_id(complaint), "shortDescription": text(title), "defaultConfiguration": {"level": level}}

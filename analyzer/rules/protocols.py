@@ -179,8 +179,8 @@ def _fact(entry: dict[str, Any], where: str, kinds: tuple[str, ...]) -> Fact:
 def _details(columns: dict[str, Any], path: Path) -> tuple[DetailColumn, ...]:
     found = tuple(DetailColumn(name, entry["show"], entry.get("beside", "")) for name, entry in columns.items() if "show" in entry)
     for detail in found:
-        if detail.beside and columns.get(detail.beside, {}).get("dtype") != "list":
-            message = f"{path}: transaction.{detail.name}: beside: {detail.beside} is no column that holds lists"
+        if detail.paired_column and columns.get(detail.paired_column, {}).get("dtype") != "list":
+            message = f"{path}: transaction.{detail.name}: beside: {detail.paired_column} is no column that holds lists"
             raise RuleError(message)
     return found
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from analyzer import files
-from analyzer.errors import RuleError, refuse_machine_fault
+from analyzer.errors import RuleError, raise_if_exhausted
 from analyzer.rules import renamed_keys
 
 MAX_BYTES: Final = 64_000
@@ -39,7 +39,7 @@ def read(path: Path, *, limit: int = MAX_BYTES) -> dict[str, Any]:
         with files.open_regular(path) as file:
             raw = file.read(limit + 1)
     except OSError as error:
-        refuse_machine_fault(error)
+        raise_if_exhausted(error)
         message = f"{path}: {error.strerror or error}"
         raise RuleError(message) from None
     if len(raw) > limit:
@@ -91,7 +91,7 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def _refuse_folder(error: OSError) -> None:
-    refuse_machine_fault(error)
+    raise_if_exhausted(error)
     message = f"{error.filename}: {error.strerror}"
     raise RuleError(message) from None
 

@@ -152,7 +152,7 @@ def gone(path: Path) -> list[str]:
 
 def draft(report: Report, path: Path) -> Iterator[str]:
     """Return a baseline, to lie at `path`, of all that is wrong in `report` and not expected; reasons of one that lies there are kept."""
-    reasons = {entry.key: entry.reason for entry in load(path)} if files.look(path) == "" else {}
+    reasons = {entry.key: entry.reason for entry in load(path)} if files.unreadable_reason(path) == "" else {}
     names = [locate(capture.path, path.parent) for capture in report.captures]
     bad = (report.flows["verdict"].isin(report.verdict_severities) & ~report.flows["excused"]).tolist()
     new = (~report.findings["excused"]).tolist()

@@ -81,7 +81,7 @@ def load(path: Path) -> dict[str, tuple[Expectation, ...]]:
         if capture.parent != path.parent:
             message = f"{place}.file: {entry['file']} is not beside this file; put an {FILE} into its own folder"
             raise RuleError(message)
-        if files.look(capture) != "":
+        if files.unreadable_reason(capture) != "":
             globs.append((place, entry))
             continue
         key = files.identify(capture)
@@ -95,7 +95,7 @@ def load(path: Path) -> dict[str, tuple[Expectation, ...]]:
 def _spread(globs: Sequence[tuple[str, dict[str, Any]]], folder: Path, named: frozenset[str]) -> dict[str, tuple[Expectation, ...]]:
     """Return what globs expect of the captures in `folder` that are not `named`; a glob that matches no file there is refused."""
     expected: dict[str, tuple[Expectation, ...]] = {}
-    beside = [file for file in _list(folder) if file.name != FILE and files.look(file) == ""] if globs else []
+    beside = [file for file in _list(folder) if file.name != FILE and files.unreadable_reason(file) == ""] if globs else []
     for place, entry in globs:
         hits = [file for file in beside if fnmatchcase(file.name, entry["file"])]
         if not hits:
@@ -131,7 +131,7 @@ def _refuse_repeats(expected: tuple[Expectation, ...], place: str) -> None:
 
 def find(paths: Sequence[str]) -> dict[int, tuple[Expectation, ...]]:
     """Return the expectations of each capture that has any, by its place in `paths`; each expect.toml is read once."""
-    read, look = cache(load), cache(files.look)
+    read, look = cache(load), cache(files.unreadable_reason)
     found: dict[int, tuple[Expectation, ...]] = {}
     for index, capture in enumerate(paths):
         beside = Path(capture).parent / FILE

@@ -94,6 +94,7 @@ WITHOUT = frozenset(
         "openings/machine/vector.py",
         "openings/steps.py",
         "openings/tables.py",
+        "pipeline/memory.py",
         "pipeline/stages.py",
         "protocols/api.py",
         "protocols/columnar.py",

@@ -144,7 +144,7 @@ def _details(report: Report, row: Record) -> list[tuple[str, str]]:
 def _value(row: Record, detail: DetailColumn, unit: str) -> str:
     value = row[detail.name]
     if isinstance(value, tuple):
-        beside = row[detail.beside] if detail.beside else ()
+        beside = row[detail.paired_column] if detail.paired_column else ()
         words = [
             f"{item} {beside[place]}" if place < len(beside) and beside[place] != -1 else str(item) for place, item in enumerate(value)
         ]

@@ -326,9 +326,9 @@ def report() -> Report:
         transactions=_transactions(),
         verdict_severities=load().verdict_severities,
         transaction_columns=TALK,
-        spoken=SPOKEN,
+        protocol_columns=SPOKEN,
         details=DETAILS,
-        about={
+        rule_metadata={
             "synack-ack-wrong": RuleMetadata(
                 "error", "SYN+ACK acknowledges a number never sent", "The client cannot accept it.", ("RFC 9293 3.10.7.3",)
             )
