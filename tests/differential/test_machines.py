@@ -1,4 +1,4 @@
-"""The lockstep machine, the one that takes connections one at a time, and the plain interpreter never differ.
+"""The vector machine, the scalar machine and the plain interpreter never differ.
 
 Hypothesis makes bytes, `exchanges.decode` makes hostile openings of them, some dozens a batch.
 """
