@@ -13,9 +13,12 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[Any]
 """Elements of a type that depends on the column or the fact."""
 IntArray: TypeAlias = npt.NDArray[np.integer[Any]]
+Int64Array: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+ByteArray: TypeAlias = npt.NDArray[np.uint8]
 UInt32Array: TypeAlias = npt.NDArray[np.uint32]
 """Sequence numbers and timestamps, mod 2^32."""
+UInt64Array: TypeAlias = npt.NDArray[np.uint64]
 
 Answer: TypeAlias = tuple[Array, BoolArray | None]
 """Values, and where they are known; None where all are."""

@@ -11,6 +11,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from analyzer.capture.formats import magic
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -26,9 +28,6 @@ COMPARED_BYTES: Final = 4 << 20
 """A capture of a large job is worth comparing the engines on from this size on: that costs one start of tshark."""
 _HEAD_BYTES: Final = 1 << 16
 _USUAL_RECORD_BYTES: Final = 500.0
-_GZIP: Final = bytes.fromhex("1f8b")
-_GZIP_BITS: Final = 31
-_PCAPNG: Final = bytes.fromhex("0a0d0d0a")
 _PCAP_HEADER_BYTES: Final = 24
 _RECORD_BYTES: Final = 16
 _BLOCK_BYTES: Final = 12
@@ -49,8 +48,7 @@ def is_divisible(path: str | Path) -> bool:
     if estimate(path) < MIN_FRAMES:
         return False
     try:
-        with Path(path).open("rb") as file:
-            return file.read(len(_GZIP)) != _GZIP
+        return not magic.is_gzip(path)
     except OSError:
         return False
 
@@ -63,8 +61,8 @@ def estimate(path: str | Path) -> float:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return 0.0
-    if head.startswith(_GZIP):
-        inflater = zlib.decompressobj(_GZIP_BITS)
+    if head.startswith(magic.GZIP):
+        inflater = zlib.decompressobj(magic.GZIP_BITS)
         try:
             inflated = inflater.decompress(head, _HEAD_BYTES)
         except zlib.error:
@@ -76,10 +74,10 @@ def estimate(path: str | Path) -> float:
 
 def _measure(head: bytes) -> float:
     """Return the mean length of the records a capture that begins with `head` begins with."""
-    if head.startswith(_PCAPNG):
-        order, at, before, offset = "<" if head[8:9] == b"\x4d" else ">", 0, 0, 4
+    if head.startswith(magic.PCAPNG):
+        order, at, before, offset = "<" if head[8:12] == magic.PCAPNG_LITTLE else ">", 0, 0, 4
     else:
-        order, at, before, offset = "<" if head[:1] in b"\xd4\x4d\x34" else ">", _PCAP_HEADER_BYTES, _RECORD_BYTES, 8
+        order, at, before, offset = "<" if head[: magic.MAGIC_BYTES] in magic.PCAP_LITTLE else ">", _PCAP_HEADER_BYTES, _RECORD_BYTES, 8
     begin, count = at, 0
     while at + _BLOCK_BYTES <= len(head):
         (length,) = struct.unpack_from(order + "I", head, at + offset)

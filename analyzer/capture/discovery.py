@@ -16,36 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from analyzer.capture import erf
-from analyzer.capture.formats.compression import LZ4_MAGIC, ZSTD_MAGIC
+from analyzer.capture.formats import magic
 from analyzer.errors import raise_if_exhausted
 from analyzer.files import name_kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MAGIC_BYTES: Final = 4
-_PCAPS: Final = frozenset(
-    number.to_bytes(_MAGIC_BYTES, order)
-    for number in (
-        0xA1B2C3D4,  # microseconds
-        0xA1B23C4D,  # nanoseconds
-        0xA1B2CD34,  # Kuznetzov's modified records
-        0xA1B234CD,  # Navtel's
-        0xA1E2CB12,  # Nokia's
-    )
-    for order in ("big", "little")
-)
-_PCAPNG: Final = bytes.fromhex("0a0d0d0a")
-_SNOOP: Final = b"snoop\0\0\0"
-_GZIP: Final = bytes.fromhex("1f8b")
-_REFUSED: Final = (
-    (b"BZh", "bzip2"),
-    (bytes.fromhex("fd377a585a00"), "xz"),
-    (b"PK\x03\x04", "zip"),
-    (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
-)
-
-
+_REFUSED: Final = ((magic.BZIP2, "bzip2"), (magic.XZ, "xz"), (magic.ZIP, "zip"), (magic.SEVEN_ZIP, "7-Zip"))
+"""Compressions that are not read."""
 _SUFFIXES: Final = ("pcap", "pcapng", "ntar", "cap", "dmp", "snoop", "erf")
 """How names of captures end: the suffixes of Wireshark's capture file types that no other kind of file commonly has."""
 _COMPRESSIONS: Final = ("gz", "zst", "zstd", "lz4", "xz", "lzma", "bz2", "zip", "7z", "z")
@@ -205,13 +184,13 @@ def _judge(head: bytes, path: str) -> _Look:
     """Return what a file that begins with `head` shows."""
     if not head:
         return _Look("the file is empty", foreign=True)
-    if head.startswith((ZSTD_MAGIC, LZ4_MAGIC)):
+    if head.startswith((magic.ZSTD, magic.LZ4)):
         return _Look()
-    if head.startswith(_GZIP):
+    if head.startswith(magic.GZIP):
         return _judge_gzip(path)
     if _is_capture(head) or _is_erf(path):
         return _Look()
-    name = next((name for magic, name in _REFUSED if head.startswith(magic)), "")
+    name = next((name for prefix, name in _REFUSED if head.startswith(prefix)), "")
     if name:
         return _Look(f"it is a {name} file: decompress it first", foreign=not _may_hold_capture(name, path))
     return _Look("it is not a capture: neither pcap nor pcapng, nor gzip, zstd or lz4 of those", foreign=True)
@@ -219,7 +198,7 @@ def _judge(head: bytes, path: str) -> _Look:
 
 def _is_capture(head: bytes) -> bool:
     """Whether an uncompressed file that begins with `head` says it is a capture."""
-    return head[:_MAGIC_BYTES] in _PCAPS or head.startswith((_PCAPNG, _SNOOP))
+    return head[: magic.MAGIC_BYTES] in magic.PCAP_LITTLE | magic.PCAP_BIG or head.startswith((magic.PCAPNG, magic.SNOOP))
 
 
 def _is_erf(path: str) -> bool:
@@ -247,7 +226,7 @@ def _judge_gzip(path: str) -> _Look:
 
     try:
         with gzip.open(path) as file:
-            head = file.read(len(_SNOOP))
+            head = file.read(len(magic.SNOOP))
             capture = _is_capture(head) or _holds_erf(cast("BinaryIO", file))
     except (OSError, EOFError, zlib.error) as error:
         if isinstance(error, OSError):
@@ -270,7 +249,7 @@ def _may_hold_capture(name: str, path: str) -> bool:
     inflater = bz2.BZ2Decompressor() if name == "bzip2" else lzma.LZMADecompressor(memlimit=_PEEK_MEMORY_BYTES)
     with Path(path).open("rb") as file:
         try:
-            head = inflater.decompress(file.read(_PEEK_BYTES), len(_SNOOP))
+            head = inflater.decompress(file.read(_PEEK_BYTES), len(magic.SNOOP))
         except (OSError, EOFError, lzma.LZMAError):
             return True
     return _is_capture(head) if head else not inflater.eof

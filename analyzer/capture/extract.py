@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from analyzer.capture.formats import magic
 from analyzer.capture.tshark import probe, sandbox
 from analyzer.errors import EnvironmentFaultError
 
@@ -26,7 +27,7 @@ _FILTER: Final = 30_000
 _SECONDS: Final = 600.0
 _HEAD_BYTES: Final = 8
 """A block's type and length."""
-_WITHOUT_PACKET: Final = frozenset({0x0A0D0D0A, 1, 4, 5, 10})
+_WITHOUT_PACKET: Final = frozenset({magic.PCAPNG_SECTION, 1, 4, 5, 10})
 """Types of pcapng blocks: section, interface, names, statistics, secrets."""
 
 

@@ -7,7 +7,7 @@ Must not know: how tshark runs.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,14 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy.typing as npt
     import pandas as pd
 
+    from analyzer._typing import Int64Array
     from analyzer.capture.payloads import Spool
     from analyzer.model import Capture
-
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -38,13 +35,13 @@ class Recovered:
     """What was found in the strays."""
 
     rows: merge_.Rows = field(default_factory=merge_.Rows)
-    frames: list[Ints] = field(default_factory=list)
+    frames: list[Int64Array] = field(default_factory=list)
     """The strays that hold a segment, or a quote of one, in parts."""
     links: dict[int, int] = field(default_factory=dict)
     """Frame ─► link type of the strays that have nothing else to tell."""
 
 
-def recover(path: Path, strays: Sequence[tuple[str, Ints]], spool: Spool) -> tuple[Recovered, Endings]:
+def recover(path: Path, strays: Sequence[tuple[str, Int64Array]], spool: Spool) -> tuple[Recovered, Endings]:
     """Return what the native engine finds in the frames `strays`, each with its ending, and what the others end in."""
     found = Recovered()
     number = np.sort(np.concatenate([part for _, part in strays]))
@@ -72,7 +69,9 @@ def recover(path: Path, strays: Sequence[tuple[str, Ints]], spool: Spool) -> tup
     return found, rest
 
 
-def _take(found: Recovered, window: model.Frames, interfaces: Sequence[model.Interface], chosen: tuple[Ints, Ints], spool: Spool) -> None:
+def _take(
+    found: Recovered, window: model.Frames, interfaces: Sequence[model.Interface], chosen: tuple[Int64Array, Int64Array], spool: Spool
+) -> None:
     """Decode the strays of a window."""
     number, unlinked = chosen
     rows = number - window.first

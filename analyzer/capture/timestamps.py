@@ -16,7 +16,8 @@ import numpy as np
 from analyzer.schema import NO_TIME
 
 if TYPE_CHECKING:
-    from analyzer.capture.tshark.tsv import Ints, TsvColumn
+    from analyzer._typing import Int64Array
+    from analyzer.capture.tshark.tsv import TsvColumn
 
 _LARGEST: Final = 2**63 - 1
 _SECOND: Final = 10**9
@@ -46,7 +47,7 @@ class Timestamps:
     last: int | None = None
     """Time of the last frame that has one."""
 
-    def read(self, cells: TsvColumn, number: Ints) -> Ints:
+    def read(self, cells: TsvColumn, number: Int64Array) -> Int64Array:
         """Return the times of frames `number` as int64 nanoseconds, `NO_TIME` where there is none."""
         time, odd = cells.nanoseconds()
         filled = cells.filled
@@ -59,7 +60,7 @@ class Timestamps:
         self.follow(time, number)
         return time
 
-    def follow(self, time: Ints, number: Ints) -> None:
+    def follow(self, time: Int64Array, number: Int64Array) -> None:
         """Keep first and latest of the times of frames `number`, of which `NO_TIME` is none, and look for steps back."""
         there = time != NO_TIME
         known = time[there]

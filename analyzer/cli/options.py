@@ -52,7 +52,6 @@ def _positive(value: float | None) -> float | None:
 
 # readable=False, here and wherever a path is given: Typer would refuse the call for one file of many, before any is looked at.
 
-
 Paths = Annotated[list[Path], typer.Argument(metavar="PATHS", help="Captures, or folders of captures.", show_default=False, readable=False)]
 FormatName = Annotated[
     str,

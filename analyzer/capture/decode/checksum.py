@@ -7,17 +7,15 @@ Must not know: frames, options.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from analyzer import schema
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from analyzer._typing import Array, Int64Array
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
 
 _WORD: Final = 4
 _CHUNK: Final = 2048
@@ -27,23 +25,23 @@ _TCP: Final = 6
 _LOW_BYTES: Final = np.array([0, 0xFF, 0xFFFF, 0xFFFFFF], dtype=np.uint32)
 
 
-def fold(total: Ints) -> Ints:
+def fold(total: Int64Array) -> Int64Array:
     """Return sums that are not 0 as 16-bit ones' complement sums, of whose two zeros they take 0xFFFF."""
-    folded: Ints = (total - 1) % _MODULUS + 1
+    folded: Int64Array = (total - 1) % _MODULUS + 1
     return folded
 
 
-def sum_addresses(src: Array, dst: Array) -> Ints:
+def sum_addresses(src: Array, dst: Array) -> Int64Array:
     """Return the sums of pairs of addresses, IPv4 as uint32 or IPv6 as V16."""
     if src.dtype.kind == "V":
         words = np.concatenate((src.view(">u8").reshape(-1, 2), dst.view(">u8").reshape(-1, 2)), axis=1)
-        summed: Ints = (words % np.uint64(_MODULUS)).sum(axis=1).astype(np.int64)
+        summed: Int64Array = (words % np.uint64(_MODULUS)).sum(axis=1).astype(np.int64)
         return summed
-    low: Ints = (src & 0xFFFF).astype(np.int64) + (dst & 0xFFFF) + (src >> 16) + (dst >> 16)
+    low: Int64Array = (src & 0xFFFF).astype(np.int64) + (dst & 0xFFFF) + (src >> 16) + (dst >> 16)
     return low
 
 
-def judge(data: Array, start: Ints, length: Ints, addresses: Ints, checksum: Ints) -> Array:
+def judge(data: Array, start: Int64Array, length: Int64Array, addresses: Int64Array, checksum: Int64Array) -> Array:
     """Return the checksum state (int8) of each segment, of which every byte is in `data` from `start` on.
 
     `length` is that of header and payload, at least a header's; `addresses` are sums of addresses; `start` rises.
@@ -56,7 +54,7 @@ def judge(data: Array, start: Ints, length: Ints, addresses: Ints, checksum: Int
     return np.where(partial, schema.CHECKSUM_PARTIAL, np.where(wrong, schema.CHECKSUM_BAD, schema.CHECKSUM_GOOD)).astype(np.int8)
 
 
-def _sum(data: Array, start: Ints, length: Ints) -> Ints:
+def _sum(data: Array, start: Int64Array, length: Int64Array) -> Int64Array:
     """Return the sum, modulo 65535, of the big-endian words of each segment."""
     words = data[: len(data) // _WORD * _WORD].view("<u4")
     end = start + length

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -20,11 +20,19 @@ from analyzer.kernels.groups import first_rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    import numpy.typing as npt
+    from analyzer._typing import Array, Int64Array, UInt64Array
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
 
+DICTIONARY_NAMES: Final = {
+    "src": "address",
+    "dst": "address",
+    "sender": "address",
+    "src_mac": "mac",
+    "dst_mac": "mac",
+    "vlan": "vlan",
+    "tunnel": "tunnel",
+}
+"""The dictionary that encodes each text column of `SEGMENTS` and `QUOTES`."""
 _IPV4_BYTES: Final = 4
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 
@@ -40,7 +48,7 @@ class CodeTable:
     _texts: list[str] = field(default_factory=list)
     _codes: dict[str, int] = field(default_factory=dict)
 
-    def encode(self, values: Iterable[int]) -> Ints:
+    def encode(self, values: Iterable[int]) -> Int64Array:
         """Return the code of each value, a Python step each; not to be called after `texts`."""
         known = self.values
         return np.array([known.setdefault(value, len(known)) for value in values], dtype=np.int64)
@@ -61,7 +69,7 @@ class CodeTable:
             texts.append(text)
         return code
 
-    def encode_array(self, values: Ints) -> Ints:
+    def encode_array(self, values: Int64Array) -> Int64Array:
         """Return the code of each of many values, an int64 array."""
         local, distinct = pd.factorize(values)
         return self.encode(distinct.tolist())[local]
@@ -77,7 +85,7 @@ class Dictionaries:
     tunnel: CodeTable = field(default_factory=lambda: CodeTable(show_session))
 
 
-def encode_addresses(names: CodeTable, src: Array, dst: Array) -> tuple[Ints, Ints]:
+def encode_addresses(names: CodeTable, src: Array, dst: Array) -> tuple[Int64Array, Int64Array]:
     """Return the codes of two columns of addresses, both uint32 (IPv4) or both V16 (IPv6)."""
     if src.dtype.kind != "V":
         local, pairs = pd.factorize(src.astype(np.uint64) << np.uint64(32) | dst)
@@ -92,14 +100,14 @@ def encode_addresses(names: CodeTable, src: Array, dst: Array) -> tuple[Ints, In
     return sides[0][local], sides[1][local]
 
 
-def encode_pairs(names: CodeTable, left: Ints, right: Ints) -> tuple[Ints, Ints]:
+def encode_pairs(names: CodeTable, left: Int64Array, right: Int64Array) -> tuple[Int64Array, Int64Array]:
     """Return the codes of two columns of values that mostly occur in the same pairs."""
     local = _number_rows(np.stack((left.astype(np.uint64), right.astype(np.uint64)), axis=1))
     first = first_rows(local)
     return names.encode(left[first].tolist())[local], names.encode(right[first].tolist())[local]
 
 
-def _number_rows(words: npt.NDArray[np.uint64]) -> Ints:
+def _number_rows(words: UInt64Array) -> Int64Array:
     """Return a number for each row, equal rows having equal ones, without gaps."""
     folded = np.zeros(len(words), dtype=np.uint64)
     for column in range(words.shape[1]):

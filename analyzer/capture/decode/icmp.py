@@ -8,7 +8,7 @@ Must not know: frames.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,13 +16,9 @@ from analyzer.capture.decode import ip, link
 from analyzer.capture.formats.window import gather_rows
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from analyzer._typing import Array, Int64Array
     from analyzer.capture.decode.ip import IpPackets
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
-    Bools = npt.NDArray[np.bool_]
 
 _ERRORS4: Final = (3, 4, 11, 12)
 _OTHERS4: Final = (0, 8, 9, 10, 13, 14, 15, 16, 17, 18)
@@ -38,7 +34,7 @@ _HEADER: Final = np.dtype([("src_port", ">u2"), ("dst_port", ">u2"), ("seq", ">u
 class Quotes:
     """The quotes of one IP version, shapes (n,)."""
 
-    rows: Ints
+    rows: Int64Array
     """Which of the packets asked about each is in."""
     type: Array
     code: Array
@@ -49,7 +45,7 @@ class Quotes:
     seq: Array
 
 
-def read(data: Array, version: int, packets: IpPackets, rows: Ints, ends: Ints) -> tuple[Quotes, Ints]:
+def read(data: Array, version: int, packets: IpPackets, rows: Int64Array, ends: Int64Array) -> tuple[Quotes, Int64Array]:
     """Return the quotes in the ICMP packets `rows` of `packets`, whose frames end at `ends`, and which of `rows` are left to tshark."""
     at, length = packets.at[rows], packets.length[rows]
     head = gather_rows(data, np.minimum(at, len(data) - _ERROR_BYTES), _ERROR_BYTES).view(np.uint8).reshape(len(rows), _ERROR_BYTES)

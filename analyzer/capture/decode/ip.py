@@ -8,7 +8,7 @@ Must not know: link headers, TCP.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,11 +16,8 @@ from analyzer.capture.decode.link import FOUR, SIX
 from analyzer.capture.formats.window import gather_rows
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from analyzer._typing import Array, BoolArray, Int64Array
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
-    Bools = npt.NDArray[np.bool_]
 
 ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
 NOTHING: Final = (2, 50, 88, 89, 103, 112, 132)
@@ -56,10 +53,10 @@ _FRAGMENT_BITS: Final = 0x3FFF
 class IpPackets:
     """What IP headers say, shapes (n,)."""
 
-    protocol: Ints
+    protocol: Int64Array
     """What is carried at `at`, UNREAD where tshark is to tell."""
-    at: Ints
-    length: Ints
+    at: Int64Array
+    length: Int64Array
     """Bytes carried, by the IP header."""
     ttl: Array
     id: Array
@@ -73,15 +70,15 @@ class IpPackets:
 class HeaderSpans:
     """Where packets lie, shapes (n,)."""
 
-    at: Ints
-    captured: Ints
+    at: Int64Array
+    captured: Int64Array
     """Where the captured bytes of each packet's frame end."""
-    end: Ints
+    end: Int64Array
     """Where the frame ended."""
-    loose: Bools
+    loose: BoolArray
     """Whether the frame ends in bytes that are no packet's, which a packet without a length would seem to have."""
 
-    def take(self, rows: Ints) -> HeaderSpans:
+    def take(self, rows: Int64Array) -> HeaderSpans:
         """Return those of some rows."""
         return HeaderSpans(self.at[rows], self.captured[rows], self.end[rows], self.loose[rows])
 
@@ -110,14 +107,14 @@ def read4(data: Array, spans: HeaderSpans) -> IpPackets:
     )
 
 
-def _holds(data: Array, at: Ints, size: Ints, bytes_: tuple[int, ...]) -> Bools:
+def _holds(data: Array, at: Int64Array, size: Int64Array, bytes_: tuple[int, ...]) -> BoolArray:
     """Return whether any of `bytes_` is among the `size` bytes at `at`, of which there may be 40."""
     text = (
         gather_rows(data, np.minimum(at, len(data) - _MOST_OPTION_BYTES), _MOST_OPTION_BYTES)
         .view(np.uint8)
         .reshape(len(at), _MOST_OPTION_BYTES)
     )
-    found: Bools = np.any(np.isin(text, bytes_) & (np.arange(_MOST_OPTION_BYTES) < size[:, None]), axis=1)
+    found: BoolArray = np.any(np.isin(text, bytes_) & (np.arange(_MOST_OPTION_BYTES) < size[:, None]), axis=1)
     return found
 
 
@@ -148,7 +145,7 @@ def read6(data: Array, spans: HeaderSpans) -> IpPackets:
     return found
 
 
-def _pass_options(data: Array, spans: HeaderSpans, found: IpPackets, rows: Ints) -> Ints:
+def _pass_options(data: Array, spans: HeaderSpans, found: IpPackets, rows: Int64Array) -> Int64Array:
     """Move `found` behind the options header of each of `rows`, and return those that have another one there."""
     at = found.at[rows]
     head = gather_rows(data, np.minimum(at, len(data) - 2), 2).view(np.uint8).reshape(len(rows), 2).astype(np.int64)
@@ -165,7 +162,7 @@ def _pass_options(data: Array, spans: HeaderSpans, found: IpPackets, rows: Ints)
     return rows[np.isin(found.protocol[rows], _OPTIONS)]
 
 
-def _are_plain(data: Array, at: Ints, size: Ints) -> Bools:
+def _are_plain(data: Array, at: Int64Array, size: Int64Array) -> BoolArray:
     """Return whether each of the options headers at `at`, of `size` bytes, holds padding and router alerts alone, to its end."""
     plain = np.ones(len(at), dtype=bool)
     place = np.full(len(at), 2, dtype=np.int64)

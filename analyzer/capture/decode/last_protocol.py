@@ -11,17 +11,15 @@ import functools
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    import numpy.typing as npt
+    from analyzer._typing import Array, Int64Array
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
 
 ARP, LLC, PPP, NO_PACKET = "arp", "llc", "ppp", "record without a packet"
 ARP_TYPES: Final = (0x0806, 0x8035)
@@ -92,11 +90,11 @@ def show_link(number: int) -> str:
     return f"of link type {number}{_name('link_types', number)} not decoded" if number >= 0 else "of a link type not decoded"
 
 
-def services(src: Ints, dst: Ints) -> Ints:
+def services(src: Int64Array, dst: Int64Array) -> Int64Array:
     """Return the port of each pair that tells what is said: the one that is a known service's, or the lower one."""
     known = np.zeros(_PORTS + 1, dtype=bool)
     known[list(_names()["udp_services"])] = True
-    lower: Ints = np.minimum(src, dst)
+    lower: Int64Array = np.minimum(src, dst)
     return np.where(known[src] == known[dst], lower, np.where(known[src], src, dst))
 
 

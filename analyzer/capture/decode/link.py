@@ -7,7 +7,7 @@ Must not know: what lies beyond the link headers, but the first four bits of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,13 +17,9 @@ from analyzer.capture.formats.window import gather_rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
-
+    from analyzer._typing import Array, BoolArray, Int64Array
     from analyzer.capture.formats.model import Frames, Interface
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
-    Bools = npt.NDArray[np.bool_]
 
 NOTHING, FOUR, SIX, ASK = 0, 4, 6, 1
 """What a frame holds: nothing of interest, IPv4, IPv6, or what only tshark can tell."""
@@ -81,16 +77,16 @@ class LinkPayload:
 
     kind: Array
     """int8: NOTHING, FOUR, SIX or ASK."""
-    at: Ints
+    at: Int64Array
     """Where the IP packet begins in the frames' data."""
-    src_mac: Ints
+    src_mac: Int64Array
     """48 bits, -1 for none."""
-    dst_mac: Ints
-    vlan: Ints
+    dst_mac: Int64Array
+    vlan: Int64Array
     """The stack of VLAN ids as a number, 0 for none; see `TAG_BITS`."""
     deep: dict[int, int]
     """Row ─► the same of those that have more tags than fit."""
-    session: Ints
+    session: Int64Array
     """The PPPoE session, -1 for none."""
     ended: Array
     """int32: of a frame that holds nothing of interest the Ethernet type, up to 1500 where an LLC header follows, or ENDED_PPP."""
@@ -122,7 +118,7 @@ def read(frames: Frames, interfaces: Sequence[Interface]) -> LinkPayload:
     return found
 
 
-def _read_link(link: int, frames: Frames, found: LinkPayload, rows: Ints) -> None:
+def _read_link(link: int, frames: Frames, found: LinkPayload, rows: Int64Array) -> None:
     """Read the frames `rows`, all of link type `link`."""
     if link == _ETHERNET:
         _read_ethernet(frames, found, rows, frames.start[rows])
@@ -140,7 +136,7 @@ def _read_link(link: int, frames: Frames, found: LinkPayload, rows: Ints) -> Non
         found.kind[rows] = np.where(np.isin(version, allowed), version, ASK)
 
 
-def _number(frames: Frames, found: LinkPayload, rows: Ints, width: int) -> Ints:
+def _number(frames: Frames, found: LinkPayload, rows: Int64Array, width: int) -> Int64Array:
     """Return the big-endian number of 1, 2, 4 or 8 bytes each frame has where it was read to, -1 where it ends before."""
     at = found.at[rows]
     there = at + width <= frames.start[rows] + frames.captured[rows]
@@ -148,7 +144,7 @@ def _number(frames: Frames, found: LinkPayload, rows: Ints, width: int) -> Ints:
     return np.where(there, number, -1)
 
 
-def _read_ethernet(frames: Frames, found: LinkPayload, rows: Ints, at: Ints) -> None:
+def _read_ethernet(frames: Frames, found: LinkPayload, rows: Int64Array, at: Int64Array) -> None:
     """Read the Ethernet headers at `at` and what follows them."""
     words = gather_rows(frames.data, at, 16).view(">u8").reshape(len(rows), 2)
     found.dst_mac[rows] = words[:, 0] >> 16
@@ -161,7 +157,7 @@ def _read_ethernet(frames: Frames, found: LinkPayload, rows: Ints, at: Ints) -> 
     _read_type(frames, found, rows, kind)
 
 
-def _read_cooked(link: int, frames: Frames, found: LinkPayload, rows: Ints) -> None:
+def _read_cooked(link: int, frames: Frames, found: LinkPayload, rows: Int64Array) -> None:
     """Read Linux cooked headers, version 1 or 2."""
     start = frames.start[rows]
     size, type_at, hardware_at, length_at = (16, 14, 2, 4) if link == _SLL else (20, 0, 8, 11)
@@ -182,7 +178,7 @@ def _read_cooked(link: int, frames: Frames, found: LinkPayload, rows: Ints) -> N
     _read_type(frames, found, rows, np.where(whole, kind, -1))
 
 
-def _read_family(link: int, frames: Frames, found: LinkPayload, rows: Ints) -> None:
+def _read_family(link: int, frames: Frames, found: LinkPayload, rows: Int64Array) -> None:
     """Read BSD null headers, in either byte order, or loop headers, in network order."""
     family = _number(frames, found, rows, 4)
     if link == _NULL:
@@ -192,7 +188,7 @@ def _read_family(link: int, frames: Frames, found: LinkPayload, rows: Ints) -> N
     found.at[rows] += 4
 
 
-def _read_type(frames: Frames, found: LinkPayload, rows: Ints, kind: Ints) -> None:
+def _read_type(frames: Frames, found: LinkPayload, rows: Int64Array, kind: Int64Array) -> None:
     """Read on by Ethernet types, -1 standing for one that is not known, at the places found so far."""
     plain = kind == _TYPE_FOUR
     if not plain.all():
@@ -208,7 +204,7 @@ def _read_type(frames: Frames, found: LinkPayload, rows: Ints, kind: Ints) -> No
     found.kind[rows] = FOUR
 
 
-def _read_tags(frames: Frames, found: LinkPayload, rows: Ints, kind: Ints) -> Ints:
+def _read_tags(frames: Frames, found: LinkPayload, rows: Int64Array, kind: Int64Array) -> Int64Array:
     """Read VLAN tags and return the types behind them, -1 where there are too many."""
     tagged = np.flatnonzero(np.isin(kind, _TAG_TYPES))
     if not len(tagged):
@@ -227,7 +223,7 @@ def _read_tags(frames: Frames, found: LinkPayload, rows: Ints, kind: Ints) -> In
     return kind
 
 
-def _stack(found: LinkPayload, rows: Ints, tag: Ints) -> None:
+def _stack(found: LinkPayload, rows: Int64Array, tag: Int64Array) -> None:
     """Add VLAN tags to the stacks of `rows`."""
     full = found.vlan[rows] >> TAG_BITS * (_NUMBERED_TAGS - 1) > 0
     if not full.any():
@@ -238,7 +234,7 @@ def _stack(found: LinkPayload, rows: Ints, tag: Ints) -> None:
         found.deep[row] = found.deep.get(row, int(found.vlan[row])) << TAG_BITS | one
 
 
-def _read_labels(frames: Frames, found: LinkPayload, rows: Ints) -> None:
+def _read_labels(frames: Frames, found: LinkPayload, rows: Int64Array) -> None:
     """Read MPLS labels without a special meaning (RFC 3032), and take what follows by its first bits."""
     for _ in range(_MOST_LABELS):
         if not len(rows):
@@ -254,18 +250,18 @@ def _read_labels(frames: Frames, found: LinkPayload, rows: Ints) -> None:
         found.kind[bottom] = np.where(np.isin(version, (FOUR, SIX)), version, ASK)
 
 
-def _read_pseudowires(frames: Frames, found: LinkPayload, rows: Ints) -> Bools:
+def _read_pseudowires(frames: Frames, found: LinkPayload, rows: Int64Array) -> BoolArray:
     """Return which of the packets behind labels are Ethernet frames that carry IP, and read those."""
     ends = frames.start[rows] + frames.captured[rows], frames.start[rows] + frames.length[rows]
     at = pseudowires.find(frames.data, found.at[rows], *ends)
-    wired: Bools = at >= 0
+    wired: BoolArray = at >= 0
     # What is in such a frame is IP behind VLAN tags at most: there are no labels to be read again.
     if wired.any():
         _read_ethernet(frames, found, rows[wired], at[wired])
     return wired
 
 
-def _read_sessions(frames: Frames, found: LinkPayload, rows: Ints) -> None:
+def _read_sessions(frames: Frames, found: LinkPayload, rows: Int64Array) -> None:
     """Read PPPoE session headers (RFC 2516)."""
     if not len(rows):
         return
@@ -285,7 +281,7 @@ def _read_sessions(frames: Frames, found: LinkPayload, rows: Ints) -> None:
     found.kind[rows[carries & ((word == -1) | (stated == 0) | (total + 2 > length))]] = ASK
 
 
-def _read_ppp(frames: Frames, found: LinkPayload, rows: Ints) -> None:
+def _read_ppp(frames: Frames, found: LinkPayload, rows: Int64Array) -> None:
     """Read PPP protocol numbers of two bytes."""
     protocol = _number(frames, found, rows, 2)
     found.at[rows] += 2
@@ -296,7 +292,7 @@ def _read_ppp(frames: Frames, found: LinkPayload, rows: Ints) -> None:
     found.ended[rows[control]] = ENDED_PPP
 
 
-def _read_lengths(frames: Frames, found: LinkPayload, rows: Ints) -> None:
+def _read_lengths(frames: Frames, found: LinkPayload, rows: Int64Array) -> None:
     """Tell the LLC frames that every switch sends from those that might hold anything."""
     if not len(rows):
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -23,15 +23,11 @@ from analyzer.capture.formats.window import gather_rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
-
+    from analyzer._typing import Array, BoolArray, Int64Array
     from analyzer.capture.decode.dictionary import CodeTable, Dictionaries
     from analyzer.capture.decode.link import LinkPayload
     from analyzer.capture.formats.model import Frames, Interface
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
-    Bools = npt.NDArray[np.bool_]
 
 HEADER: Final = np.dtype(
     [
@@ -66,7 +62,7 @@ class Decoded:
     quotes: list[dict[str, Array]]
     """Columns of the quotes table, likewise, in parts."""
     options: bytes
-    asked: Ints
+    asked: Int64Array
     """Which of the frames are left to tshark, rising."""
     endings: Endings
     """What the others that hold no segment ended in."""
@@ -76,12 +72,12 @@ class Decoded:
 class Network:
     """What the IP headers of n frames say."""
 
-    families: list[tuple[Ints, IpPackets]]
+    families: list[tuple[Int64Array, IpPackets]]
     """The frames that have an IPv4 header and those, then the same for IPv6."""
-    protocol: Ints
+    protocol: Int64Array
     """Shapes (n,) from here; UNREAD where tshark is to tell, NONE where there is nothing."""
-    at: Ints
-    length: Ints
+    at: Int64Array
+    length: Int64Array
     ttl: Array
     id: Array
     ecn: Array
@@ -116,7 +112,7 @@ def decode(frames: Frames, interfaces: Sequence[Interface], known: Dictionaries)
     return Decoded(columns, quoted, options, np.flatnonzero(asked), _find_endings(frames, network, carried, np.flatnonzero(~held)))
 
 
-def _find_endings(frames: Frames, network: Network, carried: LinkPayload, rows: Ints) -> Endings:
+def _find_endings(frames: Frames, network: Network, carried: LinkPayload, rows: Int64Array) -> Endings:
     """Return what the frames `rows`, which hold no segment, ended in."""
     found = Endings()
     if not len(rows):
@@ -149,7 +145,7 @@ def _read_networks(frames: Frames, interfaces: Sequence[Interface], carried: Lin
     """Return what the IP headers of `frames` say."""
     fcs = frames.look_up(interfaces, "fcs", 0) > 0
     spans = HeaderSpans(carried.at, frames.start + frames.captured, frames.start + frames.length, fcs)
-    families: list[tuple[Ints, IpPackets]] = []
+    families: list[tuple[Int64Array, IpPackets]] = []
     for kind, read in ((link.FOUR, ip.read4), (link.SIX, ip.read6)):
         rows = np.flatnonzero(carried.kind == kind)
         families.append((rows, read(frames.data, spans if len(rows) == len(frames) else spans.take(rows))))
@@ -173,25 +169,25 @@ def _read_networks(frames: Frames, interfaces: Sequence[Interface], carried: Lin
 
 
 @functools.cache
-def _marks(chosen: tuple[int, ...], size: int) -> Bools:
+def _marks(chosen: tuple[int, ...], size: int) -> BoolArray:
     """Return an array of `size` that is true at the numbers `chosen`, negative ones counted from its end."""
     marks = np.zeros(size, dtype=bool)
     marks[list(chosen)] = True
     return marks
 
 
-def may_carry_tunnel(data: Array, at: Ints, end: Ints) -> Bools:
+def may_carry_tunnel(data: Array, at: Int64Array, end: Int64Array) -> BoolArray:
     """Return which of the UDP datagrams at `at` might, by port or by first bytes, hold what tshark finds a TCP segment in."""
     words = gather_rows(data, np.minimum(at, len(data) - 12), 12).view(">u4").reshape(len(at), 3)
     there = at + _UDP_BYTES <= end
     tunnel = _marks(encapsulations.load().udp_tunnels, _PORTS)
-    hides: Bools = there & (tunnel[words[:, 0] >> 16] | tunnel[words[:, 0] & 0xFFFF])
+    hides: BoolArray = there & (tunnel[words[:, 0] >> 16] | tunnel[words[:, 0] & 0xFFFF])
     # Wireless frames and transport streams are known by what they begin with.
     hides |= there & ((words[:, 2] == _PEEKREMOTE) | ((words[:, 2] >> 24 == _TRANSPORT_STREAM) & (end - at >= _STREAM_BYTES)))
     return hides
 
 
-def _judge_headers(frames: Frames, network: Network, rows: Ints) -> tuple[Bools, Array]:
+def _judge_headers(frames: Frames, network: Network, rows: Int64Array) -> tuple[BoolArray, Array]:
     """Return which of the TCP headers of `rows` are understood, and all of them."""
     at, length = network.at[rows], network.length[rows]
     header = gather_rows(frames.data, np.minimum(at, len(frames.data) - _HEADER_BYTES), _HEADER_BYTES).view(HEADER)
@@ -199,7 +195,7 @@ def _judge_headers(frames: Frames, network: Network, rows: Ints) -> tuple[Bools,
     size = (header["flags"] >> 12).astype(np.int64) * 4
     room = np.minimum(length, frames.start[rows] + frames.length[rows] - at)
     decoded = there >= _DECODED_BYTES
-    sound: Bools = (there >= _PORTS_BYTES) & (length >= _HEADER_BYTES) & (~decoded | ((size >= _HEADER_BYTES) & (size <= room)))
+    sound: BoolArray = (there >= _PORTS_BYTES) & (length >= _HEADER_BYTES) & (~decoded | ((size >= _HEADER_BYTES) & (size <= room)))
     loaded = room > size
     tunnel = _marks(encapsulations.load().tcp_tunnels, _PORTS)
     gtp = np.flatnonzero(sound & loaded & (tunnel[header["src_port"]] | tunnel[header["dst_port"]]))
@@ -208,7 +204,7 @@ def _judge_headers(frames: Frames, network: Network, rows: Ints) -> tuple[Bools,
     return sound, header
 
 
-def _read_columns(frames: Frames, network: Network, rows: Ints, header: Array) -> dict[str, Array]:
+def _read_columns(frames: Frames, network: Network, rows: Int64Array, header: Array) -> dict[str, Array]:
     """Return the number columns of the segments of `rows`, each field only as far as the frame was captured."""
     at, length = network.at[rows], network.length[rows]
     there = np.minimum(frames.start[rows] + frames.captured[rows] - at, length)
@@ -250,7 +246,7 @@ def _read_columns(frames: Frames, network: Network, rows: Ints, header: Array) -
     }
 
 
-def _encode_ends(network: Network, rows: Ints, names: CodeTable) -> tuple[Array, Array, Ints]:
+def _encode_ends(network: Network, rows: Int64Array, names: CodeTable) -> tuple[Array, Array, Int64Array]:
     """Return the codes of both addresses of `rows`, and the sums of the two."""
     src, dst = np.zeros(len(rows), dtype=np.int32), np.zeros(len(rows), dtype=np.int32)
     summed = np.zeros(len(rows), dtype=np.int64)
@@ -267,7 +263,7 @@ def _encode_ends(network: Network, rows: Ints, names: CodeTable) -> tuple[Array,
 
 
 def _encode_links(
-    carried: LinkPayload, interfaces: Sequence[Interface], frames: Frames, rows: Ints, known: Dictionaries
+    carried: LinkPayload, interfaces: Sequence[Interface], frames: Frames, rows: Int64Array, known: Dictionaries
 ) -> dict[str, Array]:
     """Return the columns that the link headers and the record tell."""
     src, dst = encode_pairs(known.mac, carried.src_mac[rows], carried.dst_mac[rows])
@@ -280,7 +276,7 @@ def _encode_links(
     }
 
 
-def _encode_vlans(carried: LinkPayload, rows: Ints, names: CodeTable) -> Array:
+def _encode_vlans(carried: LinkPayload, rows: Int64Array, names: CodeTable) -> Array:
     """Return the codes of the stacks of VLAN ids of `rows`."""
     codes = names.encode_array(carried.vlan[rows]).astype(np.int32)
     if carried.deep:
@@ -289,7 +285,7 @@ def _encode_vlans(carried: LinkPayload, rows: Ints, names: CodeTable) -> Array:
     return codes
 
 
-def _verify(frames: Frames, network: Network, rows: Ints, columns: dict[str, Array], addresses: Ints) -> Array:
+def _verify(frames: Frames, network: Network, rows: Int64Array, columns: dict[str, Array], addresses: Int64Array) -> Array:
     """Return the state of each checksum: verified where the segment is there to its last byte."""
     state = np.full(len(rows), schema.CHECKSUM_UNVERIFIED, dtype=np.int8)
     at, length = network.at[rows], network.length[rows]
@@ -300,7 +296,7 @@ def _verify(frames: Frames, network: Network, rows: Ints, columns: dict[str, Arr
     return state
 
 
-def _collect_options(data: Array, at: Ints, columns: dict[str, Array]) -> bytes:
+def _collect_options(data: Array, at: Int64Array, columns: dict[str, Array]) -> bytes:
     """Return the option bytes of all segments, those of one length together, and say in `columns` where each one's are."""
     length = columns["option_length"]
     start = np.zeros(len(at), dtype=np.int64)
@@ -314,7 +310,7 @@ def _collect_options(data: Array, at: Ints, columns: dict[str, Array]) -> bytes:
     return bytes(collected)
 
 
-def _read_quotes(frames: Frames, network: Network, carried: LinkPayload, known: Dictionaries, asked: Bools) -> list[dict[str, Array]]:
+def _read_quotes(frames: Frames, network: Network, carried: LinkPayload, known: Dictionaries, asked: BoolArray) -> list[dict[str, Array]]:
     """Return the quotes in ICMP errors, and mark in `asked` the errors that are left to tshark."""
     parts: list[dict[str, Array]] = []
     for version, protocol, (of, packets) in zip((4, 6), (ip.ICMP, ip.ICMP6), network.families, strict=True):

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pandas as pd
 
-    Array = npt.NDArray[Any]
+    from analyzer._typing import Array, ByteArray, IntArray
+
 
 END, NOP, MSS, WINDOW_SCALE, SACK_PERMITTED, SACK, TIMESTAMPS, MD5, AO, MPTCP, FAST_OPEN = 0, 1, 2, 3, 4, 5, 8, 19, 29, 30, 34
 """Option kinds (IANA TCP parameters)."""
@@ -78,7 +77,7 @@ _COLUMNS: Final = {
 }
 
 
-def decode(option_bytes: bytes, start: npt.NDArray[np.int64], length: npt.NDArray[np.int16]) -> pd.DataFrame:
+def decode(option_bytes: bytes, start: IntArray, length: IntArray) -> pd.DataFrame:
     """Return the options of each segment, a row each, index 0..n-1.
 
     `start` (int64) and `length` (int16), shape (n,), say where each segment's options lie in `option_bytes`.
@@ -113,7 +112,7 @@ def overlay(option_bytes: bytes) -> Array:
     return np.ndarray(shape=(len(option_bytes) + 1,), dtype=f"V{MAX_OPTION_BYTES}", buffer=data, strides=(1,))
 
 
-def gather_bytes(runs: Array, start: npt.NDArray[np.int64], size: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+def gather_bytes(runs: Array, start: IntArray, size: IntArray) -> ByteArray:
     """Return the option bytes of each row out of an `overlay`, shape (n, `MOST_BYTES`), zero beyond the row's own `size`."""
     import numpy as np
 
@@ -206,7 +205,7 @@ def _read_layout(text: Array, size: int) -> _Layout:
     return _Layout(size, words, text.view(np.uint64) & words, told, tuple(numbers.values()))
 
 
-def find(option_bytes: bytes, start: npt.NDArray[np.int64], length: npt.NDArray[np.int16], kind: int) -> Array:
+def find(option_bytes: bytes, start: IntArray, length: IntArray, kind: int) -> Array:
     """Return the first whole option of `kind` of each segment, header included, uint8 of shape (n, 40), zeros behind it.
 
     `start` (int64) and `length` (int16), shape (n,), say where each segment's options lie in `option_bytes`. A row without

@@ -11,6 +11,8 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
+from analyzer.capture.formats import magic
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -19,9 +21,7 @@ BINARY: Final = 0x80
 """The bit of an if_tsresol that makes it a power of 2, not of 10."""
 _FINEST: Final = {False: 9, True: 30}
 """The highest power, of 10 and of 2, that is no finer than a nanosecond."""
-_SECTION, _INTERFACE = 0x0A0D0D0A, 1
-_LITTLE: Final = bytes.fromhex("4d3c2b1a")
-_GZIP: Final = bytes.fromhex("1f8b")
+_INTERFACE: Final = 1
 _LEAST_BYTES, _MOST_BYTES = 12, 16 << 20
 _FIXED_BYTES: Final = 8
 """What an interface description has before its options."""
@@ -35,9 +35,7 @@ def is_fine(resolution: int) -> bool:
 
 def has_fine_clock(path: Path) -> bool:
     """Whether any interface of the file at `path`, plain or gzip, has such a clock; False for what is no pcapng file, or damaged."""
-    with path.open("rb") as plain:
-        packed = plain.read(len(_GZIP)) == _GZIP
-    with gzip.open(path) if packed else path.open("rb") as file:
+    with gzip.open(path) if magic.is_gzip(path) else path.open("rb") as file:
         try:
             return any(is_fine(resolution) for resolution in _read_resolutions(cast("BinaryIO", file)))
         except (EOFError, zlib.error, gzip.BadGzipFile, struct.error):
@@ -48,12 +46,12 @@ def _read_resolutions(file: BinaryIO) -> Iterator[int]:
     """Give the if_tsresol of each interface, up to the first block that is not whole and sound."""
     order = "<"
     head = file.read(_LEAST_BYTES)
-    if head[:4] != _SECTION.to_bytes(4, "little"):
+    if head[: magic.MAGIC_BYTES] != magic.PCAPNG:
         return
     while len(head) == _LEAST_BYTES:
         (kind,) = struct.unpack_from(order + "I", head)
-        if kind == _SECTION:
-            order = "<" if head[8:] == _LITTLE else ">"
+        if kind == magic.PCAPNG_SECTION:
+            order = "<" if head[8:] == magic.PCAPNG_LITTLE else ">"
         length = struct.unpack_from(order + "I", head, 4)[0] + 3 & ~3
         if not _LEAST_BYTES <= length <= _MOST_BYTES:
             return

@@ -11,8 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO, Final
 
-ZSTD_MAGIC: Final = bytes.fromhex("28b52ffd")
-LZ4_MAGIC: Final = bytes.fromhex("04224d18")
+from analyzer.capture.formats import magic
+
 _SKIPPABLE: Final = frozenset(bytes((0x50 + low, 0x2A, 0x4D, 0x18)) for low in range(16))
 _CHECKSUM: Final = 4
 _RUN: Final = 1
@@ -36,12 +36,12 @@ def find_damage(path: str | Path) -> str:
 
 def _skip_frame(file: BinaryIO) -> bool:
     """Skip the frame that begins here; return False where none begins."""
-    magic = file.read(4)
-    if magic in _SKIPPABLE:
+    number = file.read(magic.MAGIC_BYTES)
+    if number in _SKIPPABLE:
         _skip(file, int.from_bytes(_take(file, 4, "compressed"), "little"), "compressed")
-    elif magic == ZSTD_MAGIC:
+    elif number == magic.ZSTD:
         _skip_zstd(file)
-    elif magic == LZ4_MAGIC:
+    elif number == magic.LZ4:
         _skip_lz4(file)
     else:
         return False

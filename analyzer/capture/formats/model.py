@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from analyzer.errors import PcaplintError
 
@@ -11,12 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from mmap import mmap
 
-    import numpy as np
-    import numpy.typing as npt
+    from analyzer._typing import Array, Int64Array
 
     Store = bytearray | mmap
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
 
 MAX_CAPTURED_BYTES: Final = 262144
 """The longest frame Wireshark reads, for all link types but a few that are not read here."""
@@ -48,22 +45,22 @@ class Frames:
     """Number of the first frame, from 1 where reading began."""
     base: int
     """The byte of what the file holds that `data` begins with."""
-    start: Ints
+    start: Int64Array
     """Where each frame begins in `data`."""
-    captured: Ints
+    captured: Int64Array
     """Bytes there are of it."""
-    length: Ints
+    length: Int64Array
     """Bytes it had."""
-    time: Ints
+    time: Int64Array
     """Nanoseconds since the epoch, NO_TIME where the record has none."""
-    interface: Ints
+    interface: Int64Array
     """Place in `ScanState.interfaces`, -1 for a record that counts as a frame and holds no packet."""
 
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.start)
 
-    def look_up(self, interfaces: Sequence[Interface], name: str, absent: int) -> Ints:
+    def look_up(self, interfaces: Sequence[Interface], name: str, absent: int) -> Int64Array:
         """Return an attribute of each frame's interface, `absent` for a record that has none.
 
         Only the interfaces between the first and the last of these frames are looked at: a file may have very many.
@@ -75,10 +72,10 @@ class Frames:
         low, high = max(int(self.interface.min()), 0), int(self.interface.max())
         values = np.array([*(getattr(one, name) for one in interfaces[low : high + 1]), absent], dtype=np.int64)
         # The last of the values is that of -1.
-        found: Ints = values[np.maximum(self.interface - low, -1) if low else self.interface]
+        found: Int64Array = values[np.maximum(self.interface - low, -1) if low else self.interface]
         return found
 
-    def copy(self, rows: Ints) -> Frames:
+    def copy(self, rows: Int64Array) -> Frames:
         """Return some of the frames with a copy of their bytes alone; `first` and `base` lose their meaning."""
         import numpy as np
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
-from analyzer.capture.formats import resync
+from analyzer.capture.formats import magic, resync
 from analyzer.capture.formats.model import MAX_CAPTURED_BYTES, Frames, Interface, UnsupportedFormatError, cut_short
 from analyzer.capture.formats.resync import cut
 from analyzer.capture.formats.scan import ResumePoint, ScanState
@@ -21,17 +21,17 @@ from analyzer.capture.formats.window import gather_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy.typing as npt
-
+    from analyzer._typing import Array, BoolArray, Int64Array
     from analyzer.capture.formats.model import Store
     from analyzer.capture.formats.window import FileWindow
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
-    Bools = npt.NDArray[np.bool_]
 
 _HEADER_BYTES: Final = 24
-_MAGICS: Final = {0xA1B2C3D4: (16, 1000), 0xA1B23C4D: (16, 1), 0xA1B2CD34: (24, 1000)}
+_MAGICS: Final = {
+    magic.PCAP_MICROSECONDS: (16, 1000),
+    magic.PCAP_NANOSECONDS: (16, 1),
+    magic.PCAP_MODIFIED: (24, 1000),
+}
 """Magic number ─► bytes of a record's header, nanoseconds a tick."""
 _VERSION: Final = (2, 4)
 _LINK_BITS: Final = 0xFFFF
@@ -54,11 +54,11 @@ class Records:
     tick: int
     """Nanoseconds."""
 
-    def following(self, data: Array, at: Ints, size: int) -> Ints:
+    def following(self, data: Array, at: Int64Array, size: int) -> Int64Array:
         """Return where the next records begin, -1 where there is none."""
         # The buffer's padding is longer than a record header.
         length = gather_rows(data, at + 8, 4).view(f"{self.order}u4").astype(np.int64)
-        after: Ints = at + self.header + length
+        after: Int64Array = at + self.header + length
         bad = (length > MAX_CAPTURED_BYTES) | (after > size)
         if bad.any():
             after[bad] = -1
@@ -77,12 +77,12 @@ class Records:
         offset = 2 if self.order == "<" else 0
         return like[offset : offset + 2], offset
 
-    def plausible(self, data: Array, at: Ints, like: bytes) -> Bools:
+    def plausible(self, data: Array, at: Int64Array, like: bytes) -> BoolArray:
         """Return whether the fields at each of `at` have values a record near one that begins with `like` might have."""
         fields = gather_rows(data, np.minimum(at, len(data) - 16), 16).view(f"{self.order}u4").reshape(len(at), 4)
         (near,) = struct.unpack_from(self.order + "I", like)
         captured = fields[:, 2]
-        fits: Bools = (captured <= fields[:, 3]) & (captured <= MAX_CAPTURED_BYTES) & (fields[:, 1] < _SECOND // self.tick)
+        fits: BoolArray = (captured <= fields[:, 3]) & (captured <= MAX_CAPTURED_BYTES) & (fields[:, 1] < _SECOND // self.tick)
         fits &= (fields[:, 0] >> 16 == near >> 16) & (at <= len(data) - 16)
         return fits
 
@@ -121,8 +121,8 @@ def read(buffer: FileWindow, outline: ScanState, begin: ResumePoint | None = Non
 def _read_header(store: Store, outline: ScanState) -> Records:
     """Return the kind of records the file header states."""
     for order in "<>":
-        magic, major, minor, _, _, _, link = struct.unpack_from(order + "IHHiIII", store)
-        if magic in _MAGICS:
+        number, major, minor, _, _, _, link = struct.unpack_from(order + "IHHiIII", store)
+        if number in _MAGICS:
             break
     else:
         message = "a pcap file of a vendor's kind"
@@ -131,7 +131,7 @@ def _read_header(store: Store, outline: ScanState) -> Records:
         message = f"a pcap file of version {major}.{minor}"
         raise UnsupportedFormatError(message)
     outline.interfaces.append(Interface(link & _LINK_BITS, fcs=link >> 28 if link & _FCS_PRESENT else 0))
-    return Records(order, *_MAGICS[magic])
+    return Records(order, *_MAGICS[number])
 
 
 def _is_bad(records: Records, buffer: FileWindow, at: int) -> bool:
@@ -150,7 +150,7 @@ def _explain(records: Records, buffer: FileWindow, at: int) -> str:
     return cut_short(buffer.base, at)
 
 
-def _locate(records: Records, buffer: FileWindow, at: Ints, first: int, *, doubtful: bool) -> Frames:
+def _locate(records: Records, buffer: FileWindow, at: Int64Array, first: int, *, doubtful: bool) -> Frames:
     """Return the frames of the records that begin at `at`."""
     data = buffer.data
     fields = gather_rows(data, at, 16).view(f"{records.order}u4").reshape(len(at), 4)

@@ -8,12 +8,12 @@ Must not know: pcap.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
 from analyzer.capture import metadata
-from analyzer.capture.formats import pcapng_blocks, resync
+from analyzer.capture.formats import magic, pcapng_blocks, resync
 from analyzer.capture.formats.model import MAX_CAPTURED_BYTES, Frames, Interface, UnsupportedFormatError
 from analyzer.capture.formats.pcapng_blocks import DamageError, Description
 from analyzer.capture.formats.scan import ResumePoint, ScanState
@@ -23,17 +23,12 @@ from analyzer.schema import NO_TIME
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy.typing as npt
-
+    from analyzer._typing import Array, BoolArray, Int64Array
     from analyzer.capture.formats.model import Store
     from analyzer.capture.formats.window import FileWindow
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
-    Bools = npt.NDArray[np.bool_]
 
 _FIRST_AHEAD_BYTES: Final = 1 << 12
-_MAGIC: Final = pcapng_blocks.SECTION.to_bytes(4, "little")
 _ENHANCED_BYTES: Final = 32
 _SIMPLE_BYTES: Final = 16
 _CUSTOM_BYTES: Final = 16
@@ -63,23 +58,23 @@ class PcapngSection:
 class PacketBlocks:
     """The packet blocks among some blocks, shapes (n,)."""
 
-    at: Ints
-    start: Ints
-    captured: Ints
-    length: Ints
-    interface: Ints
+    at: Int64Array
+    start: Int64Array
+    captured: Int64Array
+    length: Int64Array
+    interface: Int64Array
     """Within the section, -1 for a custom block."""
     ticks: Array
-    timed: Bools
-    options: Ints
+    timed: BoolArray
+    options: Int64Array
     """Where the options begin."""
-    stop: Ints
+    stop: Int64Array
     """Where the block's trailer begins."""
 
 
 def recognise(store: Store, place: int = 0) -> bool:
     """Whether a section begins at `place`; a file that begins with one is pcapng."""
-    return store[place : place + len(_MAGIC)] == _MAGIC
+    return store[place : place + magic.MAGIC_BYTES] == magic.PCAPNG
 
 
 def read(buffer: FileWindow, outline: ScanState, begin: ResumePoint | None = None, stop: int | None = None) -> Iterator[Frames]:
@@ -139,9 +134,9 @@ def _open(before: PcapngSection, buffer: FileWindow, place: int, outline: ScanSt
     return PcapngSection(kind, base=len(outline.interfaces)), after, ""
 
 
-def _walk(section: PcapngSection, buffer: FileWindow, place: int) -> tuple[Ints, int]:
+def _walk(section: PcapngSection, buffer: FileWindow, place: int) -> tuple[Int64Array, int]:
     """Return the blocks from `place` to the next section header, and where they end."""
-    parts: list[Ints] = []
+    parts: list[Int64Array] = []
     while True:
         # A walk in parts over all that is left, once for each of many short sections, would take quadratic time.
         horizon = min(place + section.ahead, buffer.size)
@@ -166,7 +161,7 @@ def _judge(kind: pcapng_blocks.Blocks, buffer: FileWindow, place: int) -> str:
     return "it ends within a block" if left and buffer.ended else ""
 
 
-def _locate(section: PcapngSection, store: Store, walked: tuple[Ints, int], outline: ScanState) -> tuple[Frames, str, int]:
+def _locate(section: PcapngSection, store: Store, walked: tuple[Int64Array, int], outline: ScanState) -> tuple[Frames, str, int]:
     """Return the frames of some blocks, as far as these are sound, what is wrong with the next block if they are not, and where that is.
 
     Without damage, that is where the blocks end.
@@ -198,7 +193,7 @@ def _locate(section: PcapngSection, store: Store, walked: tuple[Ints, int], outl
     return _make_frames(section, data, packets), damage, place
 
 
-def _refuse_metadata(section: PcapngSection, store: Store, found: tuple[Ints, Ints, Ints]) -> None:
+def _refuse_metadata(section: PcapngSection, store: Store, found: tuple[Int64Array, Int64Array, Int64Array]) -> None:
     """Raise `ForeignError` for a block of names, statistics or secrets that tshark might call damaged."""
     rows = np.flatnonzero(np.isin(found[2], metadata.TYPES))
     for at, stop, kind in zip(*(column[rows].tolist() for column in found), strict=True):
@@ -216,7 +211,7 @@ def _describe(section: PcapngSection, described: Description, outline: ScanState
     section.described.append(described)
 
 
-def _read_packets(section: PcapngSection, data: Array, found: tuple[Ints, Ints, Ints]) -> PacketBlocks:
+def _read_packets(section: PcapngSection, data: Array, found: tuple[Int64Array, Int64Array, Int64Array]) -> PacketBlocks:
     """Return the fields of packet blocks, given where they begin and end and what type they are of."""
     at, stop, kinds = found
     order = section.kind.order
@@ -253,7 +248,7 @@ def _read_packets(section: PcapngSection, data: Array, found: tuple[Ints, Ints, 
     )
 
 
-def _find_bad(section: PcapngSection, data: Array, packets: PacketBlocks, known: Ints) -> Bools:
+def _find_bad(section: PcapngSection, data: Array, packets: PacketBlocks, known: Int64Array) -> BoolArray:
     """Return which packet blocks Wireshark refuses; `known` is how many interfaces the section had before each."""
     size = packets.stop + 4 - packets.at
     least = np.where(packets.timed, _ENHANCED_BYTES, np.where(packets.interface < 0, _CUSTOM_BYTES, _SIMPLE_BYTES))
@@ -276,7 +271,7 @@ def _find_bad(section: PcapngSection, data: Array, packets: PacketBlocks, known:
     return bad
 
 
-def _refuse_options(section: PcapngSection, data: Array, at: Ints, code: Ints) -> None:
+def _refuse_options(section: PcapngSection, data: Array, at: Int64Array, code: Int64Array) -> None:
     """Raise `ForeignError` for options that matter and are rare: a frame check sequence, hashes, verdicts."""
     flagged = at[code == _FLAGS]
     flags = gather_rows(data, flagged + 4, 4).view(f"{section.kind.order}u4")

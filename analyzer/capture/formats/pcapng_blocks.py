@@ -8,30 +8,25 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from analyzer.capture.formats import magic
 from analyzer.capture.formats.clocks import BINARY, is_fine
 from analyzer.capture.formats.model import UnsupportedFormatError
 from analyzer.capture.formats.window import gather_rows
 from analyzer.errors import PcaplintError
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from analyzer._typing import Array, BoolArray, Int64Array
     from analyzer.capture.formats.model import Store
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
-    Bools = npt.NDArray[np.bool_]
 
-SECTION: Final = 0x0A0D0D0A
 INTERFACE, PACKET, SIMPLE, ENHANCED = 1, 2, 3, 6
 CUSTOM: Final = (0x0BAD, 0x40000BAD)
 MIN_BLOCK_BYTES: Final = 12
 MAX_BLOCK_BYTES: Final = 16 << 20
-_BYTE_ORDER_MAGIC: Final = 0x1A2B3C4D
 _SECTION_BYTES: Final = 28
 _INTERFACE_BYTES: Final = 20
 _VERSIONS: Final = ((1, 0), (1, 2))
@@ -51,18 +46,18 @@ class Blocks:
 
     order: str
 
-    def following(self, data: Array, at: Ints, size: int) -> Ints:
+    def following(self, data: Array, at: Int64Array, size: int) -> Int64Array:
         """Return where the next blocks begin by the first of their two lengths, -1 where there is none; `sound` is to be asked."""
         # The buffer's padding is longer than the head of a block.
         length = gather_rows(data, at + 4, 4).view(f"{self.order}u4").astype(np.int64)
         after = at + (length + 3 & ~3)
         return np.where((length >= MIN_BLOCK_BYTES) & (length <= MAX_BLOCK_BYTES) & (after <= size), after, -1)
 
-    def sound(self, data: Array, at: Ints, end: int) -> int:
+    def sound(self, data: Array, at: Int64Array, end: int) -> int:
         """Return how many of the blocks at `at`, up to the first that is wrong, are right; each ends at the next, the last at `end`."""
         head = gather_rows(data, at, 8).view(f"{self.order}u4").reshape(len(at), 2)
         trailer = gather_rows(data, np.append(at[1:], end) - 4, 4).view(f"{self.order}u4")
-        wrong = (head[:, 0] == SECTION) | (head[:, 1] + np.uint32(3) & ~np.uint32(3) != trailer + np.uint32(3) & ~np.uint32(3))
+        wrong = (head[:, 0] == magic.PCAPNG_SECTION) | (head[:, 1] + np.uint32(3) & ~np.uint32(3) != trailer + np.uint32(3) & ~np.uint32(3))
         return int(wrong.argmax()) if wrong.any() else len(at)
 
     def follow(self, store: Store, at: int, size: int) -> int:
@@ -72,7 +67,7 @@ class Blocks:
         kind, stated = struct.unpack_from(self.order + "II", store, at)
         length = stated + 3 & ~3
         after: int = at + length
-        if kind == SECTION or not MIN_BLOCK_BYTES <= length <= MAX_BLOCK_BYTES or after > size:
+        if kind == magic.PCAPNG_SECTION or not MIN_BLOCK_BYTES <= length <= MAX_BLOCK_BYTES or after > size:
             return -1
         return after if self.length(store, after - 8) == length else -1
 
@@ -86,11 +81,11 @@ class Blocks:
         (own,) = struct.unpack_from(self.order + "I", like)
         return struct.pack(self.order + "I", own if own in (PACKET, SIMPLE) else ENHANCED), 0
 
-    def plausible(self, data: Array, at: Ints, like: bytes) -> Bools:
+    def plausible(self, data: Array, at: Int64Array, like: bytes) -> BoolArray:
         """Return at which of `at` a block might be: one at an even place, whose two lengths are the same."""
         del like
         after = self.following(data, at, len(data))
-        found: Bools = (at % 4 == 0) & (after >= 0)
+        found: BoolArray = (at % 4 == 0) & (after >= 0)
         head = gather_rows(data, at[found] + 4, 4).view(f"{self.order}u4")
         tail = gather_rows(data, after[found] - 4, 4).view(f"{self.order}u4")
         found[found] = head + np.uint32(3) & ~np.uint32(3) == tail + np.uint32(3) & ~np.uint32(3)
@@ -116,8 +111,8 @@ def read_section(store: Store, at: int, size: int) -> tuple[Blocks, int]:
     if at + _SECTION_BYTES > size:
         return Blocks("<"), -1
     for order in "<>":
-        magic, major, minor = struct.unpack_from(order + "IHH", store, at + 8)
-        if magic == _BYTE_ORDER_MAGIC:
+        number, major, minor = struct.unpack_from(order + "IHH", store, at + 8)
+        if number == magic.PCAPNG_BYTE_ORDER:
             break
     else:
         message = "a section header without the byte-order magic"
@@ -170,7 +165,7 @@ def read_options(store: Store, at: int, stop: int, order: str) -> dict[int, byte
     return found
 
 
-def read_times(ticks: Array, described: Description) -> Ints:
+def read_times(ticks: Array, described: Description) -> Int64Array:
     """Return uint64 ticks as int64 nanoseconds since the epoch.
 
     Parts of a nanosecond are dropped. Raises `ForeignError` for times before 1970 or that 64 bits do not hold.
@@ -184,7 +179,7 @@ def read_times(ticks: Array, described: Description) -> Ints:
     unit = np.uint64(a_second)
     seconds = ticks // unit
     part = ticks - seconds * unit
-    nanoseconds: Ints = (part * np.uint64(_SECOND) // unit).astype(np.int64)
+    nanoseconds: Int64Array = (part * np.uint64(_SECOND) // unit).astype(np.int64)
     least, most = int(seconds.min()) + described.offset, int(seconds.max()) + described.offset
     if least < 0 or most >= (1 << 63) // _SECOND:
         message = "a pcapng file with times out of the ordinary"
@@ -193,7 +188,7 @@ def read_times(ticks: Array, described: Description) -> Ints:
     return nanoseconds
 
 
-def _read_fine_times(ticks: Array, a_second: int, offset: int) -> Ints:
+def _read_fine_times(ticks: Array, a_second: int, offset: int) -> Int64Array:
     """Return the times of a clock of `a_second` ticks, more than 64 bits of nanoseconds may count: one at a time."""
     times = [(tick * _SECOND) // a_second + offset * _SECOND for tick in ticks.tolist()]
     if min(times) < 0 or max(times) >= 1 << 63:

@@ -9,18 +9,14 @@ Must not know: what a record holds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from analyzer._typing import Array, BoolArray, Int64Array
     from analyzer.capture.formats.model import Store
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
-    Bools = npt.NDArray[np.bool_]
 
 MIN_SEARCH_BYTES: Final = 1 << 18
 """Below this, parts cost more than they spare."""
@@ -37,7 +33,7 @@ _HOPS: Final = 2
 class RecordFormat(Protocol):
     """How records of one kind are told and walked."""
 
-    def following(self, data: Array, at: Ints, size: int) -> Ints:
+    def following(self, data: Array, at: Int64Array, size: int) -> Int64Array:
         """Return where the record after each of `at` begins; -1 where none whole and sound lies before `size`."""
 
     def follow(self, store: Store, at: int, size: int) -> int:
@@ -46,11 +42,11 @@ class RecordFormat(Protocol):
     def mark(self, like: bytes) -> tuple[bytes, int]:
         """Return bytes that a record which begins with `like` shares with most others, and their offset in it."""
 
-    def plausible(self, data: Array, at: Ints, like: bytes) -> Bools:
+    def plausible(self, data: Array, at: Int64Array, like: bytes) -> BoolArray:
         """Return what of `at` might be records, given what another one begins with."""
 
 
-def walk(kind: RecordFormat, store: Store, start: int, size: int) -> tuple[Ints, int]:
+def walk(kind: RecordFormat, store: Store, start: int, size: int) -> tuple[Int64Array, int]:
     """Return where the records from `start` on begin, and where the last ends.
 
     The walk ends before the first record that is not whole and sound before `size`, at which the end then points.
@@ -64,7 +60,7 @@ def walk(kind: RecordFormat, store: Store, start: int, size: int) -> tuple[Ints,
     return _walk_parts(kind, store, starts, size)
 
 
-def cut(walked: tuple[Ints, int], base: int, stop: int | None) -> tuple[Ints, int]:
+def cut(walked: tuple[Int64Array, int], base: int, stop: int | None) -> tuple[Int64Array, int]:
     """Return of what a walk found the records that begin before byte `stop` of the file, and where the last of them ends."""
     at, end = walked
     count = len(at) if stop is None else int(np.searchsorted(at, stop - base))
@@ -83,7 +79,7 @@ class Search:
     hops: int = _HOPS
     """So many plausible records must follow each other."""
 
-    def find(self, nominal: Ints) -> Ints:
+    def find(self, nominal: Int64Array) -> Int64Array:
         """Return the first place behind each of `nominal`, equally far apart, that looks like a record, -1 for none before the next."""
         found = np.full(len(nominal), -1, dtype=np.int64)
         if not len(nominal):
@@ -101,7 +97,7 @@ class Search:
                 return found
             reach *= _FURTHER
 
-    def _match(self, first: int, apart: int, count: int, reach: int) -> tuple[Ints, Ints]:
+    def _match(self, first: int, apart: int, count: int, reach: int) -> tuple[Int64Array, Int64Array]:
         """Return where the mark of a record is found, and behind which of `count` places."""
         mark, offset = self.kind.mark(self.like)
         # One byte that is rarely 0 leaves few places to look at the others.
@@ -116,7 +112,7 @@ class Search:
         at -= offset
         return rows[at >= 0], at[at >= 0]
 
-    def _look_right(self, at: Ints) -> Bools:
+    def _look_right(self, at: Int64Array) -> BoolArray:
         """Return at which of `at` a chain of plausible records begins."""
         right = np.ones(len(at), dtype=bool)
         rows = np.arange(len(at))
@@ -129,7 +125,7 @@ class Search:
         return right
 
 
-def _step(kind: RecordFormat, store: Store, start: int, size: int, known: frozenset[int]) -> tuple[Ints, int]:
+def _step(kind: RecordFormat, store: Store, start: int, size: int, known: frozenset[int]) -> tuple[Int64Array, int]:
     """Walk record by record, to one that begins in `known` at the latest."""
     found: list[int] = []
     append, follow, at = found.append, kind.follow, start
@@ -142,12 +138,12 @@ def _step(kind: RecordFormat, store: Store, start: int, size: int, known: frozen
     return np.array(found, dtype=np.int64), at
 
 
-def _walk_parts(kind: RecordFormat, store: Store, starts: Ints, size: int) -> tuple[Ints, int]:
+def _walk_parts(kind: RecordFormat, store: Store, starts: Int64Array, size: int) -> tuple[Int64Array, int]:
     """Return the records of all parts, which begin at `starts`, and where the last ends."""
     data = np.frombuffer(store, dtype=np.uint8)
     ends = starts.copy()
     rows, at, stop = np.arange(len(starts)), starts, np.append(starts[1:], size)
-    steps: list[tuple[Ints, Ints]] = []
+    steps: list[tuple[Int64Array, Int64Array]] = []
     while len(rows):
         after = kind.following(data, at, size)
         sound = after >= 0
@@ -168,7 +164,7 @@ def _walk_parts(kind: RecordFormat, store: Store, starts: Ints, size: int) -> tu
     return _join(kind, store, size, (starts, parts, ends))
 
 
-def _join(kind: RecordFormat, store: Store, size: int, walked: tuple[Ints, list[Ints], Ints]) -> tuple[Ints, int]:
+def _join(kind: RecordFormat, store: Store, size: int, walked: tuple[Int64Array, list[Int64Array], Int64Array]) -> tuple[Int64Array, int]:
     """Return the records of the parts that continue each other from the first on, with the walk between those that do not."""
     starts, parts, ends = walked
     places = {place: part for part, place in enumerate(starts.tolist())}

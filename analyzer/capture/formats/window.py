@@ -13,24 +13,21 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import numpy as np
 
+from analyzer.capture.formats import magic
 from analyzer.capture.formats.model import UnsupportedFormatError
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    import numpy.typing as npt
+    from analyzer._typing import Array
 
-    Array = npt.NDArray[Any]
 
 WINDOW_BYTES: Final = 1 << 24
 _LEAST_WINDOW_BYTES: Final = 1 << 20
 _BEYOND_BYTES: Final = 1 << 19
 """How far behind the place to stop at a window reaches: the last record, nearly always."""
 PAD_BYTES: Final = 64
-_GZIP: Final = bytes.fromhex("1f8b")
-_GZIP_BITS: Final = 31
-"""zlib's way to ask for gzip's header and trailer."""
 _CHUNK_BYTES: Final = 1 << 18
 
 
@@ -44,7 +41,7 @@ class Gzip:
     def __init__(self, file: BinaryIO) -> None:
         """Read from the start of `file`."""
         self._file = file
-        self._member = zlib.decompressobj(_GZIP_BITS)
+        self._member = zlib.decompressobj(magic.GZIP_BITS)
         self._input = b""
         self._ended = False
         self.damage = ""
@@ -62,11 +59,11 @@ class Gzip:
         """Return at most `size` bytes more, none when there is more to be done first."""
         if self._member.eof:
             self._input = self._member.unused_data or self._file.read(_CHUNK_BYTES)
-            if self._input and not self._input.startswith(_GZIP[: len(self._input)]):
+            if self._input and not self._input.startswith(magic.GZIP[: len(self._input)]):
                 message = "a gzip file that is followed by other bytes"
                 raise UnsupportedFormatError(message)
             self._ended = not self._input
-            self._member = zlib.decompressobj(_GZIP_BITS)
+            self._member = zlib.decompressobj(magic.GZIP_BITS)
             return b""
         self._input = self._input or self._file.read(_CHUNK_BYTES)
         if not self._input:
@@ -93,21 +90,15 @@ class Gzip:
         return bytes(found[:size])
 
 
-def is_compressed(path: Path) -> bool:
-    """Whether the file at `path` is gzip."""
-    with path.open("rb") as file:
-        return file.read(len(_GZIP)) == _GZIP
-
-
 class FileWindow:
     """A window of a file's bytes: `store[:size]` begins at byte `base` of what the file holds."""
 
     def __init__(self, path: Path, window: int | None = None, begin: int = 0, stop: int | None = None) -> None:
         """Open `path` at byte `begin`, not to be read far beyond `stop` unless asked to; raises `OSError`."""
         self._file = path.open("rb", buffering=0)
-        head = self._file.read(len(_GZIP))
+        head = self._file.read(len(magic.GZIP))
         self._file.seek(begin)
-        self._gzip = Gzip(self._file) if head == _GZIP else None
+        self._gzip = Gzip(self._file) if head == magic.GZIP else None
         self._limit = None if stop is None else stop + _BEYOND_BYTES
         # A small file is not worth a large window, which is filled with zeros first; one byte more shows where it ends.
         self._capacity = window or min(WINDOW_BYTES, max(path.stat().st_size + 1, _LEAST_WINDOW_BYTES))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -25,12 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import numpy.typing as npt
-
+    from analyzer._typing import Array, Int64Array
     from analyzer.capture.decode.last_protocol import Endings
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
 
 RUNS: Final = 16
 """So many runs of frames, equally far apart in the file, are read by tshark as well when the engines are to be compared."""
@@ -59,13 +56,13 @@ class DecodedBatch:
     """Where a stretch has dictionaries of its own: the values new in this piece, in the order of their codes."""
     interfaces: list[Interface]
     """Those that are new in this piece."""
-    asked: Ints
+    asked: Int64Array
     """Numbers of the frames that are left to tshark."""
-    compared: Ints
+    compared: Int64Array
     """Numbers of frames that both are to read."""
     lent: Frames
     """Both of these."""
-    lent_numbers: Ints
+    lent_numbers: Int64Array
 
 
 @dataclass(slots=True)

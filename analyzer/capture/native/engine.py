@@ -10,15 +10,14 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from analyzer import schema
 from analyzer.capture.diagnostics import describe
-from analyzer.capture.formats import scan
+from analyzer.capture.formats import magic, scan
 from analyzer.capture.formats.model import UnsupportedFormatError
-from analyzer.capture.formats.window import is_compressed
 from analyzer.capture.native import batches, merge, split
 from analyzer.capture.native.pool import DeadlineExceededError
 from analyzer.capture.payloads import Payloads, Spool
@@ -31,12 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import numpy.typing as npt
-
+    from analyzer._typing import Int64Array
     from analyzer.capture.tshark.probe import Tshark
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
 
 _MANY_FRAMES: Final = 1000
 """From so many frames on it is worth asking whether to copy most of a capture for tshark or to let it read the file."""
@@ -71,9 +67,9 @@ class Reading:
     outline: scan.ScanState = field(default_factory=scan.ScanState)
     counts: Counts = field(default_factory=Counts)
     clock: Timestamps = field(default_factory=Timestamps)
-    asked: list[Ints] = field(default_factory=list)
+    asked: list[Int64Array] = field(default_factory=list)
     """Numbers of the frames left to tshark, in parts."""
-    compared: list[Ints] = field(default_factory=list)
+    compared: list[Int64Array] = field(default_factory=list)
     """Numbers of frames that both read, in parts."""
     overdue: bool = False
     spool: Spool = field(default_factory=Spool)
@@ -88,7 +84,7 @@ def read(request: NativeRequest) -> Capture:
     """
     begun, reading = time.monotonic(), Reading()
     apart = batches.measure(request.path.stat().st_size) if request.compare and request.tshark is not None else 0
-    whole = batches.ByteRange(request.path, apart=apart, packed=is_compressed(request.path), outline=reading.outline)
+    whole = batches.ByteRange(request.path, apart=apart, packed=magic.is_gzip(request.path), outline=reading.outline)
     whole.undecoded = request.undecoded
     with DelegatedFrames() as handover:
         try:
@@ -166,7 +162,7 @@ def _conclude(reading: Reading, rest: Capture | None, request: NativeRequest, se
     )
 
 
-def _explain(reading: Reading, rest: Capture | None, asked: Ints, request: NativeRequest) -> str:
+def _explain(reading: Reading, rest: Capture | None, asked: Int64Array, request: NativeRequest) -> str:
     """Return why the capture is incomplete, in one line; empty when it is not."""
     if reading.outline.damage:
         return reading.outline.damage
@@ -179,7 +175,7 @@ def _explain(reading: Reading, rest: Capture | None, asked: Ints, request: Nativ
     return ""
 
 
-def _compare(own: merge.Rows, rest: Capture, compared: Ints) -> list[Note]:
+def _compare(own: merge.Rows, rest: Capture, compared: Int64Array) -> list[Note]:
     """Return a note if the engines differ about a frame both have read."""
     frame = merge.first_difference(own, rest, compared)
     if frame is None:

@@ -7,33 +7,18 @@ Must not know: how rows were read.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from analyzer import schema
-from analyzer.capture.decode.dictionary import Dictionaries
+from analyzer.capture.decode.dictionary import DICTIONARY_NAMES, Dictionaries
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from analyzer._typing import Array, Int64Array
     from analyzer.capture.decode.dictionary import CodeTable
     from analyzer.model import Capture
-
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
-
-TEXTS: Final = {
-    "src": "address",
-    "dst": "address",
-    "sender": "address",
-    "src_mac": "mac",
-    "dst_mac": "mac",
-    "vlan": "vlan",
-    "tunnel": "tunnel",
-}
-"""The dictionary each text column draws from."""
 
 
 @dataclass(slots=True)
@@ -77,24 +62,27 @@ class Rows:
     options: bytearray = field(default_factory=bytearray)
 
 
-def merge(own: Rows, rest: Capture | None, asked: Ints) -> tuple[pd.DataFrame, pd.DataFrame, bytes]:
+def merge(own: Rows, rest: Capture | None, asked: Int64Array) -> tuple[pd.DataFrame, pd.DataFrame, bytes]:
     """Return segments, quotes and option bytes: all own rows, and those of `rest` whose frames are among `asked`."""
     if rest is not None:
         _add(own.segments, rest.segments, asked, own.known, len(own.options))
         _add(own.quotes, rest.quotes, asked, own.known, 0)
         own.options += rest.option_bytes
     # All texts are known before the first table is made: the tables share them.
-    dtypes = {name: pd.CategoricalDtype(pd.Index(getattr(own.known, name).texts() or [""], dtype=object)) for name in set(TEXTS.values())}
+    dtypes = {
+        name: pd.CategoricalDtype(pd.Index(getattr(own.known, name).texts() or [""], dtype=object))
+        for name in set(DICTIONARY_NAMES.values())
+    }
     return _order(own.segments, dtypes), _order(own.quotes, dtypes), bytes(own.options)
 
 
-def _add(columns: Columns, table: pd.DataFrame, asked: Ints, known: Dictionaries, base: int) -> None:
+def _add(columns: Columns, table: pd.DataFrame, asked: Int64Array, known: Dictionaries, base: int) -> None:
     """Add the rows of `table` whose frames are among `asked`, texts as codes of `known`, options `base` bytes further on."""
     table = table[np.isin(table["frame"].to_numpy(), asked)]
     part: dict[str, Array] = {}
     for name in table.columns:
-        if name in TEXTS:
-            names: CodeTable = getattr(known, TEXTS[name])
+        if name in DICTIONARY_NAMES:
+            names: CodeTable = getattr(known, DICTIONARY_NAMES[name])
             codes = table[name].cat.remove_unused_categories().cat
             part[name] = np.array([names.code_text(text) for text in codes.categories], dtype=np.int32)[codes.codes.to_numpy()]
         else:
@@ -113,20 +101,20 @@ def _order(rows: Columns, dtypes: dict[str, pd.CategoricalDtype]) -> pd.DataFram
         values = rows.give_up(column.name)
         values = values if order is None else values[order]
         if column.dtype == "category":
-            columns[column.name] = pd.Categorical.from_codes(values, dtype=dtypes[TEXTS[column.name]])
+            columns[column.name] = pd.Categorical.from_codes(values, dtype=dtypes[DICTIONARY_NAMES[column.name]])
         else:
             columns[column.name] = values
     return pd.DataFrame(columns, copy=False)
 
 
-def first_difference(own: Rows, rest: Capture, compared: Ints) -> int | None:
+def first_difference(own: Rows, rest: Capture, compared: Int64Array) -> int | None:
     """Return the first of the frames `compared` of which the native rows and those of `rest` are not the same; None if all are."""
     pairs = (own.segments, rest.segments), (own.quotes, rest.quotes)
     frames = [frame for ours, theirs in pairs for frame in _differ(own, ours, (theirs, rest.option_bytes), compared)]
     return min(frames, default=None)
 
 
-def _differ(own: Rows, columns: Columns, theirs: tuple[pd.DataFrame, bytes], compared: Ints) -> list[int]:
+def _differ(own: Rows, columns: Columns, theirs: tuple[pd.DataFrame, bytes], compared: Int64Array) -> list[int]:
     """Return frames in which rows of one table differ."""
     frame, option_bytes = theirs
     chosen = frame[np.isin(frame["frame"].to_numpy(), compared)]
@@ -139,7 +127,7 @@ def _differ(own: Rows, columns: Columns, theirs: tuple[pd.DataFrame, bytes], com
     for column in columns.table.columns[1:]:
         values = columns.column(column.name)[of]
         if column.dtype == "category":
-            texts: list[str] = getattr(own.known, TEXTS[column.name]).texts()
+            texts: list[str] = getattr(own.known, DICTIONARY_NAMES[column.name]).texts()
             values = np.array([texts[code] for code in values.tolist()], dtype=object)
         if column.name not in {"option_start", "payload_start"}:
             wrong |= np.asarray(values != chosen[column.name].to_numpy(), dtype=bool)

@@ -8,28 +8,25 @@ Must not know: tshark, tables.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from analyzer.capture import choose_engine, formats
+from analyzer.capture.decode.dictionary import DICTIONARY_NAMES
 from analyzer.capture.formats import model, resync, scan
 from analyzer.capture.formats.window import PAD_BYTES
-from analyzer.capture.native import batches, merge
+from analyzer.capture.native import batches
 from analyzer.capture.native.pool import RangeReaders, RangeTask
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    import numpy.typing as npt
-
     from analyzer.capture.decode.dictionary import Dictionaries
     from analyzer.capture.formats.scan import ResumePoint
     from analyzer.capture.native.batches import ByteRange, DecodedBatch
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
 
 MIN_FRAMES_PER_RANGE: Final = 1_000_000
 """A process more for fewer frames is not worth the memory its interpreter takes."""
@@ -119,7 +116,7 @@ def _translate(part: RangeTask, known: Dictionaries) -> Iterator[DecodedBatch]:
             new = getattr(known, name).encode(values).astype(np.int32)
             codes[name] = np.concatenate((codes[name], new)) if len(new) else codes[name]
         for table in (piece.segments, *piece.quotes):
-            for column, name in merge.TEXTS.items():
+            for column, name in DICTIONARY_NAMES.items():
                 if column in table:
                     table[column] = codes[name][table[column]]
         yield piece

@@ -10,8 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from analyzer._typing import BoolArray, Int64Array
     from analyzer.capture.tshark.layers import Layers
-    from analyzer.capture.tshark.tsv import Bools, Ints, TsvBatch, TsvColumn
+    from analyzer.capture.tshark.tsv import TsvBatch, TsvColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +21,18 @@ class BatchView:
 
     grid: TsvBatch
     index: dict[str, int]
-    rows: Ints
+    rows: Int64Array
     """The rows looked at."""
     kinds: list[Layers]
     """The distinct layers of the batch."""
-    codes: Ints
+    codes: Int64Array
     """Which of them each row looked at has."""
 
-    def fact(self, read: Callable[[Layers], int]) -> Ints:
+    def fact(self, read: Callable[[Layers], int]) -> Int64Array:
         """Return a number of each row's layers."""
         return np.array([read(entry) for entry in self.kinds], dtype=np.int64)[self.codes]
 
-    def cells(self, name: str, ordinal: Ints | None = None) -> TsvColumn:
+    def cells(self, name: str, ordinal: Int64Array | None = None) -> TsvColumn:
         """Return the column of field `name`, empty cells when this tshark has no such field."""
         found = self.grid.column(self.index.get(name, 0))
         if len(self.rows) < len(found):
@@ -40,14 +41,14 @@ class BatchView:
             return found.between(found.start, found.start)
         return found if ordinal is None else found.pick(ordinal)
 
-    def either(self, four: str, six: str, version: Ints, ordinal: Ints) -> TsvColumn:
+    def either(self, four: str, six: str, version: Int64Array, ordinal: Int64Array) -> TsvColumn:
         """Return field `four` of IPv4 headers and field `six` of IPv6 headers, header number `ordinal` of its kind."""
         return self.cells(four, ordinal).where(version == 4, self.cells(six, ordinal))  # noqa: PLR2004 - an IP version
 
-    def last(self, name: str) -> Ints:
+    def last(self, name: str) -> Int64Array:
         """Return a number of the innermost TCP header, -1 where it has none."""
         return self.cells(name, np.full(len(self.rows), -1, dtype=np.int64)).numbers()
 
-    def only(self, keep: Bools) -> BatchView:
+    def only(self, keep: BoolArray) -> BatchView:
         """Return the view of some of these rows."""
         return BatchView(self.grid, self.index, self.rows[keep], self.kinds, self.codes[keep])

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analyzer import schema
-from analyzer.capture.decode import encapsulations
+from analyzer.capture.decode.dictionary import DICTIONARY_NAMES
 from analyzer.capture.decode.last_protocol import Endings
 from analyzer.capture.payloads import Spool
 from analyzer.capture.timestamps import Timestamps
@@ -28,8 +28,9 @@ from analyzer.kernels.groups import first_rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from analyzer._typing import Array, BoolArray, Int64Array
     from analyzer.capture.tshark.layers import Layers
-    from analyzer.capture.tshark.tsv import Bools, Ints, TsvBatch, TsvColumn
+    from analyzer.capture.tshark.tsv import TsvBatch, TsvColumn
 
 _PORTS_BYTES: Final = 4
 _SEQUENCE_BYTES: Final = 8
@@ -39,21 +40,8 @@ _HEADER_BYTES: Final = 20
 _IPV6_BYTES: Final = 40
 _COOKED_BYTES: Final = 16
 _TCP: Final = 6
-_VXLAN_VALID: Final = 0x0800
-_VXLAN_FLAGS: Final = 0x8F48
-"""Those with a meaning: group policy G, D and A; generic protocol extension P, B and O; and I."""
 _STATES: Final = np.array([schema.CHECKSUM_BAD, schema.CHECKSUM_GOOD], dtype=np.int8)
 """Wireshark's tcp.checksum.status 0 and 1; all others are unverified."""
-_TEXTS: Final = {
-    "src": "address",
-    "dst": "address",
-    "sender": "address",
-    "src_mac": "mac",
-    "dst_mac": "mac",
-    "vlan": "vlan",
-    "tunnel": "tunnel",
-}
-"""The dictionary each text column draws from."""
 
 
 @dataclass(slots=True)
@@ -62,7 +50,7 @@ class Dictionary:
 
     codes: dict[bytes, int] = field(default_factory=dict)
 
-    def encode(self, cells: TsvColumn) -> Ints:
+    def encode(self, cells: TsvColumn) -> Int64Array:
         """Return the code of each cell."""
         local, distinct = cells.factorize()
         known = self.codes
@@ -108,15 +96,17 @@ class SegmentBuilder:
     """The fields, in the order of the columns."""
     spool: Spool = field(default_factory=Spool)
     """Takes the payloads."""
-    uncounted: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    uncounted: Int64Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Numbers of frames that are read for comparison only."""
     counts: Counts = field(default_factory=Counts)
-    strays: list[tuple[str, Ints]] = field(default_factory=list)
+    strays: list[tuple[str, Int64Array]] = field(default_factory=list)
     """Frames that the native engine may know better: what tshark's view of them ends in, and their numbers."""
     clock: Timestamps = field(default_factory=Timestamps)
-    _dictionaries: dict[str, Dictionary] = field(default_factory=lambda: {name: Dictionary() for name in sorted(set(_TEXTS.values()))})
-    _segments: list[dict[str, np.ndarray]] = field(default_factory=list)
-    _quotes: list[dict[str, np.ndarray]] = field(default_factory=list)
+    _dictionaries: dict[str, Dictionary] = field(
+        default_factory=lambda: {name: Dictionary() for name in sorted(set(DICTIONARY_NAMES.values()))}
+    )
+    _segments: list[dict[str, Array]] = field(default_factory=list)
+    _quotes: list[dict[str, Array]] = field(default_factory=list)
     _options: bytearray = field(default_factory=bytearray)
 
     def add(self, grid: TsvBatch) -> bool:
@@ -132,12 +122,12 @@ class SegmentBuilder:
             self._take(view, number[:count], distinct)
         return not len(gap)
 
-    def _take(self, view: BatchView, number: Ints, protocols: list[bytes]) -> None:
+    def _take(self, view: BatchView, number: Int64Array, protocols: list[bytes]) -> None:
         """Split a batch into segments, quotes and the rest, and count."""
         time = self.clock.read(quirks.clear_custom_blocks(view.cells("frame.time_epoch"), view, protocols), number)
         ports = view.cells("tcp.srcport").filled & view.cells("tcp.dstport").filled
         carries = (view.fact(lambda entry: entry.tcp) == 1) & ports
-        doubtful = _doubt_tunnels(view)
+        doubtful = remainder.find_doubtful_tunnels(view)
         carries &= ~doubtful
         quoted = view.fact(lambda entry: entry.quote) != 0
         segments = view.only(carries & ~quoted)
@@ -149,7 +139,7 @@ class SegmentBuilder:
         self.counts.frames += len(number)
         self._count(view.only(counted), number[counted], carries[counted], doubtful[counted])
 
-    def _count(self, view: BatchView, number: Ints, carries: Bools, doubtful: Bools) -> None:
+    def _count(self, view: BatchView, number: Int64Array, carries: BoolArray, doubtful: BoolArray) -> None:
         """Keep count of what the tables do not show."""
         counts = self.counts
         # Of frames that hold no TCP, and of what was read as a tunnel and is none, it does not matter.
@@ -167,7 +157,7 @@ class SegmentBuilder:
         counts.endings.add(found)
         self.strays += [*strays, *remainder.find_guessed(view.only(carries), number[carries])]
 
-    def _read_segments(self, view: BatchView, number: Ints, time: Ints) -> dict[str, np.ndarray]:
+    def _read_segments(self, view: BatchView, number: Int64Array, time: Int64Array) -> dict[str, Array]:
         """Return the columns of the segments table for one batch."""
         version, ordinal = view.fact(lambda entry: entry.network), view.fact(lambda entry: entry.ordinal)
         fragment = view.cells("ip.fragment.count").filled | (view.cells("ipv6.fragment.count").filled)
@@ -207,7 +197,7 @@ class SegmentBuilder:
             found[name] = np.maximum(found[name], 0)
         return _narrow(found, schema.SEGMENTS)
 
-    def _keep_payloads(self, view: BatchView, found: dict[str, Ints]) -> Ints:
+    def _keep_payloads(self, view: BatchView, found: dict[str, Int64Array]) -> Int64Array:
         """Put the payloads aside; return their addresses, -1 where there is none or tshark gave other bytes than were captured."""
         data, length = view.cells("tcp.payload", np.full(len(view.rows), -1, dtype=np.int64)).unhexed()
         held = (length > 0) & (length >= found["payload_captured"])
@@ -215,14 +205,14 @@ class SegmentBuilder:
         address = self.spool.add(data) if data else 0
         return np.where(held, address + before, -1)
 
-    def _addresses(self, view: BatchView, version: Ints, ordinal: Ints) -> dict[str, Ints]:
+    def _addresses(self, view: BatchView, version: Int64Array, ordinal: Int64Array) -> dict[str, Int64Array]:
         """Return codes of source and destination address."""
         known = self._dictionaries["address"]
         src = view.either("ip.src", "ipv6.src", version, ordinal)
         dst = view.either("ip.dst", "ipv6.dst", version, ordinal)
         return {"src": known.encode(src), "dst": known.encode(dst)}
 
-    def _links(self, view: BatchView) -> dict[str, Ints]:
+    def _links(self, view: BatchView) -> dict[str, Int64Array]:
         """Return codes of link addresses, VLAN ids and tunnels."""
         ethernet = view.fact(lambda entry: entry.ethernet)
         src, dst = view.cells("eth.src", ethernet), view.cells("eth.dst", ethernet)
@@ -242,12 +232,14 @@ class SegmentBuilder:
             ),
         }
 
-    def _describe_vlans(self, view: BatchView) -> Ints:
+    def _describe_vlans(self, view: BatchView) -> Int64Array:
         """Return codes of the VLAN stack."""
         names = ("vlan.id", "ieee8021ad.id")
         return self._describe(view, self._dictionaries["vlan"], names, lambda entry, cells: layers.show_vlans(entry, *cells))
 
-    def _describe(self, view: BatchView, known: Dictionary, names: tuple[str, ...], show: Callable[[Layers, list[bytes]], str]) -> Ints:
+    def _describe(
+        self, view: BatchView, known: Dictionary, names: tuple[str, ...], show: Callable[[Layers, list[bytes]], str]
+    ) -> Int64Array:
         """Return codes of a text made of each row's layers and the cells of `names`, worked out once a combination."""
         combined = view.codes
         columns = [view.cells(name).factorize() for name in names]
@@ -262,7 +254,7 @@ class SegmentBuilder:
             texts.append(known.code(show(view.kinds[view.codes[row]], cells).encode()))
         return np.array(texts, dtype=np.int64)[local]
 
-    def _judge_checksums(self, view: BatchView, found: dict[str, Ints]) -> Ints:
+    def _judge_checksums(self, view: BatchView, found: dict[str, Int64Array]) -> Int64Array:
         """Return the state of each checksum: tshark's word, and whether a wrong one is a pseudo-header's sum."""
         status = view.last("tcp.checksum.status")
         known = (status == 0) | (status == 1)
@@ -279,7 +271,7 @@ class SegmentBuilder:
                 state[bad[(field_ == sums) | (field_ == 0xFFFF - sums)]] = schema.CHECKSUM_PARTIAL
         return state
 
-    def _read_quotes(self, view: BatchView, number: Ints, time: Ints) -> None:
+    def _read_quotes(self, view: BatchView, number: Int64Array, time: Int64Array) -> None:
         """Add the headers that ICMP errors quote; those quoted too short to have a sequence number are counted."""
         seq = view.last("tcp.seq_raw")
         seq = np.where(seq >= 0, seq, view.last("tcp.seq"))
@@ -315,29 +307,7 @@ class SegmentBuilder:
         return segments, quotes, bytes(self._options)
 
 
-def _doubt_tunnels(view: BatchView) -> Bools:
-    """Return which rows tshark read as VXLAN though a header cannot be one.
-
-    Without the flag for a valid network id there is none (RFC 7348 5). On a port that is not registered for VXLAN, where anything may
-    be, no flag may be set that has no meaning in VXLAN, its generic protocol extension or its group policy.
-    """
-    doubtful = np.zeros(len(view.rows), dtype=bool)
-    headers, datagrams = view.fact(lambda entry: entry.names.count("vxlan")), view.fact(lambda entry: entry.names.count("udp"))
-    if not headers.any() or "vxlan.flags" not in view.index:
-        return doubtful
-    strict = doubtful.copy()
-    unregistered = [port for _, port in encapsulations.load().unregistered]
-    for place in range(int(datagrams.max())):
-        for side in ("udp.srcport", "udp.dstport"):
-            strict |= np.isin(view.cells(side, np.full(len(view.rows), place)).numbers(), unregistered)
-    for place in range(int(headers.max())):
-        flags = view.cells("vxlan.flags", np.full(len(view.rows), place)).numbers()
-        wrong = (flags & _VXLAN_VALID == 0) | (strict & (flags & ~_VXLAN_FLAGS != 0))
-        doubtful |= (place < headers) & np.where(flags < 0, strict, wrong)
-    return doubtful
-
-
-def _narrow(found: dict[str, Ints], table: schema.Table) -> dict[str, np.ndarray]:
+def _narrow(found: dict[str, Int64Array], table: schema.Table) -> dict[str, Array]:
     """Return the columns in the dtypes of `table`, codes as int32."""
     return {
         column.name: found[column.name].astype("int32" if column.dtype == "category" else column.dtype)
@@ -346,7 +316,7 @@ def _narrow(found: dict[str, Ints], table: schema.Table) -> dict[str, np.ndarray
     }
 
 
-def _assemble(parts: list[dict[str, np.ndarray]], table: schema.Table, dtypes: dict[str, pd.CategoricalDtype]) -> pd.DataFrame:
+def _assemble(parts: list[dict[str, Array]], table: schema.Table, dtypes: dict[str, pd.CategoricalDtype]) -> pd.DataFrame:
     """Return the batches as one table; each column's parts are let go as soon as they are joined."""
     columns: dict[str, object] = {}
     rows = sum(len(part["frame"]) for part in parts)
@@ -357,13 +327,13 @@ def _assemble(parts: list[dict[str, np.ndarray]], table: schema.Table, dtypes: d
         joined = np.concatenate([part.pop(column.name) for part in parts]) if parts else None
         if column.dtype == "category":
             codes = np.zeros(0, dtype=np.int32) if joined is None else joined
-            columns[column.name] = pd.Categorical.from_codes(codes, dtype=dtypes[_TEXTS[column.name]])
+            columns[column.name] = pd.Categorical.from_codes(codes, dtype=dtypes[DICTIONARY_NAMES[column.name]])
         else:
             columns[column.name] = np.zeros(0, dtype=column.dtype) if joined is None else joined
     return pd.DataFrame(columns, copy=False)
 
 
-def _measure_headers(found: dict[str, Ints]) -> Ints:
+def _measure_headers(found: dict[str, Int64Array]) -> Int64Array:
     """Return how many header bytes were decoded, by which fields there are."""
     stated = found["header_length"]
     decoded = np.select(
@@ -374,7 +344,7 @@ def _measure_headers(found: dict[str, Ints]) -> Ints:
     return np.where(stated >= 0, np.minimum(decoded, stated), decoded)
 
 
-def _restore_payloads(view: BatchView, found: dict[str, Ints], version: Ints, ordinal: Ints) -> None:
+def _restore_payloads(view: BatchView, found: dict[str, Int64Array], version: Int64Array, ordinal: Int64Array) -> None:
     """Set the payload length to what the IP header says where the frame itself is shorter, which is all tshark goes by.
 
     The checksum of such a segment covers bytes that are not there.
@@ -389,7 +359,7 @@ def _restore_payloads(view: BatchView, found: dict[str, Ints], version: Ints, or
         found["checksum_state"] = np.where(less, schema.CHECKSUM_UNVERIFIED, found["checksum_state"])
 
 
-def _measure_payloads(view: BatchView, found: dict[str, Ints], version: Ints, ordinal: Ints) -> Ints:
+def _measure_payloads(view: BatchView, found: dict[str, Int64Array], version: Int64Array, ordinal: Int64Array) -> Int64Array:
     """Return how many payload bytes the frame holds, by where the header begins in it.
 
     The header of a plain packet follows its IP header; that of any other ends, with its payload, where the outermost

@@ -12,12 +12,13 @@ import struct
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
 from analyzer.capture import temporary
 from analyzer.capture.count import Count
+from analyzer.capture.formats import magic
 from analyzer.schema import NO_TIME
 
 if TYPE_CHECKING:
@@ -25,18 +26,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import BinaryIO
 
-    import numpy.typing as npt
-
+    from analyzer._typing import Int64Array
     from analyzer.capture.formats.model import Frames, Interface
     from analyzer.capture.payloads import Spool
     from analyzer.capture.tshark.decode import Counts
     from analyzer.capture.tshark.probe import Tshark
     from analyzer.model import Capture
 
-    Array = npt.NDArray[Any]
-    Ints = npt.NDArray[np.int64]
 
-_SECTION: Final = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
+_SECTION: Final = struct.pack("<IIIHHqI", magic.PCAPNG_SECTION, 28, magic.PCAPNG_BYTE_ORDER, 1, 0, -1, 28)
 _SNAP_BYTES: Final = 262144
 _NANOSECONDS: Final = 9
 """The if_tsresol of all interfaces."""
@@ -60,11 +58,11 @@ class Reader:
 class DelegatedFrames:
     """A temporary capture, written while frames are in memory and read once; a context manager that removes it."""
 
-    frames: list[Ints] = field(default_factory=list)
+    frames: list[Int64Array] = field(default_factory=list)
     """The numbers of the frames, in parts."""
-    interfaces: list[Ints] = field(default_factory=list)
+    interfaces: list[Int64Array] = field(default_factory=list)
     """The interface numbers of these, as tshark would give them."""
-    times: list[Ints] = field(default_factory=list)
+    times: list[Int64Array] = field(default_factory=list)
     _known: dict[tuple[int, int], int] = field(default_factory=dict)
     _folder: tempfile.TemporaryDirectory[str] | None = None
     _file: BinaryIO | None = None
@@ -86,7 +84,7 @@ class DelegatedFrames:
         """Return the number of frames."""
         return sum(len(part) for part in self.frames)
 
-    def add(self, frames: Frames, interfaces: Sequence[Interface], numbers: Ints) -> None:
+    def add(self, frames: Frames, interfaces: Sequence[Interface], numbers: Int64Array) -> None:
         """Take `frames` over, which have `numbers` in the whole capture. Raises `MachineError` when there is no room for them."""
         if not len(frames):
             return
@@ -123,7 +121,7 @@ class DelegatedFrames:
             found += bytes(-captured % 4) + struct.pack("<I", size)
         return bytes(found)
 
-    def read(self, reader: Reader, compared: Sequence[Ints]) -> tuple[Capture, Counts]:
+    def read(self, reader: Reader, compared: Sequence[Int64Array]) -> tuple[Capture, Counts]:
         """Return what tshark makes of the frames, and its counts; `frame`, `time` and `interface` are those of the whole capture.
 
         Those of the frames numbered `compared`, in parts, are in no count.

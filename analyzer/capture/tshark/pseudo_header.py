@@ -15,12 +15,13 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from analyzer.capture.tshark.tsv import Ints
+    from analyzer._typing import Int64Array
+
 
 _TCP: Final = 6
 
 
-def pseudo_sums(addresses: Sequence[str], src: Ints, dst: Ints, length: Ints) -> Ints:
+def pseudo_sums(addresses: Sequence[str], src: Int64Array, dst: Int64Array, length: Int64Array) -> Int64Array:
     """Return the folded ones' complement sum, not inverted, of each segment's pseudo-header.
 
     `src` and `dst` are places in `addresses`; `length` is the length of TCP header and payload. Shapes (n,), int64.
@@ -28,7 +29,7 @@ def pseudo_sums(addresses: Sequence[str], src: Ints, dst: Ints, length: Ints) ->
     used = np.unique(np.concatenate((src, dst)))
     words = np.zeros(int(used.max()) + 1, dtype=np.int64)
     words[used] = [_sum_words(addresses[place]) for place in used.tolist()]
-    total: Ints = words[src] + words[dst] + _TCP + (length >> 16) + (length & 0xFFFF)
+    total: Int64Array = words[src] + words[dst] + _TCP + (length >> 16) + (length & 0xFFFF)
     for _ in range(2):
         total = (total >> 16) + (total & 0xFFFF)
     return total

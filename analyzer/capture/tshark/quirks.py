@@ -16,8 +16,9 @@ import numpy as np
 from analyzer.capture.tshark import layers
 
 if TYPE_CHECKING:
+    from analyzer._typing import Int64Array
     from analyzer.capture.tshark.batch_view import BatchView
-    from analyzer.capture.tshark.tsv import Ints, TsvBatch, TsvColumn
+    from analyzer.capture.tshark.tsv import TsvBatch, TsvColumn
 
 Version = tuple[int, ...]
 ASKED: Final[tuple[Version, ...]] = ((4, 0), (4, 4), (4, 6))
@@ -138,7 +139,7 @@ def _show(version: Version) -> str:
     return ".".join(map(str, version))
 
 
-def name_layers(grid: TsvBatch, index: dict[str, int]) -> tuple[Ints, list[bytes]]:
+def name_layers(grid: TsvBatch, index: dict[str, int]) -> tuple[Int64Array, list[bytes]]:
     """Return a code per row and the lists of protocols the codes stand for, IP headers that tshark left out put back.
 
     `index` has the column of each field (quirk `mpls-hides-ip`).
@@ -159,7 +160,7 @@ def name_layers(grid: TsvBatch, index: dict[str, int]) -> tuple[Ints, list[bytes
 _CUT_FIELDS: Final = ("seq", "ack", "flags", "header_length", "payload_length")
 
 
-def drop_cut_headers(found: dict[str, Ints]) -> None:
+def drop_cut_headers(found: dict[str, Int64Array]) -> None:
     """Set to -1, in columns of segments, what is only shown of a header cut before its 16th byte by some versions.
 
     Quirk `fields-of-14-bytes`: such a header has flags and no window.

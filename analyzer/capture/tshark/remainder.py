@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analyzer.capture.decode import last_protocol
+from analyzer.capture.decode import encapsulations, last_protocol
 from analyzer.capture.decode.last_protocol import Endings
 
 if TYPE_CHECKING:
+    from analyzer._typing import BoolArray, Int64Array
     from analyzer.capture.tshark.batch_view import BatchView
-    from analyzer.capture.tshark.tsv import Bools, Ints
 
 LINK: Final = ""
 """Stands for the link type of a stray, which tshark does not tell."""
@@ -36,6 +36,9 @@ _SILENT: Final = frozenset({"", "data", "ethertype", "frame", "pkt_comment", "pc
 _LINKED: Final = frozenset({"ethertype", "llc", "arp"})
 """A frame with one of these names what it carries."""
 _NO_PORT: Final = -1
+_VXLAN_VALID: Final = 0x0800
+_VXLAN_FLAGS: Final = 0x8F48
+"""Those with a meaning: group policy G, D and A; generic protocol extension P, B and O; and I."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,12 @@ def find_end(names: tuple[str, ...]) -> End:
     return End(heard[-1], hidden=hidden, suspect=hidden, stray=stray)
 
 
-def examine(view: BatchView, number: Ints, doubtful: Bools) -> tuple[Endings, list[tuple[str, Ints]]]:
+def examine(view: BatchView, number: Int64Array, doubtful: BoolArray) -> tuple[Endings, list[tuple[str, Int64Array]]]:
     """Return what the frames `number`, the rows of `view`, ended in, and strays: the numbers of those of one ending, and that.
 
     Of `doubtful` rows what follows the outermost ports does not count.
     """
-    found, strays = Endings(), list[tuple[str, "Ints"]]()
+    found, strays = Endings(), list[tuple[str, "Int64Array"]]()
     first = view.only(doubtful)
     found.count(_count_ports(first, np.zeros(len(first.rows), dtype=np.int64)))
     view, number = view.only(~doubtful), number[~doubtful]
@@ -101,13 +104,35 @@ def examine(view: BatchView, number: Ints, doubtful: Bools) -> tuple[Endings, li
     return found, strays
 
 
-def find_guessed(view: BatchView, number: Ints) -> list[tuple[str, Ints]]:
+def find_doubtful_tunnels(view: BatchView) -> BoolArray:
+    """Return which rows tshark read as VXLAN though a header cannot be one.
+
+    Without the flag for a valid network id there is none (RFC 7348 5). On a port that is not registered for VXLAN, where anything may
+    be, no flag may be set that has no meaning in VXLAN, its generic protocol extension or its group policy.
+    """
+    doubtful = np.zeros(len(view.rows), dtype=bool)
+    headers, datagrams = view.fact(lambda entry: entry.names.count("vxlan")), view.fact(lambda entry: entry.names.count("udp"))
+    if not headers.any() or "vxlan.flags" not in view.index:
+        return doubtful
+    strict = doubtful.copy()
+    unregistered = [port for _, port in encapsulations.load().unregistered]
+    for place in range(int(datagrams.max())):
+        for side in ("udp.srcport", "udp.dstport"):
+            strict |= np.isin(view.cells(side, np.full(len(view.rows), place)).numbers(), unregistered)
+    for place in range(int(headers.max())):
+        flags = view.cells("vxlan.flags", np.full(len(view.rows), place)).numbers()
+        wrong = (flags & _VXLAN_VALID == 0) | (strict & (flags & ~_VXLAN_FLAGS != 0))
+        doubtful |= (place < headers) & np.where(flags < 0, strict, wrong)
+    return doubtful
+
+
+def find_guessed(view: BatchView, number: Int64Array) -> list[tuple[str, Int64Array]]:
     """Return the strays among rows that do hold a segment: those whose place tshark guesses."""
     guessed = view.fact(lambda entry: _GUESSED in ":".join(entry.names)) == 1
     return [(CARRIED, number[guessed])] if guessed.any() else []
 
 
-def _last(view: BatchView, name: str) -> Ints:
+def _last(view: BatchView, name: str) -> Int64Array:
     """Return the last number of a field."""
     return view.cells(name, np.full(len(view.rows), -1, dtype=np.int64)).numbers()
 
@@ -126,7 +151,7 @@ def _count(view: BatchView, end: End) -> list[tuple[str, int]]:
     return [(end.name, len(view.rows))]
 
 
-def _count_ports(view: BatchView, ordinal: Ints) -> list[tuple[str, int]]:
+def _count_ports(view: BatchView, ordinal: Int64Array) -> list[tuple[str, int]]:
     """Return the endings of datagrams by the ports of header number `ordinal`."""
     src, dst = view.cells("udp.srcport", ordinal).numbers(), view.cells("udp.dstport", ordinal).numbers()
     there = (src >= 0) & (dst >= 0)

@@ -17,11 +17,8 @@ import numpy as np
 from analyzer.kernels.groups import first_rows
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from analyzer._typing import BoolArray, ByteArray, Int64Array, UInt64Array
 
-    Ints = npt.NDArray[np.int64]
-    Bools = npt.NDArray[np.bool_]
-    Bytes = npt.NDArray[np.uint8]
 
 TAB: Final = 0x09
 NEWLINE: Final = 0x0A
@@ -41,7 +38,7 @@ _WORD: Final = 8
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
-def _digit_values() -> Bytes:
+def _digit_values() -> ByteArray:
     """Return the value of each byte as a hexadecimal digit, `_NOT_A_DIGIT` for all others."""
     values = np.full(256, _NOT_A_DIGIT, dtype=np.uint8)
     for text, first in ((b"0123456789", 0), (b"abcdef", 10), (b"ABCDEF", 10)):
@@ -57,31 +54,31 @@ _DIGITS: Final = _digit_values()
 class TsvColumn:
     """One column: where each row's cell begins and ends in the buffer."""
 
-    buffer: Bytes
+    buffer: ByteArray
     """The batch between `_PAD` zero bytes on either side."""
-    commas: Ints
+    commas: Int64Array
     """Where the buffer has commas."""
-    start: Ints
-    stop: Ints
+    start: Int64Array
+    stop: Int64Array
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.start)
 
     @property
-    def filled(self) -> Bools:
+    def filled(self) -> BoolArray:
         """Whether each cell holds anything."""
         return self.stop > self.start
 
-    def between(self, start: Ints, stop: Ints) -> TsvColumn:
+    def between(self, start: Int64Array, stop: Int64Array) -> TsvColumn:
         """Return the cells of these bounds in the same buffer."""
         return TsvColumn(self.buffer, self.commas, start, stop)
 
-    def take(self, rows: Ints | Bools) -> TsvColumn:
+    def take(self, rows: Int64Array | BoolArray) -> TsvColumn:
         """Return the cells of some rows."""
         return self.between(self.start[rows], self.stop[rows])
 
-    def where(self, own: Bools, other: TsvColumn) -> TsvColumn:
+    def where(self, own: BoolArray, other: TsvColumn) -> TsvColumn:
         """Return these cells where `own` is true, those of `other`, a column of the same batch, where it is not."""
         return self.between(np.where(own, self.start, other.start), np.where(own, self.stop, other.stop))
 
@@ -89,19 +86,19 @@ class TsvColumn:
         """Return the length of the longest cell, 0 when there is none."""
         return int((self.stop - self.start).max()) if len(self) else 0
 
-    def matrix(self, width: int) -> Bytes:
+    def matrix(self, width: int) -> ByteArray:
         """Return the first `width` bytes of every cell, shape (rows, width), zero past the cell's end."""
         found = self._gather(self.start, width)
         np.multiply(found, np.arange(width) < (self.stop - self.start)[:, None], out=found)
         return found
 
-    def _gather(self, start: Ints, width: int) -> Bytes:
+    def _gather(self, start: Int64Array, width: int) -> ByteArray:
         """Return the `width` bytes from each of `start` on, shape (rows, width); a copy."""
         buffer = self.buffer if width <= _PAD else np.concatenate((self.buffer, np.zeros(width, dtype=np.uint8)))
         overlay = np.ndarray(shape=(len(buffer) - width + 1,), dtype=f"V{width}", buffer=buffer, strides=(1,))
         return overlay[start].view(np.uint8).reshape(len(start), width)
 
-    def numbers(self) -> Ints:
+    def numbers(self) -> Int64Array:
         """Return the cells as int64: decimal, or hexadecimal after 0x; -1 where empty or no number of 15 (13) digits at most."""
         if not self.widest():
             return np.full(len(self), -1, dtype=np.int64)
@@ -111,7 +108,7 @@ class TsvColumn:
         hexadecimal = self.between(self.start + 2 * prefixed, self.stop)._sum(16)  # noqa: SLF001 - another value of this class
         return hexadecimal if prefixed.all() else np.where(prefixed, hexadecimal, self._sum(10))
 
-    def _sum(self, base: int) -> Ints:
+    def _sum(self, base: int) -> Int64Array:
         """Return the cells as numbers of `base`, -1 where empty, too long or of other characters."""
         length = self.stop - self.start
         width = min(int(length.max()), _WIDEST[base])
@@ -122,7 +119,7 @@ class TsvColumn:
         value = digits @ np.array([float(base) ** power for power in range(width - 1, -1, -1)])
         return np.where(odd, -1, value).astype(np.int64)
 
-    def nanoseconds(self) -> tuple[Ints, Bools]:
+    def nanoseconds(self) -> tuple[Int64Array, BoolArray]:
         """Return decimal seconds as exact int64 nanoseconds, and which cells are something else (value 0).
 
         Something else is also a number of more than nine decimals, and one that is beyond int64 as nanoseconds.
@@ -141,7 +138,7 @@ class TsvColumn:
         scale = 10 ** np.clip(_NANOSECOND_DIGITS - decimals, 0, _NANOSECOND_DIGITS)
         return np.where(odd, 0, np.where(odd, 0, seconds) * 10**_SECOND_DIGITS + fraction * scale), odd
 
-    def pick(self, ordinal: Ints) -> TsvColumn:
+    def pick(self, ordinal: Int64Array) -> TsvColumn:
         """Return each cell narrowed to its value number `ordinal` (0 the first, -1 the last), empty when it has fewer."""
         commas = self.commas
         if not len(commas):
@@ -157,7 +154,7 @@ class TsvColumn:
         absent = ordinal > count
         return self.between(np.where(absent, self.start, start), np.where(absent, self.start, stop))
 
-    def factorize(self) -> tuple[Ints, list[bytes]]:
+    def factorize(self) -> tuple[Int64Array, list[bytes]]:
         """Return a code a row and the distinct cells the codes stand for, in order of first appearance."""
         import pandas as pd
 
@@ -175,7 +172,7 @@ class TsvColumn:
         bounds = zip(self.start[first].tolist(), self.stop[first].tolist(), strict=True)
         return codes.astype(np.int64), [bytes(buffer[start:stop]) for start, stop in bounds]
 
-    def hexadecimal(self) -> tuple[bytes, Ints]:
+    def hexadecimal(self) -> tuple[bytes, Int64Array]:
         """Return the bytes that all cells spell in hexadecimal, end to end, and how many bytes each cell gave.
 
         Colons between the digits are passed over; a cell with any other letter gives none.
@@ -195,7 +192,7 @@ class TsvColumn:
         found = digits[spelled]
         return (found[0::2] << 4 | found[1::2]).tobytes(), count // 2
 
-    def unhexed(self) -> tuple[bytes, Ints]:
+    def unhexed(self) -> tuple[bytes, Int64Array]:
         """Return the bytes that all cells spell in hexadecimal without colons, end to end, and how many bytes each cell gave.
 
         Cells may be long: nothing is as wide as the longest of them. A cell that spells no bytes gives none.
@@ -214,9 +211,9 @@ class TsvColumn:
 class TsvBatch:
     """A batch of whole rows of equal arity."""
 
-    buffer: Bytes
-    commas: Ints
-    stops: Ints
+    buffer: ByteArray
+    commas: Int64Array
+    stops: Int64Array
     """Position of the tab or newline that ends each cell, shape (columns, rows)."""
 
     def __len__(self) -> int:
@@ -246,7 +243,7 @@ def split_rows(batch: bytes, columns: int) -> tuple[TsvBatch, bool]:
     return TsvBatch(buffer, np.flatnonzero(buffer == COMMA), stops), whole
 
 
-def _fold_bytes(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def _fold_bytes(words: UInt64Array) -> UInt64Array:
     """Return one word a row that equal rows share."""
     folded = np.zeros(len(words), dtype=np.uint64)
     for column in range(words.shape[1]):

@@ -11,7 +11,7 @@ import pytest
 
 from analyzer import capture
 from analyzer.capture import formats
-from analyzer.capture.formats import model, pcapng_blocks, scan
+from analyzer.capture.formats import pcapng_blocks, scan
 from analyzer.capture.native import engine as native_engine
 from tests.reference.wire import block, described, ethernet, section
 from tests.unit.capture.test_formats import FOUR, enhanced
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from analyzer._typing import Array, Int64Array
     from analyzer.model import Capture
 
 FRAME = ethernet(FOUR, 0x0800)
@@ -48,7 +49,7 @@ def measure(file: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     calls = places = 0
     real = pcapng_blocks.Blocks.following
 
-    def following(self: pcapng_blocks.Blocks, data: model.Array, at: model.Ints, size: int) -> model.Ints:
+    def following(self: pcapng_blocks.Blocks, data: Array, at: Int64Array, size: int) -> Int64Array:
         nonlocal places
         places += len(at)
         return real(self, data, at, size)
