@@ -1,7 +1,7 @@
-"""The streams of some connections ─► what each of them speaks, and what was said.
+"""Detect the protocol of each connection of a shard and parse its dialogue.
 
-Promises: what is heard of a connection does not depend on which others it is heard with, nor on the process it is heard in.
-Must not know: findings, any protocol by name but TLS.
+The result for a connection depends neither on the other connections of the shard nor on the process that runs this. No protocol is named
+here but TLS.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -22,193 +22,196 @@ from analyzer.reassembly import contiguous
 from analyzer.rules.protocols import MAX_SIGNATURE_BYTES, services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from analyzer._typing import Array, BoolArray, IntArray
     from analyzer.model import Payloads
     from analyzer.reassembly.layout import OpenStream, Streams
     from analyzer.reassembly.reader import Reader
     from analyzer.rules.protocols import Protocol
     from analyzer.rules.secrets import SecretPatterns
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
 _TLS: Final = "tls"
-_NESTED: Final = 4
-"""Tunnels in tunnels that are looked into."""
-MIN_PACKED_DIALOGUES: Final = 64
-"""Dialogues of a protocol from which on columns take less room."""
+MAX_NESTED: Final = 4
+"""Tunnels inside tunnels that are parsed."""
+MIN_COLUMNAR_DIALOGUES: Final = 64
+"""Dialogues of one protocol from which on columns take less memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionColumns:
-    """What is known of connections beside their bytes, a value a connection in each array; see `Setting`."""
+    """What is known of connections without their bytes, one element per connection; see `ParserContext`."""
 
-    capture: Array
-    """Index in `Share.payloads`."""
-    by_port: Array
-    """What the server's port stands for, by place in `services`."""
-    whole: Array
+    capture: IntArray
+    """Index in `Shard.payloads`."""
+    by_port: IntArray
+    """The service registered for the server port, as an index of `services`."""
+    whole: BoolArray
     client_ip: Array
     """Text."""
     server_ip: Array
-    client_port: Array
-    server_port: Array
-    one_sided: Array
-    end_time: Array
-    opened_at: Array
+    client_port: IntArray
+    server_port: IntArray
+    one_sided: BoolArray
+    end_time: IntArray
+    opened_at: IntArray
 
     def part(self, first: int, last: int) -> ConnectionColumns:
-        """Return what is known of connections `first` to `last`, that one left out."""
+        """Return connections `first` to `last`, the latter excluded."""
         return ConnectionColumns(*(getattr(self, one.name)[first:last] for one in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Connections that are to be heard; they are counted from 0."""
+    """Connections to parse, numbered from 0."""
 
     streams: Streams
-    beside: ConnectionColumns
+    columns: ConnectionColumns
     payloads: Sequence[Payloads | None]
-    """Of every capture."""
+    """One element per capture."""
     protocols: Mapping[str, Protocol]
     secrets: bool
     patterns: SecretPatterns | None = None
-    """How secrets are named and what they look like; None for what is shipped."""
+    """What secrets look like; None for the shipped patterns."""
 
     def __len__(self) -> int:
         """Return the number of connections."""
-        return len(self.beside.capture)
+        return len(self.columns.capture)
 
     def part(self, first: int, last: int) -> Shard:
-        """Return connections `first` to `last`, that one left out, alone."""
-        return replace(self, streams=self.streams.part(first, last), beside=self.beside.part(first, last))
+        """Return connections `first` to `last`, the latter excluded, as a shard."""
+        return replace(self, streams=self.streams.part(first, last), columns=self.columns.part(first, last))
 
 
 @dataclass(slots=True)
 class DialogueBatch:
-    """What is heard; connections are counted as in the share."""
+    """The dialogues of a shard; connections are numbered as in the shard."""
 
-    heard: dict[int, Detection] = field(default_factory=dict)
+    detections: dict[int, Detection] = field(default_factory=dict)
     dialogues: dict[int, Dialogue] = field(default_factory=dict)
-    blocks: list[DialogueColumns] = field(default_factory=list)
+    columns: list[DialogueColumns] = field(default_factory=list)
+    """Dialogues that are held as columns instead."""
     proxied: list[int] = field(default_factory=list)
     """Connections that begin with a PROXY header."""
     overlaps: dict[int, int] = field(default_factory=dict)
-    """Connection to the frame that carried other bytes than the copy before."""
-    unread: list[int] = field(default_factory=list)
-    """Connections whose bytes are not there any more: their captures were changed meanwhile."""
+    """Connection to the frame of the first retransmission whose bytes differ."""
+    unreadable: list[int] = field(default_factory=list)
+    """Connections whose payload can no longer be read: their captures were changed meanwhile."""
 
     def add(self, other: DialogueBatch, first: int) -> None:
-        """Take in what was heard of other connections, which are counted from `first` here."""
-        self.heard.update({first + flow: heard for flow, heard in other.heard.items()})
+        """Add another batch, whose connection 0 is number `first` here."""
+        self.detections.update({first + flow: detection for flow, detection in other.detections.items()})
         self.dialogues.update({first + flow: dialogue for flow, dialogue in other.dialogues.items()})
-        self.blocks += [replace(block, flow=block.flow + first) for block in other.blocks]
+        self.columns += [replace(one, flow=one.flow + first) for one in other.columns]
         self.proxied += [first + flow for flow in other.proxied]
-        self.unread += [first + flow for flow in other.unread]
+        self.unreadable += [first + flow for flow in other.unreadable]
         self.overlaps.update({first + flow: frame for flow, frame in other.overlaps.items()})
 
 
-def parse_shard(share: Shard) -> DialogueBatch:
-    """Return what was said on the connections of `share`."""
-    hearing = _Run(share, DialogueBatch(), _NestedDispatcher(Detector(share.protocols), share.protocols))
-    _parse_all(hearing, _parse_contiguous(hearing))
-    _pack(hearing.said)
-    return hearing.said
+def parse_shard(shard: Shard) -> DialogueBatch:
+    """Return the dialogues of `shard`."""
+    run = _ShardRun(shard, DialogueBatch(), _NestedDispatcher(Detector(shard.protocols), shard.protocols))
+    _parse_reassembled(run, _parse_contiguous(run))
+    _make_columnar(run.batch)
+    return run.batch
 
 
-def _pack(said: DialogueBatch) -> None:
-    """Bring the dialogues into order, and make blocks of those of a protocol that has many: they take a fraction of the room."""
-    found = dict(sorted(said.dialogues.items()))
+def _make_columnar(batch: DialogueBatch) -> None:
+    """Sort the dialogues by connection, and turn those of a protocol that has many into columns, which take a fraction of the memory."""
+    found = dict(sorted(batch.dialogues.items()))
     plain = [(flow, one) for flow, one in found.items() if is_plain(one)]
-    for service, times in Counter(one.service for _, one in plain).items():
-        if times >= MIN_PACKED_DIALOGUES:
+    for service, count in Counter(one.service for _, one in plain).items():
+        if count >= MIN_COLUMNAR_DIALOGUES:
             chosen = {flow: one for flow, one in plain if one.service == service}
-            said.blocks.append(DialogueColumns.of(service, chosen))
+            batch.columns.append(DialogueColumns.of(service, chosen))
             found = {flow: one for flow, one in found.items() if flow not in chosen}
-    said.dialogues = found
+    batch.dialogues = found
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    share: Shard
-    said: DialogueBatch
-    ears: _NestedDispatcher
+class _ShardRun:
+    """The state while one shard is parsed."""
+
+    shard: Shard
+    batch: DialogueBatch
+    dispatcher: _NestedDispatcher
 
 
-def _parse_contiguous(hearing: _Run) -> Array:
-    """Hear the connections that were captured whole, and in order; return those that are left.
+def _parse_contiguous(run: _ShardRun) -> IntArray:
+    """Parse the connections that were captured in order and without a gap; return the numbers of those that remain.
 
-    A protocol whose module has a class `Plain` offers to read dialogues with nothing out of the ordinary many at a time.
+    A parser module that has a class `FastPath` takes plain dialogues many at a time.
     """
-    share, streams, said = hearing.share, hearing.share.streams, hearing.said
+    shard, streams, batch = run.shard, run.shard.streams, run.batch
     chosen = np.flatnonzero(streams.spoken[0::2] | streams.spoken[1::2])
-    owner = share.beside.capture
-    fetch = [None if one is None else one.read for one in share.payloads]
-    whole = chosen[(contiguous.both_contiguous(streams) & share.beside.whole)[chosen]]
-    whole = whole[np.array([one is not None for one in fetch], bool)[owner[whole]]]
+    captures = shard.columns.capture
+    fetch = [None if one is None else one.read for one in shard.payloads]
+    whole = chosen[(contiguous.both_contiguous(streams) & shard.columns.whole)[chosen]]
+    whole = whole[np.array([one is not None for one in fetch], bool)[captures[whole]]]
     if not len(whole):
         return chosen
-    plain = {
-        id_: module(one.reader).FastPath(secrets=share.secrets, patterns=share.patterns, protocol=one)
-        for id_, one in _plain_readers(share.protocols).items()
-    }
-    left = np.zeros(len(owner), bool)
-    left[chosen] = True
-    pairs = contiguous.pairs(streams, whole, owner, fetch)
-    for (flow, client, server), (word, beside) in zip(pairs, _beside(share, hearing.ears.nested, whole), strict=True):
+    fast_paths = _fast_paths(shard)
+    remaining = np.zeros(len(captures), bool)
+    remaining[chosen] = True
+    pairs = contiguous.pairs(streams, whole, captures, fetch)
+    for (flow, client, server), known in zip(pairs, _known(shard, whole), strict=True):
         try:
-            asked = client.read(0, MAX_SIGNATURE_BYTES)
-            if begins_with_proxy(asked):
+            first_bytes = client.read(0, MAX_SIGNATURE_BYTES)
+            if begins_with_proxy(first_bytes):
                 continue
-            left[flow] = False
-            heard = said.heard[flow] = hearing.ears.recogniser.tell(asked, server.read(0, MAX_SIGNATURE_BYTES), word)
-            protocol = share.protocols.get(heard.service)
-            if protocol is None or (protocol.id in plain and plain[protocol.id].take(flow, client, server, beside.server_port)):
+            remaining[flow] = False
+            detection = run.dispatcher.detector.tell(first_bytes, server.read(0, MAX_SIGNATURE_BYTES), known.by_port)
+            batch.detections[flow] = detection
+            protocol = shard.protocols.get(detection.service)
+            if protocol is None or (protocol.id in fast_paths and fast_paths[protocol.id].take(flow, client, server, known.server_port)):
                 continue
-            said.dialogues[flow] = _read(
-                client.reader("client"), server.reader("server"), ParserContext(*beside, protocol, None, share.patterns), protocol
-            )
+            batch.dialogues[flow] = _parse(client.reader("client"), server.reader("server"), _context(run, known, protocol), protocol)
         except InputError:
-            _mark_unreadable(hearing, flow)
-    said.blocks += [block for one in plain.values() if (block := one.block()) is not None]
-    return np.flatnonzero(left)
+            _mark_unreadable(run, flow)
+    batch.columns += [columns for one in fast_paths.values() if (columns := one.columns()) is not None]
+    return np.flatnonzero(remaining)
 
 
-def _plain_readers(protocols: Mapping[str, Protocol]) -> dict[str, Protocol]:
-    return {id_: one for id_, one in protocols.items() if one.reader and hasattr(module(one.reader), "FastPath")}
+def _fast_paths(shard: Shard) -> dict[str, Any]:
+    """Return a new `FastPath` by protocol, for those whose parser module has one."""
+    return {
+        id_: parser_module(one.reader).FastPath(secrets=shard.secrets, patterns=shard.patterns, protocol=one)
+        for id_, one in shard.protocols.items()
+        if one.reader and hasattr(parser_module(one.reader), "FastPath")
+    }
 
 
-def _parse_all(hearing: _Run, chosen: Array) -> None:
-    """Hear the connections `chosen`, whatever was captured of them."""
-    share, streams, said = hearing.share, hearing.share.streams, hearing.said
-    owners = share.beside.capture[chosen].tolist()
-    for flow, owner, (word, beside) in zip(chosen.tolist(), owners, _beside(share, hearing.ears.nested, chosen), strict=True):
-        payloads = share.payloads[owner]
+def _parse_reassembled(run: _ShardRun, chosen: IntArray) -> None:
+    """Parse the connections `chosen`, whatever was captured of them."""
+    shard, streams, batch = run.shard, run.shard.streams, run.batch
+    captures = shard.columns.capture[chosen].tolist()
+    for flow, capture, known in zip(chosen.tolist(), captures, _known(shard, chosen), strict=True):
+        payloads = shard.payloads[capture]
         if payloads is None:
             continue
         try:
             opened = streams.reader(2 * flow, payloads.read), streams.reader(2 * flow + 1, payloads.read)
-            heard = _recognise(hearing, flow, opened, word, whole=beside.whole)
-            protocol = share.protocols.get(heard.service)
+            detection = _detect(run, flow, opened, known)
+            protocol = shard.protocols.get(detection.service)
             if protocol is not None:
-                said.dialogues[flow] = _read(
-                    opened[0].reader, opened[1].reader, ParserContext(*beside, protocol, None, share.patterns), protocol
-                )
+                batch.dialogues[flow] = _parse(opened[0].reader, opened[1].reader, _context(run, known, protocol), protocol)
         except InputError:
-            _mark_unreadable(hearing, flow)
+            _mark_unreadable(run, flow)
 
 
-def _mark_unreadable(hearing: _Run, flow: int) -> None:
-    """Note that what was said on a connection cannot be read any more."""
-    spoken = hearing.share.streams.spoken
-    hearing.said.heard[flow] = Detection(UNKNOWN, (), (), client_spoke=bool(spoken[2 * flow]), server_spoke=bool(spoken[2 * flow + 1]))
-    hearing.said.unread.append(flow)
+def _mark_unreadable(run: _ShardRun, flow: int) -> None:
+    """Note that the payload of a connection can no longer be read."""
+    sent = run.shard.streams.spoken
+    run.batch.detections[flow] = Detection(UNKNOWN, (), (), client_spoke=bool(sent[2 * flow]), server_spoke=bool(sent[2 * flow + 1]))
+    run.batch.unreadable.append(flow)
 
 
-class _Known(NamedTuple):
-    """`Setting` but for the protocol, which is not known yet."""
+@dataclass(slots=True)
+class _KnownConnection:
+    """One element of each of `ConnectionColumns`, as Python values."""
 
-    secrets: bool
+    by_port: str
+    """The service registered for the server port."""
     whole: bool
     client_ip: str
     server_ip: str
@@ -216,43 +219,55 @@ class _Known(NamedTuple):
     server_port: int
     one_sided: bool
     end_time: int
-    nested: Callable[[Reader, Reader, ParserContext], Dialogue | None]
     opened_at: int
 
 
-def _beside(
-    share: Shard, nested: Callable[[Reader, Reader, ParserContext], Dialogue | None], chosen: Array
-) -> Iterator[tuple[str, _Known]]:
-    """Yield what the server's port stands for and what is known beside the bytes, of each of the connections `chosen`."""
-    words, secrets, beside = services(share.protocols), share.secrets, share.beside
-    columns = (
-        beside.by_port, beside.whole, beside.client_ip, beside.server_ip, beside.client_port, beside.server_port, beside.one_sided,
-        beside.end_time, beside.opened_at,
-    )  # fmt: skip
-    for word, whole, client, server, client_port, server_port, half, end, begun in zip(
-        *(column[chosen].tolist() for column in columns), strict=True
-    ):
-        # By place: one is made a connection, and keywords cost as much as all the rest of it.
-        yield words[word], _Known(secrets, whole, client, server, client_port, server_port, half, end, nested, begun)
+_KNOWN_COLUMNS: Final = tuple(one.name for one in fields(_KnownConnection))
 
 
-def _recognise(hearing: _Run, flow: int, opened: tuple[OpenStream, OpenStream], by_port: str, *, whole: bool) -> Detection:
-    """Return what one connection speaks."""
+def _known(shard: Shard, chosen: IntArray) -> Iterator[_KnownConnection]:
+    """Yield what is known of each of the connections `chosen`."""
+    columns = {name: getattr(shard.columns, name)[chosen].tolist() for name in _KNOWN_COLUMNS}
+    words = services(shard.protocols)
+    columns["by_port"] = [words[index] for index in columns["by_port"]]
+    # `columns` is in the order of the fields: one call per connection, where keywords would cost as much as the call.
+    return map(_KnownConnection, *columns.values())
+
+
+def _context(run: _ShardRun, known: _KnownConnection, protocol: Protocol) -> ParserContext:
+    return ParserContext(
+        secrets=run.shard.secrets,
+        whole=known.whole,
+        client_ip=known.client_ip,
+        server_ip=known.server_ip,
+        client_port=known.client_port,
+        server_port=known.server_port,
+        one_sided=known.one_sided,
+        end_time=known.end_time,
+        nested=run.dispatcher.parse,
+        opened_at=known.opened_at,
+        protocol=protocol,
+        patterns=run.shard.patterns,
+    )
+
+
+def _detect(run: _ShardRun, flow: int, opened: tuple[OpenStream, OpenStream], known: _KnownConnection) -> Detection:
+    """Return the protocol of one connection, and note overlaps that differ and a PROXY header."""
     client, server = opened[0].reader, opened[1].reader
     for one in opened:
         if one.overlap is not None:
-            hearing.said.overlaps[flow] = min(one.overlap.frame, hearing.said.overlaps.get(flow, one.overlap.frame))
-    if whole and skip_proxy(client):
-        hearing.said.proxied.append(flow)
-    heard = hearing.ears.recogniser.hear(client, server, by_port)
-    hearing.said.heard[flow] = heard
-    return heard
+            run.batch.overlaps[flow] = min(one.overlap.frame, run.batch.overlaps.get(flow, one.overlap.frame))
+    if known.whole and skip_proxy(client):
+        run.batch.proxied.append(flow)
+    detection = run.dispatcher.detector.hear(client, server, known.by_port)
+    run.batch.detections[flow] = detection
+    return detection
 
 
-def _read(client: Reader, server: Reader, setting: ParserContext, protocol: Protocol) -> Dialogue:
-    """Return the dialogue from where the readers stand."""
+def _parse(client: Reader, server: Reader, context: ParserContext, protocol: Protocol) -> Dialogue:
+    """Return the dialogue from where the readers are."""
     if protocol.reader:
-        found: Dialogue = module(protocol.reader).read(client, server, setting)
+        found: Dialogue = parser_module(protocol.reader).read(client, server, context)
         return found
     if protocol.id == _TLS:
         return Dialogue(_TLS, tls="implicit", tls_spot=client.spot() if client.peek(1) else server.spot())
@@ -261,22 +276,22 @@ def _read(client: Reader, server: Reader, setting: ParserContext, protocol: Prot
 
 @dataclass(frozen=True, slots=True)
 class _NestedDispatcher:
-    """Recognises and reads what stands inside of a dialogue, and what stands in that."""
+    """Detects and parses a dialogue inside another one, to a depth of `depth`."""
 
-    recogniser: Detector
+    detector: Detector
     protocols: Mapping[str, Protocol]
-    depth: int = _NESTED
+    depth: int = MAX_NESTED
 
-    def nested(self, client: Reader, server: Reader, setting: ParserContext) -> Dialogue | None:
-        """Return the dialogue inside another one; None when nobody can say what it is, or it lies too deep."""
-        protocol = self.protocols.get(self.recogniser.hear(client, server, UNKNOWN).service)
+    def parse(self, client: Reader, server: Reader, context: ParserContext) -> Dialogue | None:
+        """Return the dialogue inside another one; None when its protocol is not detected or it is too deep."""
+        protocol = self.protocols.get(self.detector.hear(client, server, UNKNOWN).service)
         if protocol is None or not self.depth:
             return None
         deeper = replace(self, depth=self.depth - 1)
-        return _read(client, server, replace(setting, nested=deeper.nested, protocol=protocol), protocol)
+        return _parse(client, server, replace(context, nested=deeper.parse, protocol=protocol), protocol)
 
 
 @cache
-def module(name: str) -> Any:  # noqa: ANN401 - a module
-    """Return the module of applications called `name`."""
+def parser_module(name: str) -> Any:  # noqa: ANN401 - a module
+    """Return the package of `analyzer.protocols` called `name`."""
     return import_module(f"analyzer.protocols.{name}")

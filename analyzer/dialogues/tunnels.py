@@ -1,8 +1,4 @@
-"""Dialogues inside of dialogues: tunnels of CONNECT, upgrades, and what lies in those, as one sequence.
-
-Promises: a connection's own dialogue comes first, then what lies in it, from the outermost to the innermost; bounded by what reads them.
-Must not know: any protocol.
-"""
+"""Dialogues inside dialogues, such as those in a tunnel or after an upgrade, as one sequence."""
 
 from __future__ import annotations
 
@@ -14,21 +10,21 @@ if TYPE_CHECKING:
     from analyzer.protocols.api import Dialogue
 
 
-class Told(NamedTuple):
-    """A dialogue, and where it was held."""
+class UnfoldedDialogue(NamedTuple):
+    """A dialogue and the tunnels it is inside."""
 
     flow: int
     """The connection."""
     inside: tuple[str, ...]
-    """Where the tunnels lead that it lies in, from the outermost; empty for a connection's own."""
+    """Where the tunnels around it lead, outermost first; empty for a connection's own dialogue."""
     dialogue: Dialogue
 
 
-def unfold(said: Mapping[int, Dialogue]) -> Iterator[Told]:
-    """Yield the dialogues `said`, by connection, each followed by those inside of it."""
-    for flow, own in said.items():
-        dialogue: Dialogue | None = own
+def unfold(dialogues: Mapping[int, Dialogue]) -> Iterator[UnfoldedDialogue]:
+    """Yield `dialogues`, given by connection, each followed by those inside it, outermost first."""
+    for flow, outer in dialogues.items():
+        dialogue: Dialogue | None = outer
         inside: tuple[str, ...] = ()
         while dialogue is not None:
-            yield Told(flow, inside, dialogue)
+            yield UnfoldedDialogue(flow, inside, dialogue)
             inside, dialogue = (*inside, dialogue.leads_to), dialogue.inner

@@ -60,7 +60,7 @@ def run_stages(
     transactions = dialogue_tables.transactions(parsed, ids, table["capture"].to_numpy(), rules.protocols)
     columns |= dialogue_tables.flows(parsed, ids, rules.protocols)
     columns["worst"] = tables.worst(findings["severity"], finding_flows, len(ids))
-    modified = frozenset(table["capture"].to_numpy()[list(parsed.unread)].tolist())
+    modified = frozenset(table["capture"].to_numpy()[list(parsed.unreadable)].tolist())
     del parsed
     trim_heap()
     report = Report(
@@ -105,14 +105,14 @@ def build_dialogue_request(
     opening: context.OpeningSummary,
     rules: RuleSet,
     options: DialogueOptions | None = None,
-) -> dialogues.Request:
+) -> dialogues.DialogueRequest:
     """Return the request for the dialogue stage; `opening` is the summary of the judged openings."""
     streams = layout.lay_out(connections.segments, opening.client_isn, opening.server_isn)
     syn_data = context.syn_data(connections.segments, len(connections.flows))
-    return dialogues.Request(connections.flows, streams, syn_data, captures, opening, rules, options or DialogueOptions())
+    return dialogues.DialogueRequest(connections.flows, streams, syn_data, captures, opening, rules, options or DialogueOptions())
 
 
-def parse_dialogues(request: dialogues.Request) -> Dialogues:
+def parse_dialogues(request: dialogues.DialogueRequest) -> Dialogues:
     """Return the parsed dialogues; the payloads of all captures are closed."""
     try:
         # The parsers create no reference cycles, and the collector takes a fifth of their time.

@@ -21,7 +21,7 @@ from analyzer.pipeline import stages
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from analyzer.dialogues import Request
+    from analyzer.dialogues import DialogueRequest
     from analyzer.notation.values import Script
     from analyzer.rules import RuleSet
 
@@ -45,7 +45,7 @@ def examples() -> dict[str, Script]:
     }
 
 
-def asked(scripts: Mapping[str, Script]) -> Request:
+def asked(scripts: Mapping[str, Script]) -> DialogueRequest:
     captures = [notation.capture(script) for script in scripts.values()]
     connections = connections_.group(captures)
     begun = stages.opening_summary(openings.judge(connections, shipped()), shipped())

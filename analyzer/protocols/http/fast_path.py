@@ -191,8 +191,8 @@ class FastPath:
             self._status.append(found)
         return found
 
-    def block(self) -> DialogueColumns | None:
-        """Return what was taken; None when nothing was."""
+    def columns(self) -> DialogueColumns | None:
+        """Return the dialogues that were taken; None when none was."""
         if not self._turns:
             return None
         return fast_columns.make(self._turns, self._flows, (self._asked, self._status, self._answered))

@@ -123,7 +123,7 @@ def take(
     """Return the block a talk makes, None when it is not plain."""
     plain = FastPath(secrets=secrets)
     taken = plain.take(7, contiguous_stream(parts, "client", closing[0]), contiguous_stream(parts, "server", closing[1]), port)
-    block = plain.block()
+    block = plain.columns()
     assert taken == (block is not None)
     return block
 
@@ -266,7 +266,7 @@ def test_a_time_that_is_not_known_makes_no_latency() -> None:
     plain, client, server = FastPath(secrets=False), contiguous_stream(parts, "client", "fin"), contiguous_stream(parts, "server", "fin")
     client.time[0] = NO_TIME
     assert plain.take(7, client, server, 80)
-    block = plain.block()
+    block = plain.columns()
     assert block is not None
     assert block.exchange_facts["latency"].spread() == [None]
     assert block.rows["latency_ms"].spread() == [None]
@@ -278,13 +278,13 @@ def test_what_a_head_says_is_right_after_more_heads_than_are_remembered(monkeypa
     for number in range(9):
         parts: list[Part] = [("client", GET.replace(b"a.example", b"%d" % (number % 4))), ("server", OK)]
         assert plain.take(number, contiguous_stream(parts, "client", "fin"), contiguous_stream(parts, "server", "fin"), 80)
-    block = plain.block()
+    block = plain.columns()
     assert block is not None
     assert block.rows["host"].spread() == [str(number % 4) for number in range(9)]
 
 
 def test_examples_and_samples_are_reported_the_same_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "MIN_PACKED_DIALOGUES", 10**9)
+    monkeypatch.setattr(dispatch, "MIN_COLUMNAR_DIALOGUES", 10**9)
     captures = [notation.capture(script) for script in examples().values()]
     connections = connections_.group(captures)
     judged = openings.judge(connections, shipped())
@@ -296,7 +296,7 @@ def test_examples_and_samples_are_reported_the_same_without_it(monkeypatch: pyte
             )
         )
         report = api.analyze(SAMPLES, engine="native", expect=False)
-        return len(heard.blocks), [heard.findings, report.flows, report.findings, report.transactions]
+        return len(heard.columns), [heard.findings, report.flows, report.findings, report.transactions]
 
     with_it = found()
     monkeypatch.delattr(http, "FastPath")
