@@ -1,10 +1,11 @@
-"""Connections to dialogues: which protocol each connection speaks, the exchanges on it, and the findings about them.
+"""Connections to dialogues: the protocol of each connection, the exchanges on it, and the findings about them.
 
 `dispatch` detects the protocol of each connection by its first bytes and calls the parser that rules/protocols/<id>.toml names, `parallel`
 does so in several processes, `context` holds the facts that do not depend on the protocol, `checks` evaluates the rules, `tables` makes
 the columns and rows of the report. A protocol is a package under `analyzer.protocols`, a file in rules/protocols and a folder of findings;
-no module here names one but TLS. A fact that is unknown for lack of bytes is unknown, never False; secrets are redacted unless asked
-for; time is linear in the payload segments and in the bytes of dialogues. Output formats and exit statuses are not known here.
+no module here names one but TLS. A fact that is unknown for lack of bytes is unknown, never False; secrets are redacted unless
+they are to be shown; time is linear in the payload segments and in the bytes of dialogues. Output formats and exit statuses are not
+known here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How long the content of an HTTP/1.x message is (RFC 9112 6 and 7), and the way over it without copying it.
+"""Determine the length of the content of an HTTP/1.x message (RFC 9112 6 and 7), and skip it without copying it.
 
-Promises: content of known length is passed by arithmetic, captured or not; a chunked one by its size lines alone.
-Must not know: which request a reply belongs to.
+Content of known length is skipped by arithmetic, captured or not; chunked content by its size lines. Which request a response answers is
+not known here.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from analyzer.reassembly.reader import Reader
 
 BODILESS: Final = frozenset({204, 304})
-"""Final codes whose replies have no content, whatever their fields say (RFC 9112 6.3)."""
+"""Final codes whose responses have no content, whatever their fields (RFC 9112 6.3)."""
 _DIGITS: Final = re.compile(rb"0*([0-9]{1,18})")
-"""A number (RFC 9110 8.6: 1*DIGIT, whatever zeros it begins with) that fits into 64 bits."""
+"""A number (RFC 9110 8.6: 1*DIGIT, leading zeros allowed) that fits into 64 bits."""
 _ZERO: Final = re.compile(rb"0+")
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _ZEROS: Final = re.compile(rb"\A0+(?=[0-9A-Fa-f])")
-_LONGEST_CHUNK_LINE: Final = 16_384
-_PIECE: Final = 65_536
-"""Bytes of content that are read at a time."""
+MAX_CHUNK_LINE_BYTES: Final = 16_384
+READ_BYTES: Final = 65_536
+"""Bytes of content per read."""
 _CODINGS: Final = frozenset({"chunked", "compress", "deflate", "gzip", "identity", "x-compress", "x-gzip"})
 """Transfer codings that are registered (RFC 9112 7, with `identity` of RFC 2616)."""
 
@@ -39,33 +39,33 @@ class Body:
     stated: int | None = None
     """Bytes by Content-Length; None without a valid one."""
     size: int = 0
-    """Bytes of content there were, captured or not; in chunks, their data alone."""
+    """Bytes of content, captured or not; of chunked content the data alone."""
     missing: int = 0
-    """Bytes among them, and of what frames them, that were not captured."""
+    """Bytes of content and framing that were not captured."""
     whole: bool = True
-    """Whether its end was reached."""
+    """Whether the content is complete."""
     lost: bool = False
-    """Whether the way was lost: nothing tells where the next message begins."""
+    """Whether the next message has to be searched for."""
     trailers: int = 0
     stop: int = 0
     """Offset behind its last byte."""
 
 
-def frame(head: Head, version: int | None, *, reply: bool) -> Body:
-    """Return the framing a message's fields ask for, its faults added to the head's: length_malformed and the like.
+def frame(head: Head, version: int | None, *, response: bool) -> Body:
+    """Return the framing that a message's fields state; faults such as length_malformed are added to the head's.
 
-    A reply without one lasts until its sender closes, a request has no content (RFC 9112 6.3, 7 and 8).
+    A response without one lasts until its sender closes, a request has no content (RFC 9112 6.3, 7 and 8).
     """
     fields = head.fields
     stated = _length(head) if b"content-length" in fields else None
     if b"transfer-encoding" in fields:
-        return _encoded(head, version, stated, reply=reply)
+        return _encoded(head, version, stated, response=response)
     if b"content-length" in fields:
         return Body("length", stated) if stated is not None else Body("unknown")
-    return Body("close" if reply else "none")
+    return Body("close" if response else "none")
 
 
-def _encoded(head: Head, version: int | None, stated: int | None, *, reply: bool) -> Body:
+def _encoded(head: Head, version: int | None, stated: int | None, *, response: bool) -> Body:
     codings = [word.partition(";")[0].rstrip(" \t") for word in head.words(b"transfer-encoding")]
     faults, place = head.faults, head.start
     if b"content-length" in head.fields:
@@ -78,9 +78,9 @@ def _encoded(head: Head, version: int | None, stated: int | None, *, reply: bool
         return Body("chunked", stated)
     if codings == ["identity"]:
         # RFC 2616 4.4: as if the field were not there.
-        return Body("length", stated) if stated is not None else Body("close" if reply else "none")
+        return Body("length", stated) if stated is not None else Body("close" if response else "none")
     faults["encoding_not_chunked"] = place
-    return Body("close" if reply else "unknown", stated)
+    return Body("close" if response else "unknown", stated)
 
 
 def _length(head: Head) -> int | None:
@@ -101,13 +101,13 @@ def _length(head: Head) -> int | None:
 
 
 def announces_content(head: Head) -> bool:
-    """Return whether fields say that content follows: a coding, or a length other than 0."""
+    """Return whether the fields announce content: a transfer coding, or a length other than 0."""
     lengths = head.fields.get(b"content-length", ())
     return b"transfer-encoding" in head.fields or len(lengths) > 1 or not all(map(_ZERO.fullmatch, lengths))
 
 
 def skip(reader: Reader, body: Body, faults: dict[str, int]) -> None:
-    """Move behind the content and say in `body` what there was of it."""
+    """Move behind the content, and set in `body` what there was of it."""
     start = reader.at
     if body.framing == "length" and body.stated:
         body.size = reader.skip(body.stated)
@@ -124,12 +124,12 @@ def skip(reader: Reader, body: Body, faults: dict[str, int]) -> None:
         body.missing = reader.missing(start, body.stop)
 
 
-def pieces(reader: Reader, body: Body) -> Iterator[bytes]:
-    """Yield the content that begins here, as far as it was captured, in contiguous pieces; the reader is left where it is."""
+def parts(reader: Reader, body: Body) -> Iterator[bytes]:
+    """Yield the captured content that begins here, in contiguous parts; the reader is left where it is."""
     start = reader.at
     try:
         if body.framing == "chunked":
-            while (line := reader.line(_LONGEST_CHUNK_LINE)) is not None and line.whole:
+            while (line := reader.line(MAX_CHUNK_LINE_BYTES)) is not None and line.whole:
                 match = _CHUNK.fullmatch(_ZEROS.sub(b"", line.data))
                 if match is None or not int(match[1], 16):
                     return
@@ -138,27 +138,27 @@ def pieces(reader: Reader, body: Body) -> Iterator[bytes]:
         elif body.framing == "length":
             yield from _captured(reader, body.stated or 0)
         elif body.framing == "unknown":
-            yield reader.peek(_PIECE)
+            yield reader.peek(READ_BYTES)
     finally:
         reader.at = start
 
 
 def _captured(reader: Reader, size: int) -> Iterator[bytes]:
-    """Yield the next `size` bytes in pieces, and move behind them."""
+    """Yield the captured ones of the next `size` bytes, and move behind them."""
     stop = min(reader.at + size, reader.size)
     while reader.at < stop:
         if reader.gap:
             reader.skip(min(reader.gap, stop - reader.at))
-        elif data := reader.take(min(stop - reader.at, _PIECE)):
+        elif data := reader.take(min(stop - reader.at, READ_BYTES)):
             yield data
         else:
             return
 
 
 def _skip_chunks(reader: Reader, body: Body, faults: dict[str, int]) -> None:
-    """Move from size line to size line (RFC 9112 7.1); the way is lost where one was not captured or is none."""
+    """Move from size line to size line (RFC 9112 7.1); `lost` is set where one is missing or malformed."""
     while True:
-        line = reader.line(_LONGEST_CHUNK_LINE)
+        line = reader.line(MAX_CHUNK_LINE_BYTES)
         if line is None or not line.whole:
             body.whole, body.lost = False, not reader.ended
             if line is not None and line.end == "long":
@@ -187,7 +187,7 @@ def _skip_chunks(reader: Reader, body: Body, faults: dict[str, int]) -> None:
 
 
 def _skip_line_end(reader: Reader, faults: dict[str, int]) -> bool:
-    """Move over the line end behind a chunk; one that was not captured is believed in."""
+    """Skip the line end behind a chunk, assuming one that was not captured; return whether there is one."""
     mark = reader.peek(2)
     if mark == b"\r\n":
         reader.skip(2)

@@ -1,8 +1,4 @@
-"""What is secret in the fields that carry credentials: Authorization, Cookie, fields of keys; and in forms.
-
-Promises: no function raises on any bytes.
-Must not know: who hides it.
-"""
+"""Secrets in the header fields that carry credentials (Authorization, Cookie, API keys) and in forms. No function raises on any bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ _TOKEN: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,23}")
 _USERNAME: Final = re.compile(r'\busername\s*=\s*"((?:[^"\\]|\\.)*)"')
 _PARAMETER: Final = re.compile(rb'([A-Za-z0-9_-]{1,60})\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s,;"]+))')
 _MIN_PART: Final = 6
-"""Bytes of a word in credentials that is looked for by itself."""
+"""Bytes of a word in credentials that is a secret by itself."""
 _MIN_DIGITS: Final = 6
 _MIN_LETTERS: Final = 12
 _DISPOSITION: Final = re.compile(r'\bname="([^"\r\n]{1,200})"')
@@ -35,14 +31,14 @@ _ELEMENT: Final = re.compile(rb"<(?:[\w.-]+:)?([\w.-]{1,100})(?:\s[^<>]*)?>([^<]
 
 
 def authorization(value: str) -> tuple[str, str, str]:
-    """Return scheme, user name and secret of an Authorization or Proxy-Authorization field; what is not there is "".
+    """Return scheme, user name and secret of an Authorization or Proxy-Authorization field; each "" when absent.
 
-    Basic (RFC 7617) and Digest (RFC 7616) name the user. All else behind a scheme is secret.
+    Basic (RFC 7617) and Digest (RFC 7616) name the user. Everything else behind a scheme is secret.
     """
     scheme, _, rest = value.strip().partition(" ")
     rest = rest.strip()
     if not rest:
-        # A token without its scheme, or a scheme alone: only a known word is taken for one.
+        # A token without a scheme, or a scheme alone: only a registered name is taken for a scheme.
         return (scheme.lower(), "", "") if scheme.lower() in _SCHEMES else ("", "", scheme)
     if scheme.lower() == "basic":
         user, secret = _basic(rest)
@@ -59,14 +55,14 @@ def _basic(text: str) -> tuple[str, str]:
     except ValueError:
         return "", text
     user, colon, secret = decoded.partition(":")
-    # Without a colon nobody knows which of the two it is.
+    # Without a colon it may be either; it is treated as the secret.
     return (user, secret) if colon else ("", decoded)
 
 
 def of_field(value: bytes, patterns: SecretPatterns) -> Iterator[bytes]:
     """Yield the secrets of a field that carries credentials: its value, what follows its scheme, its words and its parameters.
 
-    Of Digest (RFC 7616), AWS4-HMAC-SHA256, OAuth 1 (RFC 5849) and the like, the parameters but for those that are no secret.
+    For Digest (RFC 7616), AWS4-HMAC-SHA256, OAuth 1 (RFC 5849) and similar schemes: all parameters except those known not to be secret.
     """
     value = value.strip()
     scheme, _, rest = value.partition(b" ")
@@ -78,29 +74,29 @@ def of_field(value: bytes, patterns: SecretPatterns) -> Iterator[bytes]:
         yield rest
     yield authorization(text)[2].encode("utf-8", "surrogateescape")
     for match in _PARAMETER.finditer(value):
-        said = match[2] or match[3] or b""
+        found = match[2] or match[3] or b""
         if match[1].decode("ascii").lower() not in patterns.parameters:
-            yield said
-            yield from (part for part in said.split(b"/")[:1] if len(part) >= _MIN_PART)
+            yield found
+            yield from (part for part in found.split(b"/")[:1] if len(part) >= _MIN_PART)
     yield from (word for word in rest.split() if len(word) >= _MIN_PART and b"=" not in word.rstrip(b"="))
 
 
 def of_cookies(value: bytes, patterns: SecretPatterns) -> Iterator[bytes]:
-    """Yield the values in Cookie (RFC 6265 4.2) that tell something; one without a name is a value."""
+    """Yield the values in Cookie (RFC 6265 4.2) that may be secret; a cookie without a name is a value."""
     for pair in value.split(b";"):
-        name, equals, said = (part.strip() for part in pair.partition(b"="))
+        name, equals, found = (part.strip() for part in pair.partition(b"="))
         if not equals:
-            name, said = b"", name
-        said = said.strip(b'"')
-        if not name or patterns.is_secret(name.decode("latin-1")) or _tells(said):
-            yield said
-        # Some hold a form of their own.
-        if b"=" in said or b"&" in said:
-            yield from (part for word in re.split(rb"[&|]", said) for part in word.split(b"=", 1)[1:] if _tells(part))
+            name, found = b"", name
+        found = found.strip(b'"')
+        if not name or patterns.is_secret(name.decode("latin-1")) or _is_informative(found):
+            yield found
+        # Some cookies contain a form.
+        if b"=" in found or b"&" in found:
+            yield from (part for word in re.split(rb"[&|]", found) for part in word.split(b"=", 1)[1:] if _is_informative(part))
 
 
-def _tells(value: bytes) -> bool:
-    """Return whether a value is more than a word, a language or a small number: nothing else would be left to read."""
+def _is_informative(value: bytes) -> bool:
+    """Return whether a value is more than a word, a language or a small number, which stay readable."""
     if value.isdigit():
         return len(value) >= _MIN_DIGITS
     if value.replace(b"-", b"").replace(b"_", b"").isalpha():
@@ -131,7 +127,7 @@ def is_json(kind: str) -> bool:
 
 
 def of_body(data: bytes, kind: str, patterns: SecretPatterns) -> Iterator[bytes]:
-    """Yield the secret values in content of this media type, going by their names: forms, JSON, XML; of another one, what it looks like."""
+    """Yield the values with secret names in content of this media type: forms, JSON, XML; for other types by the first bytes."""
     begins = data.lstrip()[:1]
     if kind == "multipart/form-data":
         pairs: Iterator[tuple[bytes, bytes]] = ((match[1], match[2]) for match in _PART.finditer(data))
@@ -148,7 +144,7 @@ def of_body(data: bytes, kind: str, patterns: SecretPatterns) -> Iterator[bytes]
 
 
 def _members(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield names and values of members of JSON, at any depth; the items of a list each by its name."""
+    """Yield names and values of JSON members, at any depth; each item of a list with the name of the list."""
     for match in _VALUE.finditer(data):
         strings = [match[2]] if match[2] else _STRING.findall(match[4]) if match[4] else []
         yield from ((match[1], plain) for one in strings for plain in (one.strip(b'"'), _plain(one)))

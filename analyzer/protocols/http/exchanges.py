@@ -1,7 +1,7 @@
-"""One request and what answered it: the values that the reader of HTTP fills, message by message.
+"""Read the parts of an exchange: a request or a response, head and content.
 
-Promises: a message is read from where its reader stands, which is its first byte, to behind its last.
-Must not know: the order of requests and replies.
+Each function reads from the first byte of a message, where the reader must be, to behind its last. The order of requests and responses
+is not known here.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from analyzer.protocols.redactor import Redactor
     from analyzer.reassembly.reader import Position, Reader
 
-_FORM_LOOK: Final = 4_096
-"""Bytes of a form that are looked at for the names of its parameters."""
+MAX_FORM_BYTES: Final = 4_096
+"""Bytes of a form that are searched for names of parameters."""
 
 
 def read_request(reader: Reader, redactor: Redactor) -> Request | None:
-    """Return the request that begins here, and move behind its head: the content is `finish_request`'s."""
-    data = reader.peek(messages.FIRST_LOOK)
+    """Return the request that begins here, and move behind its head; `finish_request` reads the content."""
+    data = reader.peek(messages.FIRST_READ_BYTES)
     stop = data.find(b"\n")
     if stop < 0 or b" HTTP/" in data[:stop].upper() or messages.request_line(data[:stop].rstrip(b"\r")).form != "simple":
         head = messages.read(reader)
@@ -39,7 +39,7 @@ def read_request(reader: Reader, redactor: Redactor) -> Request | None:
     if line.form == "simple":
         body = Body(stop=reader.at)
     elif head.whole:
-        body = bodies.frame(head, line.version, reply=False)
+        body = bodies.frame(head, line.version, response=False)
     else:
         body = Body("unknown", whole=False, lost=not reader.ended)
     hide = redaction.authority if line.method == "CONNECT" and "/" not in line.target else redaction.uri
@@ -53,22 +53,22 @@ def finish_request(request: Request, reader: Reader, redactor: Redactor) -> None
         body.stop = reader.at
         return
     kind = (request.head.text(b"content-type") or "").partition(";")[0].strip().lower()
-    # Here, since there is no way back to the bytes of a content but through the reader.
+    # Before the content is skipped: only the reader gives its bytes.
     if kind:
         request.secrets = _form(reader, body, kind, redactor)
-    if secrets_.may_be_form(kind, reader.peek(_FORM_LOOK)):
-        secrets_.add_body(bodies.pieces(reader, body), kind, redactor)
+    if secrets_.may_be_form(kind, reader.peek(MAX_FORM_BYTES)):
+        secrets_.add_body(bodies.parts(reader, body), kind, redactor)
     bodies.skip(reader, body, request.head.faults)
     request.last = (reader.spot(reader.at - 1) if reader.at else None) or request.last
 
 
 def _form(reader: Reader, body: Body, kind: str, redactor: Redactor) -> tuple[str, ...]:
-    size = _FORM_LOOK if body.framing != "length" else min(body.stated or 0, _FORM_LOOK)
+    size = MAX_FORM_BYTES if body.framing != "length" else min(body.stated or 0, MAX_FORM_BYTES)
     return credentials.form(reader.peek(size), kind, redactor.patterns)
 
 
 def read_response(reader: Reader, request: Request | None) -> Response | None:
-    """Return the reply that begins here, and move behind its head: the content is `finish_reply`'s."""
+    """Return the response that begins here, and move behind its head; `finish_response` reads the content."""
     head = messages.read(reader)
     if head is None:
         return None
@@ -79,7 +79,7 @@ def read_response(reader: Reader, request: Request | None) -> Response | None:
 
 
 def read_simple_response(reader: Reader) -> Response | None:
-    """Return a reply without a head, as HTTP/0.9 has it: content until the server closes, or an alert of TLS."""
+    """Return a response without a head (HTTP/0.9): content until the server closes, or a TLS record."""
     first = reader.spot()
     if first is None or reader.gap:
         return None
@@ -88,7 +88,7 @@ def read_simple_response(reader: Reader) -> Response | None:
 
 
 def _framing(head: Head, line: StatusLine, request: Request | None, reader: Reader) -> Body:
-    """Return the framing of a reply (RFC 9112 6.3): by the method that it answers, by its code, by its fields."""
+    """Return the framing of a response (RFC 9112 6.3), by request method, status code and fields."""
     code = line.code
     if code is None or not head.whole:
         return Body("unknown", whole=False, lost=not reader.ended)
@@ -98,7 +98,7 @@ def _framing(head: Head, line: StatusLine, request: Request | None, reader: Read
         if code != 304 and bodies.announces_content(head):  # noqa: PLR2004
             head.faults["length_forbidden"] = head.start
         return Body("tunnel" if tunnel else "none")
-    body = bodies.frame(head, line.version, reply=True)
+    body = bodies.frame(head, line.version, response=True)
     if method == "HEAD":
         return Body("none", body.stated)
     if request is None and body.framing in {"length", "chunked"} and reader.peek(7) == b"HTTP/1.":
@@ -107,29 +107,29 @@ def _framing(head: Head, line: StatusLine, request: Request | None, reader: Read
     return body
 
 
-def finish_response(reply: Response, reader: Reader, next_request: Position | None) -> bool:
-    """Move behind the content of a reply; return whether it lasted until the server closed though another reply follows.
+def finish_response(response: Response, reader: Reader, next_request: Position | None) -> bool:
+    """Move behind the content of a response; return whether it is framed by close although another response follows.
 
-    That is so when the client went on with `next_request`, and a status line was captured after it.
+    That is the case when the client sent `next_request` and a status line was captured after it.
     """
-    body = reply.body
+    body = response.body
     if body.framing in {"none", "tunnel"}:
         body.stop = reader.at
         return False
-    unframed = body.framing == "close" and next_request is not None and _cut_short(reply, reader, next_request)
+    unframed = body.framing == "close" and next_request is not None and _cut_short(response, reader, next_request)
     if not unframed:
-        bodies.skip(reader, body, reply.head.faults)
-    reply.last = (reader.spot(reader.at - 1) if reader.at else None) or reply.last
+        bodies.skip(reader, body, response.head.faults)
+    response.last = (reader.spot(reader.at - 1) if reader.at else None) or response.last
     return unframed
 
 
-def _cut_short(reply: Response, reader: Reader, next_request: Position) -> bool:
-    """Move to the status line that follows `next_request` and count what lies before; without one move nowhere."""
+def _cut_short(response: Response, reader: Reader, next_request: Position) -> bool:
+    """Move to the status line that follows `next_request` and count the bytes before it; without one, do not move."""
     start = reader.at
-    while resync.find(reader, resync.REPLY):
-        spot = reader.spot()
-        if spot is not None and spot.frame > next_request.frame:
-            body = reply.body
+    while resync.find(reader, resync.RESPONSE):
+        position = reader.spot()
+        if position is not None and position.frame > next_request.frame:
+            body = response.body
             body.size, body.stop, body.missing = reader.at - start, reader.at, reader.missing(start, reader.at)
             return True
         reader.skip(1)

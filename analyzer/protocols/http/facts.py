@@ -1,7 +1,6 @@
-"""A turn of HTTP as facts that rules may ask, and the frames that findings may cite.
+"""Facts of an HTTP exchange for rules, and the frames that findings cite as evidence.
 
-Promises: a fact that the capture does not tell is None; names and words are those of rules/protocols/http.toml.
-Must not know: rules, reports.
+Names and words are those of rules/protocols/http.toml. A fact that the capture does not show is None.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ FAULTS: Final = (
     "chunk_lf",
     "body_short",
 )
-"""Facts that say which side did it first; each is a place too."""
+"""Facts whose value is the side that committed the fault first; each is an evidence name too."""
 _CLEAN: Final[Facts] = dict.fromkeys(FAULTS, "none")
-_UNTOLD: Final[Facts] = dict.fromkeys(FAULTS)
+_UNKNOWN: Final[Facts] = dict.fromkeys(FAULTS)
 _NO_REQUEST: Final[Facts] = dict.fromkeys(
     (
         "method", "request_line", "request_version", "target_form", "target_size", "request_framing", "request_length", "request_body",
@@ -52,7 +51,7 @@ _NO_REQUEST: Final[Facts] = dict.fromkeys(
         "key_field", "credentials", "expects_continue", "continue_wait", "content_withheld", "asks_upgrade", "asks_close", "request_excess",
     )
 )  # fmt: skip
-_NO_REPLY: Final[Facts] = dict.fromkeys(
+_NO_RESPONSE: Final[Facts] = dict.fromkeys(
     (
         "status_line", "reply_version", "reply_framing", "reply_length", "reply_body", "reply_fields", "set_cookies", "unframed",
         "upgraded_to", "upgrade_unasked", "upgrade_other", "accept_wrong", "tunnel_opened", "pushed_reply", "reply_excess",
@@ -61,29 +60,29 @@ _NO_REPLY: Final[Facts] = dict.fromkeys(
 )  # fmt: skip
 _SCHEMES: Final = frozenset({"basic", "bearer", "digest", "ntlm", "negotiate"})
 _EXPOSED: Final = frozenset({"basic", "bearer", "other"})
-"""Schemes that send the secret itself; Digest, NTLM and Negotiate send a proof of it, and do not make credentials."""
+"""Schemes that send the secret itself; Digest, NTLM and Negotiate send a proof of it."""
 _PUSHED_CODES: Final = frozenset({400, 408})
 _HOST_INVALID: Final = re.compile(rb'[ \t/@?#,\\<>"]')
 
 
-def of_turn(
-    turn: HttpExchange, client: Reader, server: Reader, patterns: SecretPatterns, vocabulary: HttpVocabulary
+def of_exchange(
+    exchange: HttpExchange, client: Reader, server: Reader, patterns: SecretPatterns, vocabulary: HttpVocabulary
 ) -> tuple[Facts, Places]:
-    """Return the facts and places of a turn."""
-    request, reply = turn.request, turn.reply
-    told = request is not None and reply is not None and request.head.whole and reply.head.whole
-    facts: Facts = dict(_CLEAN if told else _UNTOLD)
+    """Return the facts and the evidence of an exchange."""
+    request, response = exchange.request, exchange.response
+    complete = request is not None and response is not None and request.head.whole and response.head.whole
+    facts: Facts = dict(_CLEAN if complete else _UNKNOWN)
     places: Places = {}
-    facts["number"] = turn.number
+    facts["number"] = exchange.number
     facts["request_seen"] = request is not None
-    facts["replied"] = turn.replied
-    facts["lost"] = turn.lost
-    facts["unasked"] = turn.unasked
-    facts["pipelined"] = turn.pipelined
-    facts["after_close"] = turn.after_close
-    facts["after_unsafe"] = turn.after_unsafe
-    facts["interim"] = len(turn.interim)
-    facts["continued"] = any(one.line.code == 100 for one in turn.interim)  # noqa: PLR2004
+    facts["replied"] = exchange.responded
+    facts["lost"] = exchange.lost
+    facts["unasked"] = exchange.unrequested
+    facts["pipelined"] = exchange.pipelined
+    facts["after_close"] = exchange.after_close
+    facts["after_unsafe"] = exchange.after_unsafe
+    facts["interim"] = len(exchange.interim)
+    facts["continued"] = any(one.line.code == 100 for one in exchange.interim)  # noqa: PLR2004
     if request is None:
         facts |= _NO_REQUEST
     else:
@@ -93,11 +92,11 @@ def of_turn(
         if request.head.faults:
             _add_faults(facts, places, request.head.faults, client)
     facts["reply_code"] = facts["words"] = facts["latency"] = None
-    if reply is None:
-        facts |= _NO_REPLY
+    if response is None:
+        facts |= _NO_RESPONSE
     else:
-        _add_reply(facts, places, turn, reply, server)
-    for one in turn.interim:
+        _add_response(facts, places, exchange, response, server)
+    for one in exchange.interim:
         if one.head.faults:
             _add_faults(facts, places, one.head.faults, server)
     return facts, places
@@ -139,9 +138,9 @@ def _add_request(facts: Facts, places: Places, request: Request, patterns: Secre
     facts["request_excess"] = 0
 
 
-def _add_reply(facts: Facts, places: Places, turn: HttpExchange, reply: Response, server: Reader) -> None:
-    head, line, body, request = reply.head, reply.line, reply.body, turn.request
-    places["reply"], places["reply_end"] = head.first.frame, reply.last.frame
+def _add_response(facts: Facts, places: Places, exchange: HttpExchange, response: Response, server: Reader) -> None:
+    head, line, body, request = response.head, response.line, response.body, exchange.request
+    places["reply"], places["reply_end"] = head.first.frame, response.last.frame
     facts["reply_code"] = line.code
     facts["latency"] = timing.latency(request.last, head.first) if request is not None else None
     facts["status_line"] = line.form
@@ -151,13 +150,13 @@ def _add_reply(facts: Facts, places: Places, turn: HttpExchange, reply: Response
     facts["reply_body"] = body.size
     facts["reply_fields"] = sum(map(len, head.fields.values()))
     facts["set_cookies"] = len(head.fields.get(b"set-cookie", ()))
-    facts["unframed"] = turn.unframed
+    facts["unframed"] = exchange.unframed
     facts["tunnel_opened"] = body.framing == "tunnel"
-    facts["pushed_reply"] = turn.unasked is True and pushed(turn, server)
+    facts["pushed_reply"] = exchange.unrequested is True and pushed(exchange, server)
     facts["reply_excess"] = 0
     facts["challenge_taken"] = False
     if line.code == 101:  # noqa: PLR2004
-        _add_upgrade(facts, turn)
+        _add_upgrade(facts, exchange)
     else:
         facts["upgraded_to"], facts["upgrade_unasked"], facts["upgrade_other"], facts["accept_wrong"] = "none", False, False, None
     if head.faults:
@@ -166,41 +165,41 @@ def _add_reply(facts: Facts, places: Places, turn: HttpExchange, reply: Response
         _add_faults(facts, places, {"body_short": max(body.stop - 1, 0)}, server)
 
 
-def _add_upgrade(facts: Facts, turn: HttpExchange) -> None:
-    """Say what a 101 is about (RFC 9110 7.8, 15.2.2)."""
-    request, reply = turn.request, turn.reply
-    facts["upgraded_to"] = upgrade.upgrade(turn)
-    facts["accept_wrong"] = upgrade.accept_wrong(turn)
+def _add_upgrade(facts: Facts, exchange: HttpExchange) -> None:
+    """Add the facts about a 101 (RFC 9110 7.8, 15.2.2)."""
+    request, response = exchange.request, exchange.response
+    facts["upgraded_to"] = upgrade.upgrade(exchange)
+    facts["accept_wrong"] = upgrade.accept_wrong(exchange)
     facts["upgrade_unasked"] = facts["upgrade_other"] = None
-    if request is not None and reply is not None and request.head.whole:
-        asked, given = request.head.words(b"upgrade"), reply.head.words(b"upgrade")
-        facts["upgrade_unasked"] = not asked
-        facts["upgrade_other"] = bool(asked) and any(word not in asked for word in given)
+    if request is not None and response is not None and request.head.whole:
+        requested, offered = request.head.words(b"upgrade"), response.head.words(b"upgrade")
+        facts["upgrade_unasked"] = not requested
+        facts["upgrade_other"] = bool(requested) and any(word not in requested for word in offered)
 
 
 def _add_faults(facts: Facts, places: Places, faults: dict[str, int], reader: Reader) -> None:
     for name, offset in faults.items():
         if facts[name] in {None, "none"}:
-            spot = reader.spot(offset)
+            position = reader.spot(offset)
             facts[name] = reader.side
-            places[name] = spot.frame if spot else None
+            places[name] = position.frame if position else None
 
 
-def pushed(turn: HttpExchange, server: Reader) -> bool:
-    """Return whether a reply that nobody asked for tells of a connection left idle, and ends it (RFC 9110 15.5.9)."""
-    reply = turn.reply
-    if reply is None or reply.line.code not in _PUSHED_CODES:
+def pushed(exchange: HttpExchange, server: Reader) -> bool:
+    """Return whether a response without a request ends an idle connection (RFC 9110 15.5.9)."""
+    response = exchange.response
+    if response is None or response.line.code not in _PUSHED_CODES:
         return False
-    return "close" in reply.head.words(b"connection") or bool(server.closing)
+    return "close" in response.head.words(b"connection") or bool(server.closing)
 
 
 def is_host_invalid(hosts: list[bytes]) -> bool:
-    """Return whether a Host field holds a byte that no host and port has."""
+    """Return whether a Host field has a byte that is not allowed in a host and port."""
     return any(map(_HOST_INVALID.search, hosts))
 
 
 def target_form(method: str, target: str) -> str:
-    """Return which form the target of a request has (RFC 9112 3.2)."""
+    """Return the form of a request target (RFC 9112 3.2)."""
     if target.startswith("/"):
         return "origin"
     if method == "CONNECT":

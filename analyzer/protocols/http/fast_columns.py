@@ -1,8 +1,7 @@
-"""Plain turns of HTTP as columns: what `http_plain` read, as the facts, places and rows that `http_facts` and `http_rows` would say.
+"""Turn the exchanges of the fast path into columns: the facts, evidence and rows that `facts` and `rows` would give.
 
-Promises: the names and words of rules/protocols/http.toml; what is the same of all turns is held once, what few heads say is held once
-a head.
-Must not know: how turns were read, rules, reports.
+What all exchanges share is stored once; what depends on a head is stored once per distinct head. Names and words are those of
+rules/protocols/http.toml.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """What the fields of a request say."""
+    """The parsed fields of a request."""
 
     place: int
-    """Among all that were seen."""
+    """Index among the distinct heads."""
     fields: int
     hosts: int
     closes: bool
@@ -39,7 +38,7 @@ class RequestHead:
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """What the fields of a reply say."""
+    """The parsed fields of a response."""
 
     place: int
     fields: int
@@ -51,7 +50,7 @@ class ResponseHead:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a status line says."""
+    """A parsed status line."""
 
     place: int
     version: int
@@ -60,47 +59,48 @@ class Status:
 
 
 class FastExchange(NamedTuple):
-    """A request and its reply: numbers, and places among the distinct heads."""
+    """A request and its response: numbers, and indices of the distinct heads."""
 
     number: int
     method: bytes
     target: bytes
     minor: int
-    asked: int
+    request_head: int
     status: int
-    answered: int
+    response_head: int
     framing: str
     stated: int | None
     size: int
     """Bytes of content."""
     whole: bool
     request_bytes: int
-    reply_bytes: int
+    response_bytes: int
     request: int
     """Frame of its first byte, and so on."""
     request_end: int
     reply: int
     reply_end: int
     time: int
-    asked_at: int
-    """When the request was complete."""
-    answered_at: int
+    request_time: int
+    """When the request was complete, ns."""
+    response_time: int
+    """When the response began, ns."""
 
 
 Seen = tuple["Sequence[RequestHead]", "Sequence[Status]", "Sequence[ResponseHead]"]
-"""The distinct heads of requests, status lines and heads of replies, each at its place."""
+"""The distinct heads of requests, status lines and heads of responses."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Heads:
-    """Which heads each turn has, and what they say."""
+    """The distinct heads, and the index of each exchange's."""
 
-    asked_at: Array
-    status_at: Array
-    answered_at: Array
-    asked: Sequence[RequestHead]
+    request_indices: Array
+    status_indices: Array
+    response_indices: Array
+    request_heads: Sequence[RequestHead]
     status: Sequence[Status]
-    answered: Sequence[ResponseHead]
+    response_heads: Sequence[ResponseHead]
 
 
 _OF_DIALOGUE: Final[dict[str, Fact]] = {
@@ -131,25 +131,25 @@ _OF_EXCHANGE: Final[dict[str, Fact]] = {
     "status_line": "right",
     "target_form": "origin",
 }  # fmt: skip
-"""Facts that are the same of all plain exchanges; those without a column are unknown."""
+"""Facts with the same value in all plain exchanges; those without a column are unknown."""
 
 
-def make(turns: Sequence[FastExchange], flows: Sequence[tuple[int, int, bool]], seen: Seen) -> DialogueColumns:
-    """Return the block of some dialogues, one at least.
+def make(exchanges: Sequence[FastExchange], flows: Sequence[tuple[int, int, bool]], seen: Seen) -> DialogueColumns:
+    """Return the columns of some dialogues, at least one.
 
-    `turns` are those of all, in order; `flows` tells of each dialogue the connection, the number of turns, and whether its port is
-    one of TLS; `seen` holds the heads that turns name by their places.
+    `exchanges` are those of all dialogues, in order; `flows` has the connection, the number of exchanges, and whether the port is one of
+    TLS, of each dialogue; `seen` has the heads whose indices are in `exchanges`.
     """
-    columns = dict(zip(FastExchange._fields, zip(*turns, strict=True), strict=True))
+    columns = dict(zip(FastExchange._fields, zip(*exchanges, strict=True), strict=True))
     flow, count, on_tls_port = zip(*flows, strict=True)
     heads = _Heads(
-        np.array(columns["asked"], np.int64),
+        np.array(columns["request_head"], np.int64),
         np.array(columns["status"], np.int64),
-        np.array(columns["answered"], np.int64),
+        np.array(columns["response_head"], np.int64),
         *seen,
     )
     requests = [
-        rows.asked(method.decode("ascii"), target.decode("ascii"))
+        rows.request_line(method.decode("ascii"), target.decode("ascii"))
         for method, target in zip(columns["method"], columns["target"], strict=True)
     ]
     counts = np.array(count, np.int64)
@@ -180,13 +180,15 @@ def _facts(columns: dict[str, tuple[Any, ...]], heads: _Heads) -> dict[str, Dict
         "method": DictionaryColumn([method.decode("ascii") for method in columns["method"]]),
         "request_version": DictionaryColumn((10, 11), np.array(columns["minor"], np.int64)),
         "target_size": _numbers([len(target) for target in columns["target"]]),
-        "request_fields": DictionaryColumn([one.fields for one in heads.asked], heads.asked_at),
-        "hosts": DictionaryColumn([one.hosts for one in heads.asked], heads.asked_at),
-        "asks_close": DictionaryColumn([one.closes for one in heads.asked], heads.asked_at),
-        "reply_code": DictionaryColumn([one.code for one in heads.status], heads.status_at),
-        "words": DictionaryColumn([one.row["reply"] if one.code >= summary.MIN_REFUSAL else None for one in heads.status], heads.status_at),
-        "reply_version": DictionaryColumn([one.version for one in heads.status], heads.status_at),
-        "reply_fields": DictionaryColumn([one.fields for one in heads.answered], heads.answered_at),
+        "request_fields": DictionaryColumn([one.fields for one in heads.request_heads], heads.request_indices),
+        "hosts": DictionaryColumn([one.hosts for one in heads.request_heads], heads.request_indices),
+        "asks_close": DictionaryColumn([one.closes for one in heads.request_heads], heads.request_indices),
+        "reply_code": DictionaryColumn([one.code for one in heads.status], heads.status_indices),
+        "words": DictionaryColumn(
+            [one.row["reply"] if one.code >= summary.MIN_REFUSAL else None for one in heads.status], heads.status_indices
+        ),
+        "reply_version": DictionaryColumn([one.version for one in heads.status], heads.status_indices),
+        "reply_fields": DictionaryColumn([one.fields for one in heads.response_heads], heads.response_indices),
         "reply_framing": DictionaryColumn(columns["framing"]),
         "reply_length": DictionaryColumn(columns["stated"]),
         "reply_body": _numbers(columns["size"]),
@@ -196,13 +198,17 @@ def _facts(columns: dict[str, tuple[Any, ...]], heads: _Heads) -> dict[str, Dict
 
 def _rows(columns: dict[str, tuple[Any, ...]], heads: _Heads, requests: Sequence[str]) -> dict[str, DictionaryColumn]:
     alike = np.zeros(len(requests), np.int64)
-    said = {name: DictionaryColumn([one.row[name] for one in heads.asked], heads.asked_at) for name in rows.REQUEST_COLUMNS}
-    said |= {name: DictionaryColumn([one.row[name] for one in heads.status], heads.status_at) for name in rows.STATUS_COLUMNS}
-    replied = {name: DictionaryColumn([one.row[name] for one in heads.answered], heads.answered_at) for name in rows.REPLY_COLUMNS}
-    both = {"via": _first(said["via"], replied["via"]), "connection": _first(replied["connection"], said["connection"])}
+    requested = {
+        name: DictionaryColumn([one.row[name] for one in heads.request_heads], heads.request_indices) for name in rows.REQUEST_COLUMNS
+    }
+    requested |= {name: DictionaryColumn([one.row[name] for one in heads.status], heads.status_indices) for name in rows.STATUS_COLUMNS}
+    responded = {
+        name: DictionaryColumn([one.row[name] for one in heads.response_heads], heads.response_indices) for name in rows.RESPONSE_COLUMNS
+    }
+    both = {"via": _first(requested["via"], responded["via"]), "connection": _first(responded["connection"], requested["connection"])}
     return {
-        **said,
-        **replied,
+        **requested,
+        **responded,
         **both,
         "kind": DictionaryColumn(("request",), alike),
         "pipelined": DictionaryColumn((False,), alike),
@@ -217,7 +223,7 @@ def _rows(columns: dict[str, tuple[Any, ...]], heads: _Heads, requests: Sequence
         "target": DictionaryColumn([target.decode("ascii") for target in columns["target"]]),
         "version": DictionaryColumn(tuple(rows.version(number) for number in (10, 11)), np.array(columns["minor"], np.int64)),
         "request_bytes": _numbers(columns["request_bytes"]),
-        "response_bytes": _numbers(columns["reply_bytes"]),
+        "response_bytes": _numbers(columns["response_bytes"]),
         "response_length": DictionaryColumn(columns["stated"]),
         "response_body_bytes": _numbers(columns["size"]),
         "trailers": DictionaryColumn((None, 0), np.array([framing == "chunked" for framing in columns["framing"]], np.int64)),
@@ -227,7 +233,7 @@ def _rows(columns: dict[str, tuple[Any, ...]], heads: _Heads, requests: Sequence
 
 
 def _first(one: DictionaryColumn, other: DictionaryColumn) -> DictionaryColumn:
-    """Return the first of two cells that is there."""
+    """Return the first of two values that is not None, row by row."""
     return DictionaryColumn([value if value is not None else second for value, second in zip(one.spread(), other.spread(), strict=True)])
 
 
@@ -236,21 +242,22 @@ def _numbers(values: Sequence[int]) -> DictionaryColumn:
 
 
 def _latencies(columns: dict[str, tuple[Any, ...]]) -> list[int | None]:
-    """Return ns from the end of each request to its reply; None where a frame has no time, or they run backwards."""
-    pairs = zip(columns["asked_at"], columns["answered_at"], strict=True)
+    """Return ns from the end of each request to its response; None where a frame has no time, or the times decrease."""
+    pairs = zip(columns["request_time"], columns["response_time"], strict=True)
     return [last - first if NO_TIME not in {first, last} and last >= first else None for first, last in pairs]
 
 
 def _summaries(counts: Array, requests: Sequence[str], heads: _Heads) -> list[str]:
-    """Return what `http_report` would say of each dialogue."""
+    """Return the summary of each dialogue, as `summary` makes it."""
     codes = [one.code for one in heads.status]
-    servers = [str(one.row["server"]) if one.row["server"] else "" for one in heads.answered]
-    status_at, answered_at = heads.status_at.tolist(), heads.answered_at.tolist()
+    servers = [str(one.row["server"]) if one.row["server"] else "" for one in heads.response_heads]
+    status_indices, response_indices = heads.status_indices.tolist(), heads.response_indices.tolist()
     found, end = list[str](), 0
     for count in counts.tolist():
         begin, end = end, end + count
-        told = [summary.of_request(requests[turn], codes[status_at[turn]]) for turn in range(begin, min(begin + summary.TOLD, end))]
-        text = summary.of_requests(count, told)
-        server = next((name for turn in range(begin, end) if (name := servers[answered_at[turn]])), "")
+        shown = range(begin, min(begin + summary.MAX_SUMMARY_REQUESTS, end))
+        outcomes = [summary.of_request(requests[exchange], codes[status_indices[exchange]]) for exchange in shown]
+        text = summary.of_requests(count, outcomes)
+        server = next((name for exchange in range(begin, end) if (name := servers[response_indices[exchange]])), "")
         found.append(f"{text}, {server}" if server else text)
     return found

@@ -1,12 +1,9 @@
-"""HTTP/1.x without anything out of the ordinary, as columns: requests without content, each answered in full before the next is sent.
+"""Parse plain HTTP/1.x dialogues as columns: requests without content, each answered completely before the next one is sent.
 
-That is what most connections carry, and what can be said of them with certainty needs no look at each byte: heads that follow the
-grammar, no field that asks for care (credentials, cookies, upgrades, expectations), content that is as long as was said. The blocks of
-header fields that come again and again are looked into once. Whatever is not like that is left to `http`.
-
-Promises: takes a dialogue whole or not at all; what it says is what `http` would say; memory in the number of exchanges and of distinct
-heads.
-Must not know: rules, reports.
+Most connections are of this kind. Heads follow the grammar, no field needs more than its text (credentials, cookies, upgrades,
+expectations), and content is as long as stated. Repeated blocks of header fields are parsed once. A dialogue is taken whole or not at all,
+and then gives what `parser`, the specification, would give; all others are left to `parser`. Memory is linear in the number of exchanges
+and of distinct heads.
 """
 
 from __future__ import annotations
@@ -31,25 +28,25 @@ if TYPE_CHECKING:
     from analyzer.rules.protocols import Protocol
     from analyzer.rules.secrets import SecretPatterns
 
-_LONGEST: Final = 65_536
-"""Bytes of all requests of a dialogue."""
-_LOOK: Final = 2_048
-"""Bytes that a head must fit in."""
-_CHUNK_LOOK: Final = 32
-_MOST_HEADS: Final = 4_096
-"""Heads that are remembered at a time."""
+MAX_REQUEST_BYTES: Final = 65_536
+"""Bytes of all requests of one dialogue."""
+MAX_PLAIN_HEAD_BYTES: Final = 2_048
+"""Bytes of the longest head that is parsed here."""
+CHUNK_READ_BYTES: Final = 32
+MAX_CACHED_HEADS: Final = 4_096
+"""Distinct heads that are cached at a time."""
 
 _FIELDS: Final = rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n)*+)\r\n"
 _REQUEST: Final = rb") (/[!-~]{0,438}) HTTP/1\.([01])\r\n" + _FIELDS
-"""What follows the method of a request. The target is no longer than what the protocol is recognised by."""
-_REPLY: Final = re.compile(rb"(HTTP/1\.[01] [2-5][0-9][0-9](?: [!-~ ]*)?)\r\n" + _FIELDS)
+"""A request behind its method; the target is no longer than what the protocol is detected by."""
+_RESPONSE: Final = re.compile(rb"(HTTP/1\.[01] [2-5][0-9][0-9](?: [!-~ ]*)?)\r\n" + _FIELDS)
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 _DIGITS: Final = re.compile(rb"0*([0-9]{1,15})")
-_CAREFUL: Final = frozenset(
+_NOT_PLAIN_REQUEST: Final = frozenset(
     {b"authorization", b"proxy-authorization", b"cookie", b"expect", b"upgrade", b"content-length", b"transfer-encoding"}
 )
-"""Fields of a request that are not plain."""
-_CAREFUL_REPLY: Final = frozenset({b"upgrade", b"set-cookie"})
+"""Fields that plain requests do not have."""
+_NOT_PLAIN_RESPONSE: Final = frozenset({b"upgrade", b"set-cookie"})
 _MAY_DECODE: Final = re.compile(r"%")
 _NOWHERE: Final = Position(0, NO_TIME)
 
@@ -63,144 +60,146 @@ class _Content(NamedTuple):
 
 
 class FastPath:
-    """Gathers plain dialogues."""
+    """Collects plain dialogues."""
 
     def __init__(self, *, secrets: bool, patterns: SecretPatterns | None = None, protocol: Protocol | None = None) -> None:
-        """Begin with none; the arguments are fields of `ParserContext`."""
+        """Begin without dialogues; the arguments are fields of `ParserContext`."""
         self._vocabulary = vocabulary.of(protocol)
         self._request = re.compile(b"(" + b"|".join(re.escape(method.encode("ascii")) for method in self._vocabulary.plain) + _REQUEST)
-        self._writer = rows.Writer(Redactor(enabled=not secrets, patterns=patterns))
+        self._writer = rows.RowWriter(Redactor(enabled=not secrets, patterns=patterns))
         self._patterns = patterns or secret_rules.shipped()
         self._known: tuple[dict[bytes, RequestHead | None], dict[bytes, ResponseHead | None], dict[bytes, Status]] = ({}, {}, {})
-        self._asked = list[RequestHead]()
-        self._answered = list[ResponseHead]()
-        self._status = list[Status]()
-        self._turns = list[FastExchange]()
+        self._request_heads = list[RequestHead]()
+        self._response_heads = list[ResponseHead]()
+        self._statuses = list[Status]()
+        self._exchanges = list[FastExchange]()
         self._flows = list[tuple[int, int, bool]]()
-        """Connection, number of turns, whether its port is one of TLS."""
+        """Connection, number of exchanges, whether its port is one of TLS."""
 
     def take(self, flow: int, client: ContiguousStream, server: ContiguousStream, server_port: int) -> bool:
-        """Read a dialogue if it is plain; return whether it was. Both directions begin at their first byte."""
+        """Parse a dialogue if it is plain; return whether it is. Both directions are read from their first byte."""
         size = client.size
-        turns = self._read(client.read(0, size), client, server) if size <= _LONGEST else None
-        if not turns:
+        exchanges = self._read(client.read(0, size), client, server) if size <= MAX_REQUEST_BYTES else None
+        if not exchanges:
             return False
-        self._turns += turns
-        self._flows.append((flow, len(turns), server_port in self._vocabulary.tls_ports))
+        self._exchanges += exchanges
+        self._flows.append((flow, len(exchanges), server_port in self._vocabulary.tls_ports))
         return True
 
     def _read(self, data: bytes, client: ContiguousStream, server: ContiguousStream) -> list[FastExchange] | None:
-        """Return all turns of a dialogue, None when one is not plain."""
-        turns = list[FastExchange]()
-        at = heard = 0
+        """Return all exchanges of a dialogue, None when one is not plain."""
+        exchanges = list[FastExchange]()
+        at = server_at = 0
         frame = -1
         while at < len(data):
             match = self._request.match(data, at)
-            asked = self._look_up_request(match[4]) if match and len(match[4]) <= _LOOK else None
-            if match is None or asked is None or not _is_plain(match[2], self._patterns):
+            request = self._look_up_request(match[4]) if match and len(match[4]) <= MAX_PLAIN_HEAD_BYTES else None
+            if match is None or request is None or not _is_plain(match[2], self._patterns):
                 return None
             first, last = client.piece(at), client.piece(match.end() - 1)
-            reply = _REPLY.match(server.read(heard, _LOOK))
-            answered = self._look_up_reply(reply[2]) if reply else None
-            if reply is None or answered is None or client.frame[first] <= frame:
+            response = _RESPONSE.match(server.read(server_at, MAX_PLAIN_HEAD_BYTES))
+            response_head = self._look_up_response(response[2]) if response else None
+            if response is None or response_head is None or client.frame[first] <= frame:
                 return None
-            status = self._look_up_status(reply[1])
-            head = heard + reply.end()
+            status = self._look_up_status(response[1])
+            head = server_at + response.end()
             at = match.end()
-            if answered.chunked and status.version < 11:  # noqa: PLR2004 - HTTP/1.0 has no chunks
+            if response_head.chunked and status.version < 11:  # noqa: PLR2004 - HTTP/1.0 has no chunks
                 return None
-            content = _content(match[1], status.code, answered, server, head, over=at == len(data))
-            if content is None or (at < len(data) and (asked.closes or answered.closes)):
+            content = _content(match[1], status.code, response_head, server, head, over=at == len(data))
+            if content is None or (at < len(data) and (request.closes or response_head.closes)):
                 return None
-            begin, end = server.piece(heard), server.piece(content.stop - 1)
+            begin, end = server.piece(server_at), server.piece(content.stop - 1)
             if server.frame[begin] <= client.frame[last]:
                 return None
             frame = server.frame[end]
-            turns.append(
+            exchanges.append(
                 FastExchange(
-                    len(turns) + 1, match[1], match[2], int(match[3]), asked.place, status.place, answered.place, content.framing,
-                    content.stated, content.size, content.whole, at - match.start(), content.stop - heard, client.frame[first],
-                    client.frame[last], server.frame[begin], frame, client.time[first], client.time[last], server.time[begin],
+                    len(exchanges) + 1, match[1], match[2], int(match[3]), request.place, status.place, response_head.place,
+                    content.framing, content.stated, content.size, content.whole, at - match.start(), content.stop - server_at,
+                    client.frame[first], client.frame[last], server.frame[begin], frame,
+                    client.time[first], client.time[last], server.time[begin],
                 )
             )  # fmt: skip
-            heard = content.stop
-        return turns if heard == server.size and len(turns) <= summary.MAX_EXCHANGES else None
+            server_at = content.stop
+        return exchanges if server_at == server.size and len(exchanges) <= summary.MAX_EXCHANGES else None
 
-    def _look_up_request(self, block: bytes) -> RequestHead | None:
-        """Return what a request's fields say, None when they are not plain."""
+    def _look_up_request(self, field_lines: bytes) -> RequestHead | None:
+        """Return the parsed fields of a request, None when they are not plain."""
         known = self._known[0]
-        if block not in known:
-            if len(known) >= _MOST_HEADS:
+        if field_lines not in known:
+            if len(known) >= MAX_CACHED_HEADS:
                 known.clear()
-            known[block] = self._inspect_request(block)
-        return known[block]
+            known[field_lines] = self._inspect_request(field_lines)
+        return known[field_lines]
 
-    def _inspect_request(self, block: bytes) -> RequestHead | None:
-        head = _head(block)
+    def _inspect_request(self, field_lines: bytes) -> RequestHead | None:
+        head = _head(field_lines)
         fields, writer = head.fields, self._writer
         hosts = fields.get(b"host", [])
-        if not _CAREFUL.isdisjoint(fields) or facts.is_host_invalid(hosts) or self._has_secret(head):
+        if not _NOT_PLAIN_REQUEST.isdisjoint(fields) or facts.is_host_invalid(hosts) or self._has_secret(head):
             return None
         row: dict[str, Cell] = dict.fromkeys(rows.REQUEST_COLUMNS)
         writer.add_request_fields(row, head)
-        asked = RequestHead(len(self._asked), _count(fields), len(hosts), "close" in head.words(b"connection"), row)
-        self._asked.append(asked)
-        return asked
+        request = RequestHead(len(self._request_heads), _count(fields), len(hosts), "close" in head.words(b"connection"), row)
+        self._request_heads.append(request)
+        return request
 
     def _has_secret(self, head: Head) -> bool:
-        """Return whether a field holds a secret, whoever is to see it."""
+        """Return whether a field has a secret, whether secrets are shown or not."""
         redactor = Redactor(patterns=self._patterns)
         secrets_.add_head(head, redactor)
         return redactor.holds or not self._patterns.keys.isdisjoint(head.fields)
 
-    def _look_up_reply(self, block: bytes) -> ResponseHead | None:
-        """Return what a reply's fields say, None when they are not plain."""
+    def _look_up_response(self, field_lines: bytes) -> ResponseHead | None:
+        """Return the parsed fields of a response, None when they are not plain."""
         known = self._known[1]
-        if block not in known:
-            if len(known) >= _MOST_HEADS:
+        if field_lines not in known:
+            if len(known) >= MAX_CACHED_HEADS:
                 known.clear()
-            known[block] = self._inspect_reply(block)
-        return known[block]
+            known[field_lines] = self._inspect_response(field_lines)
+        return known[field_lines]
 
-    def _inspect_reply(self, block: bytes) -> ResponseHead | None:
-        head = _head(block)
+    def _inspect_response(self, field_lines: bytes) -> ResponseHead | None:
+        head = _head(field_lines)
         fields, writer = head.fields, self._writer
         lengths, codings = fields.get(b"content-length", []), fields.get(b"transfer-encoding", [])
         number = _DIGITS.fullmatch(lengths[0]) if len(lengths) == 1 else None
         framed = (not lengths or number) and codings in ([], [b"chunked"])
-        if not _CAREFUL_REPLY.isdisjoint(fields) or not framed or (lengths and codings) or self._has_secret(head):
+        if not _NOT_PLAIN_RESPONSE.isdisjoint(fields) or not framed or (lengths and codings) or self._has_secret(head):
             return None
-        row: dict[str, Cell] = dict.fromkeys(rows.REPLY_COLUMNS)
-        writer.add_reply_fields(row, head)
+        row: dict[str, Cell] = dict.fromkeys(rows.RESPONSE_COLUMNS)
+        writer.add_response_fields(row, head)
         length = int(number[1]) if number else None
-        answered = ResponseHead(len(self._answered), _count(fields), "close" in head.words(b"connection"), length, bool(codings), row)
-        self._answered.append(answered)
-        return answered
+        closes = "close" in head.words(b"connection")
+        response_head = ResponseHead(len(self._response_heads), _count(fields), closes, length, bool(codings), row)
+        self._response_heads.append(response_head)
+        return response_head
 
     def _look_up_status(self, line: bytes) -> Status:
-        """Return what a status line says that is right."""
+        """Return a parsed status line."""
         known = self._known[2]
         found = known.get(line)
         if found is None:
-            said = messages.status_line(line)
+            parsed = messages.status_line(line)
             row: dict[str, Cell] = {}
-            self._writer.add_status(row, said)
-            if len(known) >= _MOST_HEADS:
+            self._writer.add_status(row, parsed)
+            if len(known) >= MAX_CACHED_HEADS:
                 known.clear()
-            found = known[line] = Status(len(self._status), said.version or 0, said.code or 0, row)
-            self._status.append(found)
+            found = known[line] = Status(len(self._statuses), parsed.version or 0, parsed.code or 0, row)
+            self._statuses.append(found)
         return found
 
     def columns(self) -> DialogueColumns | None:
         """Return the dialogues that were taken; None when none was."""
-        if not self._turns:
+        if not self._exchanges:
             return None
-        return fast_columns.make(self._turns, self._flows, (self._asked, self._status, self._answered))
+        return fast_columns.make(self._exchanges, self._flows, (self._request_heads, self._statuses, self._response_heads))
 
 
-def _head(block: bytes) -> Head:
-    """Return fields without their message."""
-    return messages.of_fields(block, _NOWHERE)
+def _head(field_lines: bytes) -> Head:
+    """Return header fields as a head without a message."""
+    return messages.of_fields(field_lines, _NOWHERE)
 
 
 def _count(fields: dict[bytes, list[bytes]]) -> int:
@@ -208,7 +207,7 @@ def _count(fields: dict[bytes, list[bytes]]) -> int:
 
 
 def _is_plain(target: bytes, patterns: SecretPatterns) -> bool:
-    """Return whether a target has nothing that would be hidden or could be used."""
+    """Return whether a target has nothing to redact and no credentials."""
     text = target.decode("ascii")
     shown = redaction.uri(text, patterns)
     if shown is text and not _MAY_DECODE.search(text):
@@ -216,28 +215,28 @@ def _is_plain(target: bytes, patterns: SecretPatterns) -> bool:
     return shown == text and not redaction.values(text, patterns) and not redaction.carries_credentials(text, patterns)
 
 
-def _content(method: bytes, code: int, answered: ResponseHead, server: ContiguousStream, head: int, *, over: bool) -> _Content | None:  # noqa: PLR0913 - what framing depends on (RFC 9112 6.3)
-    """Return the content behind a reply's head that ends at `head`; None when it is not plain.
+def _content(method: bytes, code: int, response_head: ResponseHead, server: ContiguousStream, head: int, *, over: bool) -> _Content | None:  # noqa: PLR0913 - what framing depends on (RFC 9112 6.3)
+    """Return the content behind a response's head that ends at `head`; None when it is not plain.
 
-    `over` says whether no request follows: only then may it last until the server closes.
+    With `over`, no request follows: only then may the content last until the server closes.
     """
     if code in bodies.BODILESS:
-        stated = answered.length is not None or answered.chunked
+        stated = response_head.length is not None or response_head.chunked
         return None if stated and code == 204 else _Content("none", None, 0, head, whole=True)  # noqa: PLR2004 - no Content
     if method == b"HEAD":
-        return _Content("none", answered.length, 0, head, whole=True)
-    if answered.chunked:
+        return _Content("none", response_head.length, 0, head, whole=True)
+    if response_head.chunked:
         return _chunks(server, head)
-    if answered.length is None:
+    if response_head.length is None:
         return _Content("close", None, server.size - head, server.size, whole=server.closing == "fin") if over else None
-    stop = head + answered.length
-    return _Content("length", answered.length, answered.length, stop, whole=True) if stop <= server.size else None
+    stop = head + response_head.length
+    return _Content("length", response_head.length, response_head.length, stop, whole=True) if stop <= server.size else None
 
 
 def _chunks(server: ContiguousStream, at: int) -> _Content | None:
     """Return content in chunks without extensions and trailers (RFC 9112 7.1)."""
     size = 0
-    while (match := _CHUNK.match(server.read(at, _CHUNK_LOOK))) is not None:
+    while (match := _CHUNK.match(server.read(at, CHUNK_READ_BYTES))) is not None:
         length = int(match[1], 16)
         at += match.end() + length
         size += length

@@ -1,10 +1,8 @@
-"""The head of an HTTP/1.x message (RFC 9112): from a stream to a start line and fields.
+"""Parse the head of an HTTP/1.x message (RFC 9112): start line and header fields.
 
-A head without a fault is recognised by one regular expression and cut at its line ends; only one that has a fault is gone through
-line by line, to say which and where.
-
-Promises: reads to the empty line and no further; never raises; linear in the head, of which at most LONGEST bytes are looked at.
-Must not know: what a field means.
+A head without a fault is recognised by one regular expression and split at its line ends; one with a fault is examined line by line, to
+say which fault and where. Parsing stops behind the empty line, never raises, and is linear in the head, of which at most MAX_HEAD_BYTES
+are read. What a field means is not known here.
 """
 
 from __future__ import annotations
@@ -16,14 +14,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from analyzer.reassembly.reader import Position, Reader
 
-LONGEST: Final = 262_144
-"""Bytes of a head that are read; servers refuse far shorter ones (RFC 9110 5.4, RFC 9112 3)."""
-CAP: Final = 1_024
+MAX_HEAD_BYTES: Final = 262_144
+"""Bytes of a head that are read; servers refuse much shorter ones (RFC 9110 5.4, RFC 9112 3)."""
+MAX_TEXT: Final = 1_024
 """Characters of a text from a head that are kept."""
 
-FIRST_LOOK: Final = 2_048
-"""Bytes that most heads fit in."""
-_LONGEST_METHOD: Final = 64
+FIRST_READ_BYTES: Final = 2_048
+"""Bytes read at first: most heads are shorter."""
+MAX_METHOD: Final = 64
 _TCHAR: Final = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
 _BLANK: Final = re.compile(rb"\n\r?\n")
 _CLEAN: Final = re.compile(rb"[^\r\n\x00]*+\r\n(?:[" + _TCHAR + rb"]++:[\t -~\x80-\xff]*+\r\n)*+")
@@ -42,38 +40,38 @@ _VERSION: Final = re.compile(rb"[ \t]HTTP/0*(\d)\.0*(\d)[ \t]*\Z", re.IGNORECASE
 
 @dataclass(slots=True)
 class Head:
-    """A head as it was captured."""
+    """A head as captured."""
 
     line: bytes
-    """The start line without its end."""
+    """The start line without its line end."""
     fields: dict[bytes, list[bytes]]
-    """Values by name in small letters, in order, without the blanks around them."""
+    """Values by lower-case name, in order, stripped of blanks."""
     start: int
     """Offset of its first byte."""
     stop: int
-    """Offset behind its empty line, or behind what there is of it."""
+    """Offset behind its empty line, or behind its last captured byte."""
     first: Position
     last: Position
-    """Where its first and its last byte were captured."""
+    """Positions of its first and last byte."""
     whole: bool
-    """Whether its empty line was reached."""
+    """Whether its empty line was captured."""
     faults: dict[str, int] = field(default_factory=dict)
-    """What is wrong with it, and the offset of the first place: bare_lf, fold, field, control, long."""
+    """Faults (bare_lf, fold, field, control, long) and the offset of the first occurrence of each."""
 
     def value(self, name: bytes) -> bytes | None:
-        """Return a field's value, those of a repeated one joined by commas (RFC 9110 5.3); None when it is not there."""
+        """Return a field's value, those of a repeated field joined by commas (RFC 9110 5.3); None without the field."""
         values = self.fields.get(name)
         if values is None:
             return None
         return values[0] if len(values) == 1 else b", ".join(values)
 
     def text(self, name: bytes) -> str | None:
-        """Return a field's value as text, cut to CAP characters; None when it is not there."""
+        """Return a field's value as text, cut to MAX_TEXT characters; None without the field."""
         value = self.value(name)
-        return None if value is None else value[:CAP].decode("utf-8", "surrogateescape")
+        return None if value is None else value[:MAX_TEXT].decode("utf-8", "surrogateescape")
 
     def words(self, name: bytes) -> list[str]:
-        """Return the members of a list field in small letters (RFC 9110 5.6.1)."""
+        """Return the members of a list field in lower case (RFC 9110 5.6.1)."""
         value = self.value(name)
         if value is None:
             return []
@@ -82,7 +80,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class RequestLine:
-    """What a request's first line says."""
+    """A parsed request line."""
 
     form: str
     """As in the enumeration `request_line` of rules/protocols/http.toml."""
@@ -94,7 +92,7 @@ class RequestLine:
 
 @dataclass(frozen=True, slots=True)
 class StatusLine:
-    """What a reply's first line says."""
+    """A parsed status line."""
 
     form: str
     """As in the enumeration `status_line` of rules/protocols/http.toml."""
@@ -104,16 +102,16 @@ class StatusLine:
 
 
 def read(reader: Reader) -> Head | None:
-    """Return the head that begins at the next byte and move behind it; None when that byte was not captured."""
-    size = FIRST_LOOK
+    """Return the head at the reader and move behind it; None when its first byte was not captured."""
+    size = FIRST_READ_BYTES
     data, first = reader.peek(size), reader.spot()
     if not data or first is None:
         return None
-    while (blank := _BLANK.search(data)) is None and len(data) == size and size < LONGEST:
+    while (blank := _BLANK.search(data)) is None and len(data) == size and size < MAX_HEAD_BYTES:
         size *= 8
         data = reader.peek(size)
     start = reader.at
-    stop = blank.end() if blank else min(len(data), LONGEST)
+    stop = blank.end() if blank else min(len(data), MAX_HEAD_BYTES)
     end = blank.start() + 1 if blank else stop
     reader.at = start + stop
     faults = dict[str, int]()
@@ -124,19 +122,19 @@ def read(reader: Reader) -> Head | None:
         line, fields = _inspect(data[:end], start, faults)
         if blank and stop - end == 1:
             faults.setdefault("bare_lf", start + end)
-        if not blank and len(data) >= LONGEST:
+        if not blank and len(data) >= MAX_HEAD_BYTES:
             faults["long"] = start
     return Head(line, fields, start, reader.at, first, reader.spot(reader.at - 1) or first, blank is not None, faults)
 
 
-def of_fields(block: bytes, spot: Position) -> Head:
-    """Return the fields of a head without a fault: lines that end with CR LF."""
-    return Head(b"", _cut(block.split(b"\r\n")[:-1], 0), 0, len(block), spot, spot, whole=True)
+def of_fields(block: bytes, position: Position) -> Head:
+    """Return the fields of a head without faults, whose lines end with CR LF."""
+    return Head(b"", _cut(block.split(b"\r\n")[:-1], 0), 0, len(block), position, position, whole=True)
 
 
 def read_line(reader: Reader) -> Head | None:
-    """Return the next line as a head without fields, and move behind it: a simple request of HTTP/0.9."""
-    line = reader.line(LONGEST)
+    """Return the next line as a head without fields, and move behind it: a simple request (HTTP/0.9)."""
+    line = reader.line(MAX_HEAD_BYTES)
     if line is None:
         return None
     faults = {"bare_lf": line.start} if line.end == "lf" else {}
@@ -144,7 +142,7 @@ def read_line(reader: Reader) -> Head | None:
 
 
 def request_line(line: bytes) -> RequestLine:
-    """Return what a request line says (RFC 9112 3), as far as it can be understood."""
+    """Return a parsed request line (RFC 9112 3), malformed ones as far as they can be parsed."""
     match = _REQUEST.fullmatch(line)
     if match:
         method, target, major, minor = match.groups()
@@ -156,9 +154,9 @@ def request_line(line: bytes) -> RequestLine:
 
 
 def _malformed(line: bytes) -> RequestLine:
-    """Return what can be made of a line that is no request line: a method in front, a version at the end, a target between."""
+    """Return a malformed request line: a method at the start, a version at the end, a target between."""
     method, *rest = line.split(maxsplit=1) or [b""]
-    if not _NAME.fullmatch(method) or len(method) > _LONGEST_METHOD:
+    if not _NAME.fullmatch(method) or len(method) > MAX_METHOD:
         return RequestLine("malformed", "", "", None)
     behind = b" " + rest[0] if rest else b""
     version = _VERSION.search(behind)
@@ -167,14 +165,14 @@ def _malformed(line: bytes) -> RequestLine:
     return RequestLine("malformed", method.decode("ascii"), _text(target.strip()), number)
 
 
-def begins_reply(data: bytes) -> bool:
-    """Return whether `data` begins like a status line, in whatever case, or is so short that it may."""
+def begins_response(data: bytes) -> bool:
+    """Return whether `data` begins like a status line, in any case of letters, or is too short to exclude it."""
     name = data.lstrip(b" \t")[: len(NAME)].upper()
     return bool(name) and NAME.startswith(name)
 
 
 def status_line(line: bytes) -> StatusLine:
-    """Return what a status line says (RFC 9112 4), as far as it can be understood; the space behind the code may be missing."""
+    """Return a parsed status line (RFC 9112 4), malformed ones as far as they can be parsed; the space behind the code may be missing."""
     match = _STATUS.fullmatch(line)
     if match:
         major, minor, code, phrase = match.groups()
@@ -187,7 +185,7 @@ def status_line(line: bytes) -> StatusLine:
 
 
 def _text(data: bytes) -> str:
-    return data[: 8 * CAP].decode("utf-8", "surrogateescape")
+    return data[: 8 * MAX_TEXT].decode("utf-8", "surrogateescape")
 
 
 def _cut(lines: list[bytes], first: int) -> dict[bytes, list[bytes]]:
@@ -204,13 +202,13 @@ def _cut(lines: list[bytes], first: int) -> dict[bytes, list[bytes]]:
 
 
 def _inspect(data: bytes, start: int, faults: dict[str, int]) -> tuple[bytes, dict[bytes, list[bytes]]]:
-    """Return start line and fields of a head that has a fault, and name the faults."""
-    pieces = data.split(b"\n")
-    unended = pieces.pop()
+    """Return start line and fields of a head with faults, and add them to `faults`."""
+    lines = data.split(b"\n")
+    unended = lines.pop()
     fields, first, at, last = dict[bytes, list[bytes]](), b"", start, None
-    for number, piece in enumerate(pieces):
-        line, place = piece, at
-        at += len(piece) + 1
+    for number, line_data in enumerate(lines):
+        line, place = line_data, at
+        at += len(line_data) + 1
         if line.endswith(b"\r"):
             line = line[:-1]
         else:
@@ -221,7 +219,7 @@ def _inspect(data: bytes, start: int, faults: dict[str, int]) -> tuple[bytes, di
             first = line
             continue
         last = _field(line, place, fields, last, faults)
-    if not pieces:
+    if not lines:
         first = unended
     return first, fields
 

@@ -1,4 +1,4 @@
-"""One request and what answered it: the values that the parser of HTTP fills, message by message."""
+"""One request and its responses: the values that the parser of HTTP fills, message by message."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class Request:
     line: RequestLine
     body: Body
     last: Position
-    """Where its last byte was captured."""
+    """Position of its last byte."""
     shown: str
-    """The target without its secrets; the very same text where it has none."""
+    """The target with secrets redacted; the same object where it has none."""
     secrets: tuple[str, ...] = ()
     """Names of the secret parameters in its form."""
     waited: int | None = None
-    """ns from its head to its content, when it expected 100 (Continue) and sent the content before any reply."""
+    """ns from its head to its content, when it expected 100 (Continue) and sent the content before any response came."""
     withheld: bool = False
     """Whether it expected 100 (Continue) and never sent its content."""
 
 
 @dataclass(slots=True)
 class Response:
-    """A reply as far as it was captured."""
+    """A response as far as it was captured."""
 
     head: Head
     line: StatusLine
@@ -43,42 +43,42 @@ class Response:
 
 @dataclass(slots=True)
 class HttpExchange:
-    """A request and its replies; either may be missing."""
+    """A request and its responses; either may be missing."""
 
     number: int
     request: Request | None = None
     interim: list[Response] = field(default_factory=list)
-    """Replies 100, 102, 103 and the like."""
-    reply: Response | None = None
-    """The final one; 101 is final, since another protocol follows."""
-    replied: bool | None = None
+    """Responses 100, 102, 103 and the like."""
+    response: Response | None = None
+    """The final response; 101 is final, since another protocol follows."""
+    responded: bool | None = None
     lost: bool = False
-    """Whether the reply was sent while nothing was captured."""
-    unasked: bool | None = False
-    """Whether a reply came though no request was open; None where a request may have been missed."""
+    """Whether the response was sent where bytes of the server are missing."""
+    unrequested: bool | None = False
+    """Whether a response came while no request was open; None where a request may be missing."""
     pipelined: bool | None = None
     after_close: bool | None = None
     after_unsafe: bool | None = None
     unframed: bool = False
-    """Whether a reply without a length was followed by another one."""
+    """Whether a response without a length was followed by another one."""
     request_empty: int | None = None
     """Offset of empty lines in front of the request; None without any."""
-    reply_empty: int | None = None
+    response_empty: int | None = None
     inner: str = ""
-    """What is spoken in the tunnel, or after the upgrade."""
+    """The protocol in the tunnel or after the upgrade."""
     inner_summary: str = ""
 
     def compare(self, previous: HttpExchange | None, vocabulary: HttpVocabulary) -> None:
-        """Say how the request stands to the turn before it: sent without waiting, behind what, after a close was agreed on."""
+        """Set whether the request was sent without waiting for the previous response, behind an unsafe request, or after a close."""
         self.pipelined = self.after_close = self.after_unsafe = False
         if previous is None or self.request is None:
             return
-        frame, reply = self.request.head.first.frame, previous.reply
-        self.pipelined = frame < reply.head.first.frame if reply is not None else None
+        frame, response = self.request.head.first.frame, previous.response
+        self.pipelined = frame < response.head.first.frame if response is not None else None
         if previous.request is None:
             return
         self.after_unsafe = self.pipelined and previous.request.line.method not in vocabulary.idempotent
         closing = "close" in previous.request.head.words(b"connection")
-        if not closing and reply is not None and "close" in reply.head.words(b"connection"):
-            closing = frame > reply.last.frame
+        if not closing and response is not None and "close" in response.head.words(b"connection"):
+            closing = frame > response.last.frame
         self.after_close = closing

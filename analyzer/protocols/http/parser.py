@@ -1,15 +1,14 @@
-"""HTTP/1.x (RFC 9110, RFC 9112) and what is left of HTTP/0.9: requests matched to replies.
+"""Parse HTTP/1.x (RFC 9110, RFC 9112) and HTTP/0.9: match requests to responses.
 
-Requests are taken one by one, and with each the replies up to a final one: a server answers in the order it was asked (RFC 9112 9.3.2).
-Where the order cannot be followed any more, it is found again:
+Requests are read one by one, each with its responses up to a final one: a server answers in the order of requests (RFC 9112 9.3.2).
+Where the order is lost, it is found again:
 
-* a reply captured before the next request was sent answers none that was captured;
-* behind bytes of the server that were not captured, a reply that came only after a further request of a client that waits for its
-  replies answers that one, and the reply to the one before is lost; a client that does not wait is taken to have lost one reply;
+* a response captured before the next request was sent answers no captured request;
+* behind missing bytes of the server, a response that came only after a further request of a client that waits for responses answers that
+  request, and the response to the one before is lost; a client that does not wait is assumed to have lost one response;
 * behind a gap, the next line that can only be a request line or a status line begins a message.
 
-Promises: never raises, ends on any bytes, and looks at each byte at most a few times, at those of known content not at all.
-Must not know: rules, reports.
+Never raises, ends on any bytes, reads each byte a bounded number of times and content of known length not at all.
 """
 
 from __future__ import annotations
@@ -32,68 +31,68 @@ if TYPE_CHECKING:
 
 __all__ = ["FastPath", "read"]
 
-_JITTER_NS: Final = 1_000_000
-"""How far apart the two directions may be in a capture's order: less is no proof of which came first."""
-_PATIENCE_NS: Final = 1_000_000_000
+CAPTURE_JITTER_NS: Final = 1_000_000
+"""By how much a capture may misorder the two directions: a smaller difference does not prove which came first."""
+MIN_WAIT_NS: Final = 1_000_000_000
 """A request that is younger than this when the capture ends may still be answered (the least retransmission timeout, RFC 6298 2.4)."""
-_LINE_LOOK: Final = 8_192
+LINE_READ_BYTES: Final = 8_192
 _LINE_ENDS: Final = frozenset({b"\r", b"\n"})
-_MOST_INTERIM: Final = 100
-"""Interim replies that are kept of one request."""
+MAX_INTERIM: Final = 100
+"""Interim responses kept per request."""
 
 
-def read(client: Reader, server: Reader, setting: ParserContext) -> Dialogue:
-    """Return what was said from where the readers stand; a tunnel and what follows an upgrade are left to `setting.nested`."""
-    setting, redactor = prepare(setting)
-    talk = _Parser(client, server, setting, redactor)
-    while talk.advance():
+def read(client: Reader, server: Reader, context: ParserContext) -> Dialogue:
+    """Return the dialogue from where the readers are; `context.nested` reads tunnels and what follows an upgrade."""
+    context, redactor = prepare(context)
+    state = _Parser(client, server, context, redactor)
+    while state.advance():
         pass
-    found = talk.report.finish()
+    found = state.report.finish()
     redact_dialogue(found, redactor)
     add_texts(found)
     return found
 
 
 class _Parser:
-    """Where both directions stand."""
+    """The state of parsing both directions."""
 
-    def __init__(self, client: Reader, server: Reader, setting: ParserContext, redactor: Redactor) -> None:
-        self.client, self.server, self.setting = client, server, setting
+    def __init__(self, client: Reader, server: Reader, context: ParserContext, redactor: Redactor) -> None:
+        self.client, self.server, self.context = client, server, context
         self.redactor = redactor
-        self.vocabulary = vocabulary.of(setting.protocol)
-        self.report = ExchangeLog(client, server, setting, redactor)
-        self.client_sure = self.server_sure = setting.whole
-        """Whether the next byte begins a message for certain."""
-        self.client_lost = self.server_lost = not setting.whole
-        """Whether messages may have been missed."""
+        self.vocabulary = vocabulary.of(context.protocol)
+        self.report = ExchangeLog(client, server, context, redactor)
+        self.client_sure = self.server_sure = context.whole
+        """Whether the next byte certainly begins a message."""
+        self.client_lost = self.server_lost = not context.whole
+        """Whether messages may be missing."""
         self.skipped = False
-        """Whether replies may be missing between the last one read and the next."""
+        """Whether responses may be missing between the last one read and the next."""
         self.garbled = False
-        """Whether the client sent what was no request, and the server may have answered nevertheless."""
+        """Whether the client sent bytes that are no request, which the server may have answered."""
         self.pipelining = False
         self.previous: HttpExchange | None = None
 
     def advance(self) -> bool:
-        """Read one request with its replies, or one reply that nobody asked for; return whether there may be more."""
+        """Read one request with its responses, or one response without a request; return whether there may be more."""
         before = self.client.at, self.server.at
-        turn = HttpExchange(self.report.count + 1)
-        asked = self._to_request(turn)
+        exchange = HttpExchange(self.report.count + 1)
+        request_position = self._to_request(exchange)
         over = False
-        if self._take_unasked(turn, asked):
-            over = self._keep(turn)
-        elif asked is not None and self._ask(turn):
-            self._answer(turn)
-            over = self._keep(turn)
+        if self._read_unrequested(exchange, request_position):
+            over = self._finish_exchange(exchange)
+        elif request_position is not None and self._read_request(exchange):
+            self._read_responses(exchange)
+            over = self._finish_exchange(exchange)
         return not over and (self.client.at, self.server.at) != before
 
-    def _to_request(self, turn: HttpExchange) -> Position | None:
-        """Move to the next request and return where it was captured; None when there is none."""
+    def _to_request(self, exchange: HttpExchange) -> Position | None:
+        """Move to the next request and return its position; None when there is none."""
         client = self.client
         if self.client_sure:
-            data = client.peek(_LINE_LOOK)
-            if data[:1] in _LINE_ENDS and (start := client.at) < start + resync.pass_empty_lines(client):
-                turn.request_empty = start
-                data = client.peek(_LINE_LOOK)
+            data = client.peek(LINE_READ_BYTES)
+            if data[:1] in _LINE_ENDS and (start := client.at) < start + resync.skip_empty_lines(client):
+                exchange.request_empty = start
+                data = client.peek(LINE_READ_BYTES)
             if data and resync.begins_request(data, self.vocabulary):
                 return client.spot()
         if client.ended:
@@ -111,21 +110,21 @@ class _Parser:
         self.client_lost = self.client_lost or not known or client.missing(start, client.at) > 0
         return client.spot()
 
-    def _to_reply(self, turn: HttpExchange) -> Position | None:
-        """Move to the next reply, of whatever form, and return where it was captured; None when there is none."""
+    def _to_response(self, exchange: HttpExchange) -> Position | None:
+        """Move to the next response of any form and return its position; None when there is none."""
         server = self.server
         if self.server_sure:
-            data = server.peek(messages.FIRST_LOOK)
-            if data[:1] in _LINE_ENDS and (start := server.at) < start + resync.pass_empty_lines(server):
-                turn.reply_empty = start
-                data = server.peek(messages.FIRST_LOOK)
-            if data and (messages.begins_reply(data) or self._may_be_simple(turn)):
+            data = server.peek(messages.FIRST_READ_BYTES)
+            if data[:1] in _LINE_ENDS and (start := server.at) < start + resync.skip_empty_lines(server):
+                exchange.response_empty = start
+                data = server.peek(messages.FIRST_READ_BYTES)
+            if data and (messages.begins_response(data) or self._may_be_simple(exchange)):
                 return server.spot()
         if server.ended:
             return None
         start = server.at
         known = self.server_sure and not server.gap
-        self.server_sure = resync.find(server, resync.REPLY)
+        self.server_sure = resync.find(server, resync.RESPONSE)
         secrets.add_skipped(server, start, server.at, self.redactor)
         if known:
             self.report.add_excess(server, start)
@@ -133,126 +132,130 @@ class _Parser:
         self.server_lost = self.server_lost or self.skipped
         return server.spot()
 
-    def _may_be_simple(self, turn: HttpExchange) -> bool:
-        """Return whether bytes that begin no reply can be one of HTTP/0.9: the first that the server sends, to a request."""
-        return self.previous is None and turn.request is not None and not turn.interim
+    def _may_be_simple(self, exchange: HttpExchange) -> bool:
+        """Return whether bytes without a status line can be an HTTP/0.9 response: the server's first bytes, after a request."""
+        return self.previous is None and exchange.request is not None and not exchange.interim
 
-    def _take_unasked(self, turn: HttpExchange, asked: Position | None) -> bool:
-        """Read a reply that was captured before the next request, if there is one."""
-        if not _before(self.server.spot(), asked):
+    def _read_unrequested(self, exchange: HttpExchange, request_position: Position | None) -> bool:
+        """Read the responses captured before the next request; return whether there were any."""
+        if not _before(self.server.spot(), request_position):
             return False
-        while _before(self._to_reply(turn), asked):
-            reply = self._read_reply(turn)
-            if reply is None:
+        while _before(self._to_response(exchange), request_position):
+            response = self._read_response(exchange)
+            if response is None:
                 break
-            turn.unasked = None if self.client_lost or self.garbled or self.setting.one_sided else True
-            turn.replied = turn.reply is not None
-            if turn.reply is not None:
+            exchange.unrequested = None if self.client_lost or self.garbled or self.context.one_sided else True
+            exchange.responded = exchange.response is not None
+            if exchange.response is not None:
                 self.garbled = False
                 break
-        return bool(turn.interim) or turn.reply is not None
+        return bool(exchange.interim) or exchange.response is not None
 
-    def _ask(self, turn: HttpExchange) -> bool:
-        """Read the request that begins here."""
+    def _read_request(self, exchange: HttpExchange) -> bool:
+        """Read the request that begins here; return whether there is one."""
         request = exchanges.read_request(self.client, self.redactor)
         if request is None:
             return False
-        turn.request = request
+        exchange.request = request
         secrets.add_request(request, self.redactor)
         if not request.head.whole:
             secrets.add_skipped(self.client, request.head.start, request.head.stop, self.redactor)
-        if turn.request_empty is not None:
-            request.head.faults["leading_empty"] = turn.request_empty
+        if exchange.request_empty is not None:
+            request.head.faults["leading_empty"] = exchange.request_empty
         if not (
-            request.body.framing in {"length", "chunked"} and "100-continue" in request.head.words(b"expect") and self._expect(request)
+            request.body.framing in {"length", "chunked"}
+            and "100-continue" in request.head.words(b"expect")
+            and self._withholds_content(request)
         ):
             exchanges.finish_request(request, self.client, self.redactor)
         self.client_sure = request.head.whole and not request.body.lost
-        turn.compare(self.previous, self.vocabulary)
+        exchange.compare(self.previous, self.vocabulary)
         following = self.client.spot()
-        # Two requests in one segment, and the second cannot have waited for anything.
-        self.pipelining = self.pipelining or bool(turn.pipelined) or (following is not None and following.frame == request.last.frame)
+        # With two requests in one segment, the second did not wait for a response.
+        self.pipelining = self.pipelining or bool(exchange.pipelined) or (following is not None and following.frame == request.last.frame)
         return True
 
-    def _expect(self, request: Request) -> bool:
-        """See whether the client waited for 100 (Continue) (RFC 9110 10.1.1); return whether it never sent the content."""
-        client, answered = self.client, self.server.spot()
+    def _withholds_content(self, request: Request) -> bool:
+        """Set how long the client waited for 100 (Continue) (RFC 9110 10.1.1); return whether it never sent the content."""
+        client, response_position = self.client, self.server.spot()
         if client.ended or (
-            answered is not None and resync.REQUEST.match(client.peek(_LINE_LOOK)) and not self.server.peek(12).endswith(b" 100")
+            response_position is not None
+            and resync.REQUEST.match(client.peek(LINE_READ_BYTES))
+            and not self.server.peek(12).endswith(b" 100")
         ):
             request.withheld, request.body.stop = True, client.at
             return True
         content = client.spot()
-        if content is not None and not client.gap and not _before(answered, content):
+        if content is not None and not client.gap and not _before(response_position, content):
             request.waited = timing.elapsed(request.head.last, content)
         return False
 
-    def _answer(self, turn: HttpExchange) -> None:
-        """Read the replies to a request, up to a final one."""
-        while turn.reply is None and (spot := self._to_reply(turn)) is not None:
-            if self.skipped and self._answers_later(spot):
-                turn.lost = True
+    def _read_responses(self, exchange: HttpExchange) -> None:
+        """Read the responses to a request, up to a final one."""
+        while exchange.response is None and (position := self._to_response(exchange)) is not None:
+            if self.skipped and self._is_for_later_request(position):
+                exchange.lost = True
                 break
             self.skipped = False
-            if self._read_reply(turn) is None:
+            if self._read_response(exchange) is None:
                 break
-        turn.replied = True if turn.reply is not None else self._unanswered(turn)
+        exchange.responded = True if exchange.response is not None else self._lacks_response(exchange)
 
-    def _answers_later(self, spot: Position) -> bool:
-        """Return whether the reply behind a gap, at `spot`, answers a later request than the one that is open."""
+    def _is_for_later_request(self, position: Position) -> bool:
+        """Return whether the response behind a gap, at `position`, answers a later request than the open one."""
         following = self.client.spot()
-        later = following is not None and following.frame < spot.frame
+        later = following is not None and following.frame < position.frame
         if later and self.pipelining:
-            # Nothing tells how many replies the gap held: one at least.
+            # The number of responses in the gap is unknown: at least one.
             self.skipped = False
         return later
 
-    def _unanswered(self, turn: HttpExchange) -> bool | None:
-        """Return False when it is certain that no final reply came, else None."""
-        if turn.lost or self.server_lost or self.setting.one_sided or turn.request is None:
+    def _lacks_response(self, exchange: HttpExchange) -> bool | None:
+        """Return False when certainly no final response came, else None."""
+        if exchange.lost or self.server_lost or self.context.one_sided or exchange.request is None:
             return None
         age = None
-        if self.setting.end_time and not self.client.closing and not self.server.closing:
-            age = self.setting.end_time - turn.request.last.time
-        return None if age is not None and 0 <= age < _PATIENCE_NS else False
+        if self.context.end_time and not self.client.closing and not self.server.closing:
+            age = self.context.end_time - exchange.request.last.time
+        return None if age is not None and 0 <= age < MIN_WAIT_NS else False
 
-    def _read_reply(self, turn: HttpExchange) -> Response | None:
-        """Read one reply into the turn."""
+    def _read_response(self, exchange: HttpExchange) -> Response | None:
+        """Read one response, add it to the exchange and return it; None without one."""
         server = self.server
-        if messages.begins_reply(server.peek(messages.FIRST_LOOK)):
-            reply = exchanges.read_response(server, turn.request)
+        if messages.begins_response(server.peek(messages.FIRST_READ_BYTES)):
+            response = exchanges.read_response(server, exchange.request)
         else:
-            reply = exchanges.read_simple_response(server)
-        if reply is None:
+            response = exchanges.read_simple_response(server)
+        if response is None:
             return None
-        secrets.add_reply(reply, self.redactor)
-        if turn.reply_empty is not None:
-            reply.head.faults["leading_empty"], turn.reply_empty = turn.reply_empty, None
-        turn.unframed = exchanges.finish_response(reply, server, self.client.spot())
-        self.server_sure = reply.head.whole and not reply.body.lost
+        secrets.add_response(response, self.redactor)
+        if exchange.response_empty is not None:
+            response.head.faults["leading_empty"], exchange.response_empty = exchange.response_empty, None
+        exchange.unframed = exchanges.finish_response(response, server, self.client.spot())
+        self.server_sure = response.head.whole and not response.body.lost
         self.skipped = not self.server_sure
         self.server_lost = self.server_lost or self.skipped
-        if reply.line.code is not None and 100 <= reply.line.code < 200 and reply.line.code != 101:  # noqa: PLR2004
-            if len(turn.interim) < _MOST_INTERIM:
-                turn.interim.append(reply)
+        if response.line.code is not None and 100 <= response.line.code < 200 and response.line.code != 101:  # noqa: PLR2004
+            if len(exchange.interim) < MAX_INTERIM:
+                exchange.interim.append(response)
         else:
-            turn.reply = reply
-        return reply
+            exchange.response = response
+        return response
 
-    def _keep(self, turn: HttpExchange) -> bool:
-        """Report the turn; return whether another protocol follows."""
-        over = follow(turn, self.client, self.server, self.setting, self.report.dialogue)
-        self.report.add(turn)
-        if turn.request is not None and turn.reply is not None and not self.pipelining:
-            # In step again: what is missing from here on was not sent.
+    def _finish_exchange(self, exchange: HttpExchange) -> bool:
+        """Add the exchange to the log; return whether another protocol follows."""
+        over = follow(exchange, self.client, self.server, self.context, self.report.dialogue)
+        self.report.add(exchange)
+        if exchange.request is not None and exchange.response is not None and not self.pipelining:
+            # Requests and responses match again: what is missing from here on was not sent.
             self.client_lost, self.server_lost = not self.client_sure, not self.server_sure
-        self.previous = turn
+        self.previous = exchange
         return over
 
 
 def _before(one: Position | None, other: Position | None) -> bool:
-    """Return whether `one` was captured before `other`, beyond doubt; what was not captured comes last."""
+    """Return whether `one` was certainly captured before `other`; what was not captured counts as last."""
     if one is None or other is None:
         return one is not None
     apart = timing.elapsed(one, other)
-    return one.frame < other.frame and (apart is None or apart >= _JITTER_NS)
+    return one.frame < other.frame and (apart is None or apart >= CAPTURE_JITTER_NS)

@@ -1,7 +1,7 @@
-"""A turn of HTTP as a row of the transactions table.
+"""Rows of the transactions table, one per HTTP exchange.
 
-Promises: the columns that rules/protocols/http.toml declares and the common ones that a reader fills; secrets hidden unless wanted.
-Must not know: facts, rules.
+The columns are those that rules/protocols/http.toml declares and the common ones that a parser fills. Secrets are redacted unless asked
+for.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from analyzer.protocols import redaction, timing
 from analyzer.protocols.http import credentials
-from analyzer.protocols.http.messages import CAP
+from analyzer.protocols.http.messages import MAX_TEXT
 from analyzer.protocols.redactor import HIDDEN
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from analyzer.protocols.redactor import Redactor
     from analyzer.rules.secrets import SecretPatterns
 
-_TEXT: Final = 200
-_MOST_NAMES: Final = 100
+MAX_REQUEST_TEXT: Final = 200
+MAX_COOKIE_NAMES: Final = 100
 
 _EMPTY: Final[dict[str, Cell]] = dict.fromkeys(
     (
@@ -37,48 +37,48 @@ _EMPTY: Final[dict[str, Cell]] = dict.fromkeys(
 )  # fmt: skip
 
 
-class Writer:
-    """Writes rows; whoever has all of them redacts what they repeat of secrets."""
+class RowWriter:
+    """Makes rows; secrets repeated elsewhere in them are redacted when the dialogue is complete."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._shown = not redactor.enabled
 
-    def row(self, turn: HttpExchange) -> dict[str, Cell]:
-        """Return the row of a turn."""
+    def row(self, exchange: HttpExchange) -> dict[str, Cell]:
+        """Return the row of an exchange."""
         row = _EMPTY.copy()
-        row["kind"], row["number"], row["pipelined"] = "request", turn.number, turn.pipelined
-        request, reply = turn.request, turn.reply
+        row["kind"], row["number"], row["pipelined"] = "request", exchange.number, exchange.pipelined
+        request, response = exchange.request, exchange.response
         if request is not None:
             self._add_request(row, request)
-        answers = [*turn.interim, reply] if reply is not None else turn.interim
-        if answers:
-            first, last = answers[0], answers[-1]
+        responses = [*exchange.interim, response] if response is not None else exchange.interim
+        if responses:
+            first, last = responses[0], responses[-1]
             row["response_bytes"] = max(last.body.stop, last.head.stop) - first.head.start
             if request is None:
                 row["time"], row["first_frame"], row["last_frame"] = first.head.first.time, first.head.first.frame, last.last.frame
             else:
                 row["last_frame"] = max(request.last.frame, last.last.frame)
-            row["interim_codes"] = tuple(one.line.code or 0 for one in turn.interim)
-        if reply is not None:
-            self._add_reply(row, reply)
-            row["latency_ms"] = timing.milliseconds(timing.latency(request.last, reply.head.first)) if request is not None else None
-        row["complete"] = _complete(request) and _complete(reply)
-        row["tunnel"] = turn.inner or None
+            row["interim_codes"] = tuple(one.line.code or 0 for one in exchange.interim)
+        if response is not None:
+            self._add_response(row, response)
+            row["latency_ms"] = timing.milliseconds(timing.latency(request.last, response.head.first)) if request is not None else None
+        row["complete"] = _complete(request) and _complete(response)
+        row["tunnel"] = exchange.inner or None
         return row
 
     def _add_request(self, row: dict[str, Cell], request: Request) -> None:
         head, line, body = request.head, request.line, request.body
         target = line.target if self._shown else request.shown
         row["time"], row["first_frame"], row["last_frame"] = head.first.time, head.first.frame, request.last.frame
-        row["request"] = asked(line.method, target)
-        row["method"], row["target"], row["version"] = line.method or None, target[:CAP] or None, version(line.version)
+        row["request"] = request_line(line.method, target)
+        row["method"], row["target"], row["version"] = line.method or None, target[:MAX_TEXT] or None, version(line.version)
         row["request_bytes"] = max(body.stop, head.stop) - head.start
         row["request_length"], row["request_body_bytes"] = body.stated, body.size
         self.add_request_fields(row, head)
 
     def add_request_fields(self, row: dict[str, Cell], head: Head) -> None:
-        """Fill in the columns that a request's fields are shown in."""
+        """Fill the columns of a request's header fields."""
         fields = head.fields
         for column, name, write in _REQUEST_FIELDS:
             if name in fields and row[column] is None:
@@ -87,33 +87,33 @@ class Writer:
             if name in fields:
                 row[f"{column}_scheme"], row[f"{column}_user"] = self._authorization(head, name)
 
-    def _add_reply(self, row: dict[str, Cell], reply: Response) -> None:
-        head, line, body = reply.head, reply.line, reply.body
+    def _add_response(self, row: dict[str, Cell], response: Response) -> None:
+        head, line, body = response.head, response.line, response.body
         self.add_status(row, line)
         row["response_length"], row["response_body_bytes"] = body.stated, body.size
         if body.framing == "chunked":
             row["trailers"] = body.trailers
-        self.add_reply_fields(row, head)
+        self.add_response_fields(row, head)
 
     def add_status(self, row: dict[str, Cell], line: StatusLine) -> None:
-        """Fill in the columns that a status line is shown in."""
+        """Fill the columns of a status line."""
         phrase = line.phrase if self._shown else redaction.text(line.phrase, self._redactor.patterns)
-        phrase = phrase[:CAP]
+        phrase = phrase[:MAX_TEXT]
         row["code"], row["phrase"], row["response_version"] = line.code, phrase, version(line.version)
         if line.code is not None:
-            row["reply"] = f"{line.code} {phrase}".strip()[:_TEXT]
+            row["reply"] = f"{line.code} {phrase}".strip()[:MAX_REQUEST_TEXT]
 
-    def add_reply_fields(self, row: dict[str, Cell], head: Head) -> None:
-        """Fill in the columns that a reply's fields are shown in."""
+    def add_response_fields(self, row: dict[str, Cell], head: Head) -> None:
+        """Fill the columns of a response's header fields."""
         fields = head.fields
-        for column, name, write in _REPLY_FIELDS:
+        for column, name, write in _RESPONSE_FIELDS:
             if name in fields:
                 row[column] = write(self, head, name)
         if b"via" in fields and row["via"] is None:
             row["via"] = self.text(head, b"via")
 
     def text(self, head: Head, name: bytes) -> str:
-        """Return a field that holds no secret by its meaning."""
+        """Return a field that is text."""
         return self._shown_of(redaction.text, head, name)
 
     def link(self, head: Head, name: bytes) -> str:
@@ -125,9 +125,9 @@ class Writer:
         return self._shown_of(redaction.authority, head, name)
 
     def _shown_of(self, hide: Callable[[str, SecretPatterns], str], head: Head, name: bytes) -> str:
-        """Return a field without its secrets: what is cut is cut afterwards."""
-        value = (head.value(name) or b"")[: CAP * 8].decode("utf-8", "surrogateescape")
-        return (value if self._shown else hide(value, self._redactor.patterns))[:CAP]
+        """Return a field without its secrets, redacted before it is cut."""
+        value = (head.value(name) or b"")[: MAX_TEXT * 8].decode("utf-8", "surrogateescape")
+        return (value if self._shown else hide(value, self._redactor.patterns))[:MAX_TEXT]
 
     def _authorization(self, head: Head, name: bytes) -> tuple[str | None, str | None]:
         scheme, user, secret = credentials.authorization(head.text(name) or "")
@@ -140,8 +140,8 @@ class Writer:
         return self.text(head, name).partition(";")[0].strip().lower()
 
     def challenge(self, head: Head, name: bytes) -> str | None:
-        """Return the first scheme that is asked for (RFC 9110 11.6.1)."""
-        return next((word.partition(" ")[0][:_TEXT] for word in head.words(name)), None)
+        """Return the first authentication scheme that a challenge names (RFC 9110 11.6.1)."""
+        return next((word.partition(" ")[0][:MAX_REQUEST_TEXT] for word in head.words(name)), None)
 
     def cookies_sent(self, head: Head, name: bytes) -> tuple[str, ...]:
         """Return the names in Cookie (RFC 6265 4.2)."""
@@ -154,23 +154,23 @@ class Writer:
     def _cookies(self, pairs: list[bytes]) -> tuple[str, ...]:
         """Return the names of cookies, with their values when secrets are shown."""
         found = list[str]()
-        for pair in pairs[:_MOST_NAMES]:
-            name, equals, value = (part.strip() for part in pair[:CAP].decode("utf-8", "surrogateescape").partition("="))
+        for pair in pairs[:MAX_COOKIE_NAMES]:
+            name, equals, value = (part.strip() for part in pair[:MAX_TEXT].decode("utf-8", "surrogateescape").partition("="))
             if self._shown:
                 found.append(f"{name}{equals}{value}")
             else:
-                # What has no name is a value.
+                # A cookie without a name is a value.
                 found.append(name if equals else HIDDEN)
         return tuple(found)
 
 
-def asked(method: str, target: str) -> str:
-    """Return how a request is called in one line; `target` without its secrets."""
-    return f"{method} {target}".strip()[:_TEXT]
+def request_line(method: str, target: str) -> str:
+    """Return a request in one line; secrets in `target` must be redacted already."""
+    return f"{method} {target}".strip()[:MAX_REQUEST_TEXT]
 
 
 def version(number: int | None) -> str | None:
-    """Return a version as it is written."""
+    """Return a version as text."""
     return None if number is None else f"{number // 10}.{number % 10}"
 
 
@@ -179,41 +179,41 @@ def _complete(message: Request | Response | None) -> bool:
 
 
 _REQUEST_FIELDS: Final = (
-    ("host", b"host", Writer.authority),
-    ("user_agent", b"user-agent", Writer.text),
-    ("referrer", b"referer", Writer.link),
-    ("origin", b"origin", Writer.link),
-    ("request_type", b"content-type", Writer.media_type),
-    ("request_encoding", b"transfer-encoding", Writer.text),
-    ("expect", b"expect", Writer.text),
-    ("cookies", b"cookie", Writer.cookies_sent),
-    ("forwarded", b"forwarded", Writer.text),
-    ("forwarded", b"x-forwarded-for", Writer.text),
-    ("via", b"via", Writer.text),
-    ("connection", b"connection", Writer.text),
-    ("upgrade", b"upgrade", Writer.text),
+    ("host", b"host", RowWriter.authority),
+    ("user_agent", b"user-agent", RowWriter.text),
+    ("referrer", b"referer", RowWriter.link),
+    ("origin", b"origin", RowWriter.link),
+    ("request_type", b"content-type", RowWriter.media_type),
+    ("request_encoding", b"transfer-encoding", RowWriter.text),
+    ("expect", b"expect", RowWriter.text),
+    ("cookies", b"cookie", RowWriter.cookies_sent),
+    ("forwarded", b"forwarded", RowWriter.text),
+    ("forwarded", b"x-forwarded-for", RowWriter.text),
+    ("via", b"via", RowWriter.text),
+    ("connection", b"connection", RowWriter.text),
+    ("upgrade", b"upgrade", RowWriter.text),
 )
-"""Column, field, and what writes the one into the other; the first field that is there counts."""
+"""Column, header field, and the function that makes the value; the first field present counts."""
 _AUTHORIZATIONS: Final = (("auth", b"authorization"), ("proxy_auth", b"proxy-authorization"))
-_REPLY_FIELDS: Final = (
-    ("server", b"server", Writer.text),
-    ("response_type", b"content-type", Writer.media_type),
-    ("content_encoding", b"content-encoding", Writer.text),
-    ("response_encoding", b"transfer-encoding", Writer.text),
-    ("location", b"location", Writer.link),
-    ("auth_challenge", b"www-authenticate", Writer.challenge),
-    ("auth_challenge", b"proxy-authenticate", Writer.challenge),
-    ("set_cookies", b"set-cookie", Writer.cookies_set),
-    ("connection", b"connection", Writer.text),
-    ("upgrade", b"upgrade", Writer.text),
+_RESPONSE_FIELDS: Final = (
+    ("server", b"server", RowWriter.text),
+    ("response_type", b"content-type", RowWriter.media_type),
+    ("content_encoding", b"content-encoding", RowWriter.text),
+    ("response_encoding", b"transfer-encoding", RowWriter.text),
+    ("location", b"location", RowWriter.link),
+    ("auth_challenge", b"www-authenticate", RowWriter.challenge),
+    ("auth_challenge", b"proxy-authenticate", RowWriter.challenge),
+    ("set_cookies", b"set-cookie", RowWriter.cookies_set),
+    ("connection", b"connection", RowWriter.text),
+    ("upgrade", b"upgrade", RowWriter.text),
 )
-"""The same of replies; the last one counts, over the request's too."""
+"""The same for responses; the last field present counts, before the request's."""
 REQUEST_COLUMNS: Final = (
     *dict.fromkeys(column for column, *_ in _REQUEST_FIELDS),
     *(f"{a}_{b}" for a, _ in _AUTHORIZATIONS for b in ("scheme", "user")),
 )
-"""Columns that a request's fields are shown in."""
-REPLY_COLUMNS: Final = (*dict.fromkeys(column for column, *_ in _REPLY_FIELDS), "via")
-"""Columns that a reply's fields are shown in."""
+"""Columns of a request's header fields."""
+RESPONSE_COLUMNS: Final = (*dict.fromkeys(column for column, *_ in _RESPONSE_FIELDS), "via")
+"""Columns of a response's header fields."""
 STATUS_COLUMNS: Final = ("code", "phrase", "response_version", "reply")
-"""Columns that a status line is shown in."""
+"""Columns of a status line."""

@@ -1,10 +1,8 @@
-"""What of HTTP messages is a secret: a redactor is given all of it, whether it is shown anywhere or not.
+"""Give a redactor all secrets in HTTP messages, whether a report shows their place or not.
 
-Read are targets, header fields, content of requests that is a form, JSON or XML, and lines of bytes that belong to no message: behind a
-gap the end of a head is left, and what a server repeats of it is a secret all the same.
-
-Promises: every byte is looked at a few times at most; what was read before is where it was.
-Must not know: columns, facts.
+Targets, header fields, content that is a form, JSON or XML, and lines of bytes that belong to no message are searched: behind a gap the
+end of a head remains, and the server may repeat what is secret in it. Readers are left where they were; every byte is read a bounded
+number of times.
 """
 
 from __future__ import annotations
@@ -23,10 +21,10 @@ if TYPE_CHECKING:
     from analyzer.protocols.redactor import Redactor
     from analyzer.reassembly.reader import Reader
 
-MAX_LOOK: Final = 1_048_576
-"""Bytes of content that are looked at together."""
-_OVERLAP: Final = 8_192
-"""Bytes of them that are looked at again with those that follow."""
+MAX_SEARCH_BYTES: Final = 1_048_576
+"""Bytes of content that are searched together."""
+OVERLAP_BYTES: Final = 8_192
+"""Bytes of them that are searched again with those that follow."""
 _MAX_URI: Final = 65_536
 _URIS: Final = frozenset({b"referer", b"location", b"origin", b"content-location"})
 _AUTHORITIES: Final = frozenset({b"host", b"x-forwarded-host"})
@@ -49,9 +47,9 @@ def add_request(request: Request, redactor: Redactor) -> None:
     add_head(request.head, redactor)
 
 
-def add_reply(reply: Response, redactor: Redactor) -> None:
-    """Add the secrets of a reply's head."""
-    add_head(reply.head, redactor)
+def add_response(response: Response, redactor: Redactor) -> None:
+    """Add the secrets of a response's head."""
+    add_head(response.head, redactor)
 
 
 def add_head(head: Head, redactor: Redactor) -> None:
@@ -85,28 +83,28 @@ def _text(value: bytes) -> str:
     return value[:_MAX_URI].decode("utf-8", "surrogateescape")
 
 
-def add_body(pieces: Iterator[bytes], kind: str, redactor: Redactor) -> None:
-    """Add the secrets of content of a media type that comes in pieces, each contiguous."""
+def add_body(parts: Iterator[bytes], kind: str, redactor: Redactor) -> None:
+    """Add the secrets of content of a media type, given in contiguous parts."""
     if not redactor.enabled or _FILES.match(kind):
         return
     held = b""
-    for piece in pieces:
-        held += piece
-        if len(held) >= MAX_LOOK:
+    for part in parts:
+        held += part
+        if len(held) >= MAX_SEARCH_BYTES:
             redactor.add(*credentials.of_body(held, kind, redactor.patterns))
-            held = held[-_OVERLAP:]
+            held = held[-OVERLAP_BYTES:]
     redactor.add(*credentials.of_body(held, kind, redactor.patterns))
 
 
 def may_be_form(kind: str, begins: bytes) -> bool:
-    """Return whether content may hold parameters, by its media type, or what it begins with where that says nothing."""
+    """Return whether content may have parameters, by its media type, or by its first bytes where that does not decide."""
     if kind in {"application/x-www-form-urlencoded", "multipart/form-data"} or credentials.is_json(kind) or kind.endswith(("/xml", "+xml")):
         return True
     return (not kind or kind.startswith("text/")) and _FORM.match(begins) is not None
 
 
 def add_skipped(reader: Reader, start: int, stop: int, redactor: Redactor) -> None:
-    """Add the secrets in what lies between two offsets and belongs to no message that was read, and go back to where the reader stood."""
+    """Add the secrets between two offsets, in bytes that belong to no message; the reader is left where it was."""
     if not redactor.enabled or stop <= start:
         return
     stood, reader.at = reader.at, start
@@ -114,24 +112,24 @@ def add_skipped(reader: Reader, start: int, stop: int, redactor: Redactor) -> No
         if reader.gap:
             reader.jump()
         at = reader.at
-        data = reader.peek(min(stop - at, MAX_LOOK)) if at < stop else b""
+        data = reader.peek(min(stop - at, MAX_SEARCH_BYTES)) if at < stop else b""
         if not data:
             break
-        _add_lines(data, redactor, torn=at + len(data) >= stop or len(data) < MAX_LOOK)
-        reader.at = at + len(data) if len(data) <= _OVERLAP or at + len(data) >= stop else at + len(data) - _OVERLAP
-        if reader.gap == 0 and reader.at < stop and len(data) < MAX_LOOK:
+        _add_lines(data, redactor, torn=at + len(data) >= stop or len(data) < MAX_SEARCH_BYTES)
+        reader.at = at + len(data) if len(data) <= OVERLAP_BYTES or at + len(data) >= stop else at + len(data) - OVERLAP_BYTES
+        if reader.gap == 0 and reader.at < stop and len(data) < MAX_SEARCH_BYTES:
             reader.at = at + len(data)
     reader.at = stood
 
 
 def _add_lines(data: bytes, redactor: Redactor, *, torn: bool) -> None:
-    """Add the secrets of header field lines in what may begin and end amid one."""
+    """Add the secrets of header field lines in bytes that may begin and end within one."""
     for match in _LINE.finditer(data):
         name = match[1].lower()
         found = tuple(_of_field(name, match[2].strip(), redactor))
         redactor.add(*found)
         if torn and match.end() == len(data):
-            # Its end was not captured: what follows in a text is a part of it.
+            # Its end was not captured: what follows it in a text belongs to it.
             redactor.add(*found, torn=True)
     begins = data.partition(b"\n")[0].strip()
     if b":" not in begins and _FRAGMENT.fullmatch(begins):

@@ -1,7 +1,6 @@
-"""Where another protocol takes over an HTTP connection: 101 (Switching Protocols) and tunnels of CONNECT.
+"""Follow an HTTP connection into another protocol: 101 (Switching Protocols) and CONNECT tunnels.
 
-Promises: what follows is read by `Setting.nested`, from behind the reply on; this module looks at its first bytes alone.
-Must not know: facts, rows.
+What follows is read by `ParserContext.nested`, from behind the response; only its first bytes are looked at here.
 """
 
 from __future__ import annotations
@@ -24,72 +23,72 @@ _PORT_DIGITS: Final = 5
 _KNOWN: Final = {"websocket": "websocket", "h2c": "h2c", "tls": "tls"}
 
 
-def follow(turn: HttpExchange, client: Reader, server: Reader, setting: ParserContext, dialogue: Dialogue) -> bool:
-    """Read what follows a turn after which HTTP is over, into `dialogue`; return whether it is."""
-    how = switch(turn)
+def follow(exchange: HttpExchange, client: Reader, server: Reader, context: ParserContext, dialogue: Dialogue) -> bool:
+    """Read what follows an exchange that ends HTTP into `dialogue`; return whether it does."""
+    how = switch(exchange)
     if not how:
         return False
-    asked = upgrade(turn)
+    target = upgrade(exchange)
     encrypted = tls.begins(client.peek(tls.HEAD_BYTES))
     if encrypted:
         dialogue.tls, dialogue.tls_spot = how, client.spot()
-    elif asked == "tls" and not client.ended and not client.gap:
-        spot = client.spot()
-        dialogue.facts["tls_missing"], dialogue.places["tls_missing"] = True, spot.frame if spot else None
-    inner = setting.nested(client, server, _inside(turn, how, setting)) if setting.nested is not None else None
+    elif target == "tls" and not client.ended and not client.gap:
+        position = client.spot()
+        dialogue.facts["tls_missing"], dialogue.places["tls_missing"] = True, position.frame if position else None
+    inner = context.nested(client, server, _inside(exchange, how, context)) if context.nested is not None else None
     dialogue.inner = inner if inner is not None and inner.facts else None
-    turn.inner = inner.service if inner is not None else "tls" if encrypted else asked if asked in _KNOWN.values() else ""
-    turn.inner_summary = inner.summary if inner is not None else ""
-    dialogue.after = turn.inner or ("" if asked == "none" else asked)
+    exchange.inner = inner.service if inner is not None else "tls" if encrypted else target if target in _KNOWN.values() else ""
+    exchange.inner_summary = inner.summary if inner is not None else ""
+    dialogue.after = exchange.inner or ("" if target == "none" else target)
     if inner is not None and inner.tls and not dialogue.tls:
-        # From its first byte on, the tunnel was encrypted by what opened it.
+        # TLS from the first byte of the tunnel on: the CONNECT or the upgrade opened it.
         dialogue.tls, dialogue.tls_spot = how if inner.tls == "implicit" else inner.tls, inner.tls_spot
     return True
 
 
-def _inside(turn: HttpExchange, how: str, setting: ParserContext) -> ParserContext:
-    """Return what is known of what is inside: a tunnel's server is that of its target (RFC 9110 9.3.6), which sees the proxy as client."""
-    if how != "connect" or turn.request is None:
-        return setting
-    host, _, port = turn.request.line.target.rpartition(":")
+def _inside(exchange: HttpExchange, how: str, context: ParserContext) -> ParserContext:
+    """Return the context inside: the server of a tunnel is its target (RFC 9110 9.3.6), whose client is the proxy."""
+    if how != "connect" or exchange.request is None:
+        return context
+    host, _, port = exchange.request.line.target.rpartition(":")
     number = int(port) if port.isascii() and port.isdigit() and len(port) <= _PORT_DIGITS else 0
     try:
         server = str(ip_address(host.strip("[]")))
     except ValueError:
         server = ""
-    return replace(setting, client_ip="", client_port=0, server_ip=server, server_port=number)
+    return replace(context, client_ip="", client_port=0, server_ip=server, server_port=number)
 
 
-def switch(turn: HttpExchange) -> str:
-    """Return how HTTP ended with this turn: upgrade, connect, or "" when it did not."""
-    if turn.reply is None:
+def switch(exchange: HttpExchange) -> str:
+    """Return how HTTP ended with this exchange: upgrade, connect, or "" when it did not."""
+    if exchange.response is None:
         return ""
-    if turn.reply.line.code == 101:  # noqa: PLR2004
+    if exchange.response.line.code == 101:  # noqa: PLR2004
         return "upgrade"
-    return "connect" if turn.reply.body.framing == "tunnel" else ""
+    return "connect" if exchange.response.body.framing == "tunnel" else ""
 
 
-def may_have_switched(turn: HttpExchange | None) -> bool:
-    """Return whether HTTP may be over since this turn, whose reply was not captured."""
-    if turn is None or turn.request is None or turn.reply is not None or turn.replied is False:
+def may_have_switched(exchange: HttpExchange | None) -> bool:
+    """Return whether HTTP may have ended with this exchange, whose response was not captured."""
+    if exchange is None or exchange.request is None or exchange.response is not None or exchange.responded is False:
         return False
-    return turn.request.line.method == "CONNECT" or b"upgrade" in turn.request.head.fields
+    return exchange.request.line.method == "CONNECT" or b"upgrade" in exchange.request.head.fields
 
 
-def upgrade(turn: HttpExchange) -> str:
+def upgrade(exchange: HttpExchange) -> str:
     """Return the protocol switched to, as the enumeration `upgrade` of rules/protocols/http.toml has it; "none" without a switch."""
-    if turn.reply is None or turn.reply.line.code != 101:  # noqa: PLR2004
+    if exchange.response is None or exchange.response.line.code != 101:  # noqa: PLR2004
         return "none"
-    words = turn.reply.head.words(b"upgrade") or (turn.request.head.words(b"upgrade") if turn.request else [])
+    words = exchange.response.head.words(b"upgrade") or (exchange.request.head.words(b"upgrade") if exchange.request else [])
     return _KNOWN.get(words[0].partition("/")[0], "other") if words else "other"
 
 
-def accept_wrong(turn: HttpExchange) -> bool | None:
-    """Return whether the server's proof that it speaks WebSocket is wrong (RFC 6455 4.2.2); None when it cannot be told."""
-    if turn.request is None or turn.reply is None:
+def accept_wrong(exchange: HttpExchange) -> bool | None:
+    """Return whether Sec-WebSocket-Accept does not match the key (RFC 6455 4.2.2); None when that is unknown."""
+    if exchange.request is None or exchange.response is None:
         return None
-    key, accept = turn.request.head.value(b"sec-websocket-key"), turn.reply.head.value(b"sec-websocket-accept")
-    if key is None or upgrade(turn) != "websocket":
+    key, accept = exchange.request.head.value(b"sec-websocket-key"), exchange.response.head.value(b"sec-websocket-accept")
+    if key is None or upgrade(exchange) != "websocket":
         return None
     proof = base64.b64encode(hashlib.sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest())
     return accept != proof

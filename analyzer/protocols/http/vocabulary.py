@@ -1,4 +1,4 @@
-"""The method and port lists of rules/protocols/http.toml in the forms that the parser asks for.
+"""The method and port lists of rules/protocols/http.toml in the forms that the parser uses.
 
 The patterns are compiled once per distinct list: `of` is called once per dialogue.
 """

@@ -273,7 +273,7 @@ def test_a_time_that_is_not_known_makes_no_latency() -> None:
 
 
 def test_what_a_head_says_is_right_after_more_heads_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analyzer.protocols.http.fast_path._MOST_HEADS", 2)
+    monkeypatch.setattr("analyzer.protocols.http.fast_path.MAX_CACHED_HEADS", 2)
     plain = FastPath(secrets=False)
     for number in range(9):
         parts: list[Part] = [("client", GET.replace(b"a.example", b"%d" % (number % 4))), ("server", OK)]

@@ -111,7 +111,7 @@ def test_a_head_without_end_is_cut() -> None:
     endless = b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 100_000
     head = read(endless)
     assert head.faults == {"long": 0}
-    assert head.stop == messages.LONGEST
+    assert head.stop == messages.MAX_HEAD_BYTES
 
 
 def test_which_side_a_fault_is_of() -> None:
