@@ -1,26 +1,25 @@
-"""The command line: parse, call, print, exit; one file a command group.
+"""The command line: parse arguments, call the API, print, exit.
 
-Promises: data goes to standard output, everything else to standard error; every end has a status from `errors.Exit` and, if it is not
-a report's own, one line that says why; no input whatever gives a traceback. Asking for help imports neither pandas nor pyshark.
-Must not know: how captures are read or judged.
+Data goes to standard output, everything else to standard error. Every end has a status from `errors.Exit` and, unless a report
+explains it, one line that says why; no input gives a traceback. Help imports neither pandas nor pyshark.
 """
 
 from __future__ import annotations
 
 from analyzer.cli.app import app, run
-from analyzer.cli.baseline import baseline
-from analyzer.cli.build import build
-from analyzer.cli.check import check
+from analyzer.cli.commands.baseline import baseline
+from analyzer.cli.commands.build import build
+from analyzer.cli.commands.check import check
+from analyzer.cli.commands.diff import diff
+from analyzer.cli.commands.doctor import doctor
+from analyzer.cli.commands.expect import expect
+from analyzer.cli.commands.extract import extract
+from analyzer.cli.commands.flows import flows
+from analyzer.cli.commands.report import report
+from analyzer.cli.commands.rules import rules
+from analyzer.cli.commands.schema import schema
+from analyzer.cli.commands.show import show
 from analyzer.cli.config import Configured, config
-from analyzer.cli.diff import diff
-from analyzer.cli.doctor import doctor
-from analyzer.cli.expect import expect
-from analyzer.cli.extract import extract
-from analyzer.cli.flows import flows
-from analyzer.cli.report import report
-from analyzer.cli.rules import rules
-from analyzer.cli.schema import schema
-from analyzer.cli.show import show
 
 __all__ = ["app", "run"]
 

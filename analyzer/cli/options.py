@@ -1,7 +1,6 @@
 """Options that several commands share, each described once.
 
-Promises: a choice is checked against the table it comes from, and a wrong one is answered with all right ones.
-Must not know: what a command does with them.
+The choices of an option come from the table that implements them; a wrong value is answered with all right ones.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def one_of(choices: Iterable[str]) -> Callable[[str], str]:
-    """Return a callback that lets only `choices` pass."""
+    """Return a callback that refuses values that are not in `choices`."""
     allowed = tuple(choices)
 
     def choose(value: str) -> str:
@@ -33,7 +32,7 @@ def one_of(choices: Iterable[str]) -> Callable[[str], str]:
 
 
 def rule_ids(incomplete: str) -> list[str]:
-    """Return the ids of rules that begin so, for the shell's completion; none rather than an error when rules cannot be loaded."""
+    """Return the ids of rules that begin with `incomplete`, for completion by the shell; none when rules cannot be loaded."""
     from analyzer.errors import PcaplintError
     from analyzer.rules import load
 
@@ -55,18 +54,19 @@ def _positive(value: float | None) -> float | None:
 Paths = Annotated[list[Path], typer.Argument(metavar="PATHS", help="Captures, or folders of captures.", show_default=False, readable=False)]
 FormatName = Annotated[
     str,
-    typer.Option("--format", "-f", metavar="|".join(FORMATS), callback=one_of(FORMATS), help="How to write the report."),
+    typer.Option("--format", "-f", metavar="|".join(FORMATS), callback=one_of(FORMATS), help="Format of the report."),
 ]
 TableName = Annotated[
     str,
-    typer.Option("--table", metavar="|".join(CSV_TABLES), callback=one_of(CSV_TABLES), help="Which table csv writes."),
+    typer.Option("--table", metavar="|".join(CSV_TABLES), callback=one_of(CSV_TABLES), help="Table that csv writes."),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write there, whole or not at all.", show_default=False, readable=False),
+    typer.Option("--output", "-o", metavar="FILE", help="Write to this file, whole or not at all.", show_default=False, readable=False),
 ]
 Rules = Annotated[
-    list[Path] | None, typer.Option("--rules", metavar="DIR", help="Rule files to add; repeatable.", show_default=False, readable=False)
+    list[Path] | None,
+    typer.Option("--rules", metavar="DIR", help="Folder of rule files to add; repeatable.", show_default=False, readable=False),
 ]
 Select = Annotated[
     list[str] | None,
@@ -78,38 +78,43 @@ Ignore = Annotated[
 ]
 FailOnOption = Annotated[
     str,
-    typer.Option("--fail-on", metavar="|".join(FAIL_ON), callback=one_of(FAIL_ON), help="Severity from which a check fails."),
+    typer.Option("--fail-on", metavar="|".join(FAIL_ON), callback=one_of(FAIL_ON), help="Lowest severity that fails the check."),
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", metavar="SECONDS", callback=_positive, help="Longest tshark may take for a file.", show_default=False),
+    typer.Option("--timeout", metavar="SECONDS", callback=_positive, help="Longest time to read one capture.", show_default=False),
 ]
 Tshark = Annotated[str | None, typer.Option("--tshark", metavar="PATH", help="The tshark to run.", show_default=False)]
 EngineName = Annotated[
     str,
     typer.Option(
-        "--engine", metavar="|".join(ENGINES), callback=one_of(ENGINES), help="Who decodes frames; auto goes by the size of the job."
+        "--engine",
+        metavar="|".join(ENGINES),
+        callback=one_of(ENGINES),
+        help="What decodes frames; auto chooses by the size of the captures.",
     ),
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option("--jobs", "-j", metavar="N", min=1, help="Files, or parts of a large one, read at a time.", show_default=False),
+    typer.Option("--jobs", "-j", metavar="N", min=1, help="Files, or parts of a large file, read at a time.", show_default=False),
 ]
 Color = Annotated[str, typer.Option("--color", metavar="|".join(COLORS), callback=one_of(COLORS), help="Whether to colour text.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only what is not a clean pass, and no summary.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say on standard error what was read and how.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress, no summary; of connections, check prints only those that are not a clean pass.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print on standard error what was read and by which engine.")]
 ShowAll = Annotated[bool, typer.Option("--all", help="Print every connection, however many.")]
-AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Nothing to check is no failure.")]
-NoExpect = Annotated[bool, typer.Option("--no-expect", help="Pay no heed to expect.toml beside captures.")]
+AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Do not fail when there is nothing to check.")]
+NoExpect = Annotated[bool, typer.Option("--no-expect", help="Ignore expect.toml files next to captures.")]
 OpeningsOnly = Annotated[
-    bool, typer.Option("--openings-only", help="Judge openings, and leave unread what was said: several times as fast.")
+    bool, typer.Option("--openings-only", help="Judge openings only and do not parse dialogues: several times as fast.")
 ]
-ShowSecrets = Annotated[
-    bool, typer.Option("--show-secrets", help="Keep passwords, tokens and the like in what was said; every report says that it does.")
-]
+ShowSecrets = Annotated[bool, typer.Option("--show-secrets", help="Do not hide passwords, tokens and the like; the report is marked.")]
 Baseline = Annotated[
     Path | None,
-    typer.Option("--baseline", metavar="FILE", help="Accept what it names: only what is new fails.", show_default=False, readable=False),
+    typer.Option(
+        "--baseline", metavar="FILE", help="Findings in this file are accepted: only new ones fail.", show_default=False, readable=False
+    ),
 ]
 
 
@@ -128,7 +133,7 @@ ReportFiles = Annotated[
         "--report",
         metavar="KIND=FILE",
         callback=_kind_and_file,
-        help="Write a report of a format to a file too; repeatable.",
+        help="Write a report in this format to a file as well; repeatable.",
         show_default=False,
     ),
 ]

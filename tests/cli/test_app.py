@@ -34,7 +34,7 @@ def test_asking_for_help_imports_nothing_heavy() -> None:
     script = "import sys; from analyzer.cli import run; run(['check', '--help']); print(sorted(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     modules = done.stderr
-    assert "'analyzer.cli.check'" in modules
+    assert "'analyzer.cli.commands.check'" in modules
     for name in ("pandas", "numpy", "pyshark", "jsonschema", "asyncio"):
         assert f"'{name}'" not in modules
 

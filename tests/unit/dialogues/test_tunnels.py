@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analyzer import analyze, notation
-from analyzer.cli.show import words
+from analyzer.cli.commands.show import words
 from analyzer.report import Layout, render
 from analyzer.report.terminal import ladder
 from analyzer.rules import load

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analyzer import analyze, notation
-from analyzer.cli.show import words
+from analyzer.cli.commands.show import words
 from analyzer.protocols.api import Dialogue, Exchange, ParserContext
 from analyzer.report import Layout, render
 from analyzer.report.terminal import ladder

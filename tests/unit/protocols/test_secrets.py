@@ -18,7 +18,7 @@ import pytest
 
 from analyzer import analyze, notation
 from analyzer.cli import run
-from analyzer.cli.show import words
+from analyzer.cli.commands.show import words
 from analyzer.protocols import http
 from analyzer.report import CSV_TABLES, FORMATS, Layout, render
 from analyzer.report.terminal import ladder

@@ -1,7 +1,6 @@
-"""`pcaplint flows`: the connections as a table, sorted and cut as asked.
+"""`pcaplint flows`: the connections as a table, sorted and cut, in the formats of `check`.
 
-Promises: the same formats as `check`; a listing does not fail for what it lists, only for what it could not read.
-Must not know: how columns are formatted.
+The exit status is that of reading; findings and expectations do not change it.
 """
 
 from __future__ import annotations
@@ -11,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from analyzer.cli import options, output, statuses
-from analyzer.cli.check import print_failures, tell_passed_over, text_layout, write
-from analyzer.cli.progress import shown
+from analyzer.cli import analysis, messages, option_groups, options, output, statuses
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +32,7 @@ Sort = Annotated[
 Top = Annotated[int | None, typer.Option("--top", metavar="N", min=1, help="Only the first N.", show_default=False)]
 
 
+@option_groups.expand_groups
 def flows(  # noqa: PLR0913 - a command line is its options
     paths: options.Paths,
     *,
@@ -43,35 +41,36 @@ def flows(  # noqa: PLR0913 - a command line is its options
     format_name: options.FormatName = "text",
     output_file: options.Output = None,
     show_secrets: options.ShowSecrets = False,
-    timeout: options.Timeout = None,
-    tshark: options.Tshark = None,
+    judging: option_groups.Judging,
+    reading: option_groups.Reading,
     show_all: options.ShowAll = False,
     allow_empty: options.AllowEmpty = False,
+    verbosity: option_groups.Messages,
     color: options.Color = "auto",
 ) -> None:
     """List the TCP connections in PATHS."""
     if sort is not None:
         options.one_of(_SORTS)(sort)
     output.refuse(output_file, paths)
-    from analyzer.api import analyze
-
-    with shown() as progress:
-        whole = analyze(paths, fail_on="never", expect=False, timeout_s=timeout, tshark=tshark, progress=progress, secrets=show_secrets)
+    rules = judging.load()
+    whole = analysis.run(paths, reading, judging, analysis.judge_options(), verbosity, secrets=show_secrets, rules=rules)
     report = arrange(whole, sort, top)
-    layout = text_layout(output_file, color=color, show_all=show_all, table="flows")
+    layout = messages.text_layout(output_file, color=color, show_all=show_all, table="flows")
     if format_name == "text":
         from analyzer.report import summary
         from analyzer.report.terminal import listing
 
         output.refuse(output_file, [capture.path for capture in report.captures])
         output.write(listing.render(report, layout), output_file)
-        print_failures(report)
-        if len(report.flows):
-            tell_passed_over(report)
-        else:
+        messages.print_failures(report)
+        if len(report.flows) and not verbosity.quiet:
+            messages.print_passed_over(report)
+        elif not verbosity.quiet:
             output.stderr(summary.sentence(report))
     else:
-        write(report, format_name, layout, output_file, quiet=True)
+        messages.write_report(report, format_name, layout, output_file, quiet=True)
+    if verbosity.verbose:
+        messages.print_read_stats(whole, rules)
     raise typer.Exit(statuses.worst((capture.status for capture in report.captures), allow_empty=allow_empty))
 
 

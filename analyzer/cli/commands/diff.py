@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
-from analyzer.cli import options, output
-from analyzer.cli.check import load_rules
-from analyzer.cli.progress import shown
+from analyzer.cli import analysis, messages, option_groups, options, output
 from analyzer.errors import Exit, InputError
 
 if TYPE_CHECKING:
-    from analyzer.model import FailOn
+    from collections.abc import Callable
+
+    from analyzer.model import FailOn, Report
     from analyzer.report.diff import Document
-    from analyzer.rules import RuleSet
 
 _FORMATS: Final = ("text", "markdown", "json")
 
@@ -31,6 +30,7 @@ FormatName = Annotated[
 ]
 
 
+@option_groups.expand_groups
 def diff(  # noqa: PLR0913 - a command line is its options
     old: Old,
     new: New,
@@ -38,24 +38,23 @@ def diff(  # noqa: PLR0913 - a command line is its options
     diff_format: FormatName = "text",
     output_file: options.Output = None,
     fail_on: options.FailOnOption = "warning",
-    rules: options.Rules = None,
-    select: options.Select = None,
-    ignore: options.Ignore = None,
+    judging: option_groups.Judging,
     no_expect: options.NoExpect = False,
-    timeout: options.Timeout = None,
-    tshark: options.Tshark = None,
-    engine: options.EngineName = "auto",
-    jobs: options.Jobs = None,
-    quiet: options.Quiet = False,
+    reading: option_groups.Reading,
+    verbosity: option_groups.Messages,
 ) -> None:
     """Compare two reports, or two trees of captures: status 1 if a finding or verdict is new."""
     output.refuse(output_file, [old, new])
     from analyzer.report import diff as diff_
     from analyzer.report import diff_formats
 
-    ruleset = None if _is_report(old) and _is_report(new) else load_rules(rules, select, ignore)
-    settings = {"timeout_s": timeout, "tshark": tshark, "engine": engine, "jobs": jobs, "expect": not no_expect}
-    documents = [_load(path, ruleset, settings, quiet=quiet) for path in (old, new)]
+    rules = None if _is_report(old) and _is_report(new) else judging.load()
+
+    def analyze(path: Path) -> Report:
+        judge = analysis.judge_options(expect=not no_expect)
+        return analysis.run([path], reading, judging, judge, verbosity, rules=rules)
+
+    documents = [_load(path, analyze, verbose=verbosity.verbose) for path in (old, new)]
     roots = ("" if _is_report(old) else str(old), "" if _is_report(new) else str(new))
     try:
         found = diff_.compare(documents[0], documents[1], roots)
@@ -63,7 +62,7 @@ def diff(  # noqa: PLR0913 - a command line is its options
         message = f"{old} and {new} cannot be compared: one of them is no report as pcaplint schema report describes it"
         raise InputError(message) from error
     output.write(diff_formats.FORMATS[diff_format](found), output_file, exact=diff_format != "text")
-    if output_file is not None and not quiet:
+    if output_file is not None and not verbosity.quiet:
         output.stderr(diff_formats.sentence(found))
     raise typer.Exit(Exit.FINDINGS if found.fails(cast("FailOn", fail_on)) else Exit.CLEAN)
 
@@ -77,18 +76,18 @@ def _is_report(path: Path) -> bool:
         return False
 
 
-def _load(path: Path, rules: RuleSet | None, settings: dict[str, Any], *, quiet: bool) -> Document:
+def _load(path: Path, analyze: Callable[[Path], Report], *, verbose: bool) -> Document:
     """Return the report at `path`, or that on the captures there; raises `InputError`."""
     if not os.path.lexists(path):
         message = f"{path}: no such file or folder"
         raise InputError(message)
     if _is_report(path):
         return _read(path)
-    from analyzer.api import analyze
     from analyzer.report import render
 
-    with shown(quiet=quiet) as progress:
-        report = analyze(path, rules=rules, fail_on="never", progress=progress, **settings)
+    report = analyze(path)
+    if verbose:
+        messages.print_read_stats(report)
     document: Document = json.loads("".join(render(report, "json")))
     return document
 

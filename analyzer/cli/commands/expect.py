@@ -1,26 +1,19 @@
-"""`pcaplint expect write`: a draft of expect.toml from what is found today, for a person to review.
+"""`pcaplint expect write`: a draft of expect.toml from what is found today, for review.
 
-Promises: every reason is left empty, and such a file is refused until it is filled in; nothing that is there is written over.
-Must not know: how expectations are held.
+Every reason is left empty, and such a file is refused until it is filled in; a file that exists is not overwritten.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import typer
 
-from analyzer.cli import options, output, statuses
-from analyzer.cli.check import load_rules, print_failures, tell_passed_over
+from analyzer.cli import analysis, messages, option_groups, options, output, statuses
 from analyzer.cli.config import Configured
-from analyzer.cli.progress import shown
 from analyzer.errors import UsageError
 from analyzer.report.escaping import printable
-
-if TYPE_CHECKING:
-    from analyzer.model import FailOn
 
 expect = typer.Typer(name="expect", no_args_is_help=True, rich_markup_mode=None, help="Write what captures are expected to show.")
 
@@ -31,38 +24,32 @@ def _only() -> None:
 
 
 @expect.command(cls=Configured)
+@option_groups.expand_groups
 def write(  # noqa: PLR0913 - a command line is its options
     paths: options.Paths,
     *,
     output_file: options.Output = None,
-    rules: options.Rules = None,
+    judging: option_groups.Judging,
     fail_on: options.FailOnOption = "warning",
-    timeout: options.Timeout = None,
-    tshark: options.Tshark = None,
+    reading: option_groups.Reading,
+    verbosity: option_groups.Messages,
 ) -> None:
-    """Draft an expect.toml for the captures in PATHS, all of one folder; every reason in it is for you to fill in."""
+    """Draft an expect.toml for the captures in PATHS, all of one folder; fill in the reasons before you use it."""
     if output_file is not None and str(output_file) != "-" and os.path.lexists(output_file):
-        message = f"--output {printable(str(output_file))}: is there already, with reasons somebody gave"
+        message = f"--output {printable(str(output_file))}: is there already, and may hold reasons: remove it to draft it again"
         raise UsageError(message)
     output.refuse(output_file, paths)
-    from analyzer.api import analyze
     from analyzer.suppression import expectations
 
-    with shown() as progress:
-        found = analyze(
-            paths,
-            rules=load_rules(rules),
-            fail_on=cast("FailOn", fail_on),
-            expect=False,
-            timeout_s=timeout,
-            tshark=tshark,
-            progress=progress,
-        )
+    found = analysis.run(paths, reading, judging, analysis.judge_options(fail_on), verbosity)
     folders = {str(Path(capture.path).parent) for capture in found.captures if capture.status != "unreadable"}
     if len(folders) > 1:
         message = f"the captures lie in {len(folders)} folders, and each needs an expect.toml of its own"
         raise UsageError(message)
-    print_failures(found)
+    messages.print_failures(found)
     output.write(expectations.draft(found), output_file, exact=True)
-    tell_passed_over(found)
+    if not verbosity.quiet:
+        messages.print_passed_over(found)
+    if verbosity.verbose:
+        messages.print_read_stats(found)
     raise typer.Exit(statuses.of_reading(capture.status for capture in found.captures))

@@ -1,7 +1,6 @@
 """`pcaplint baseline write`: accept what is found today, so that only what is new fails.
 
-Promises: everything found is in it, of whatever severity; reasons that were there are kept.
-Must not know: how a baseline is compared.
+Every finding is written, of any severity; reasons that are in the file already are kept.
 """
 
 from __future__ import annotations
@@ -10,10 +9,8 @@ from pathlib import Path
 
 import typer
 
-from analyzer.cli import options, output, statuses
-from analyzer.cli.check import load_rules, print_failures, tell_passed_over
+from analyzer.cli import analysis, messages, option_groups, options, output, statuses
 from analyzer.cli.config import Configured
-from analyzer.cli.progress import shown
 
 baseline = typer.Typer(name="baseline", no_args_is_help=True, rich_markup_mode=None, help="Accept what is found today.")
 
@@ -24,27 +21,30 @@ def _only() -> None:
 
 
 @baseline.command(cls=Configured)
+@option_groups.expand_groups
 def write(  # noqa: PLR0913 - a command line is its options
     paths: options.Paths,
     *,
     output_file: options.Output = None,
-    rules: options.Rules = None,
+    judging: option_groups.Judging,
     no_expect: options.NoExpect = False,
-    timeout: options.Timeout = None,
-    tshark: options.Tshark = None,
+    reading: option_groups.Reading,
+    verbosity: option_groups.Messages,
 ) -> None:
     """Write all that is found in PATHS and not expected into a baseline (pcaplint-baseline.toml), for `check --baseline`."""
-    from analyzer.api import analyze
     from analyzer.suppression import baseline as baseline_
 
     destination = output_file or Path(baseline_.FILE)
     output.refuse(destination, paths)
-    with shown() as progress:
-        found = analyze(paths, rules=load_rules(rules), expect=not no_expect, timeout_s=timeout, tshark=tshark, progress=progress)
-    print_failures(found)
+    judge = analysis.judge_options("warning", expect=not no_expect)
+    found = analysis.run(paths, reading, judging, judge, verbosity)
+    messages.print_failures(found)
     text = list(baseline_.draft(found, destination))
     output.refuse(destination, [capture.path for capture in found.captures])
     output.write(text, destination, exact=True)
-    output.stderr(f"{destination}: {len(text) - 1} accepted")
-    tell_passed_over(found)
+    if not verbosity.quiet:
+        output.stderr(f"{destination}: {len(text) - 1} accepted")
+        messages.print_passed_over(found)
+    if verbosity.verbose:
+        messages.print_read_stats(found)
     raise typer.Exit(statuses.of_reading(capture.status for capture in found.captures))

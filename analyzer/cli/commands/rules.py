@@ -1,7 +1,6 @@
 """`pcaplint rules`: list the rules, explain one, check rule files, draw the machine.
 
-Promises: what is printed is what the rule files say; a refused file gives one line a fault and status 6.
-Must not know: how rules are run.
+A file that is refused gives one line per fault and status 6.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analyzer.cli import options, output
+from analyzer.cli.config import Configured
 from analyzer.errors import RuleError, UsageError
 from analyzer.report.escaping import printable
 
@@ -43,13 +43,13 @@ Folders = Annotated[
 ]
 
 
-@rules.command("list")
-def list_(*, format_name: ListFormat = "text", extra: options.Rules = None, color: options.Color = "auto") -> None:
+@rules.command("list", cls=Configured)
+def list_(*, list_format: ListFormat = "text", rules: options.Rules = None, color: options.Color = "auto") -> None:
     """List all rules: id, severity and title, by family."""
     from analyzer.rules import load
 
-    ruleset = load(extra or ())
-    if format_name == "json":
+    ruleset = load(rules or ())
+    if list_format == "json":
         output.write(_json(ruleset), None, exact=True)
         return
     page = _page(color)
@@ -97,12 +97,12 @@ def _record(finding: Finding) -> dict[str, object]:
     }
 
 
-@rules.command()
-def explain(id_: Id, *, extra: options.Rules = None, color: options.Color = "auto") -> None:
-    """Say what a rule or a verdict means, why it matters and what usually causes it."""
+@rules.command(cls=Configured)
+def explain(id_: Id, *, rules: options.Rules = None, color: options.Color = "auto") -> None:
+    """Explain what a rule or a verdict means, why it matters and what usually causes it."""
     from analyzer.rules import load
 
-    ruleset = load(extra or ())
+    ruleset = load(rules or ())
     verdicts = {verdict.name: verdict for verdict in ruleset.verdicts}
     finding, verdict = ruleset.findings.get(id_), verdicts.get(id_)
     if finding is None and verdict is None:
@@ -209,11 +209,11 @@ def check(folders: Folders = None) -> None:
     typer.echo(f"{len(ruleset.findings)} findings, {len(ruleset.verdicts)} verdicts: no fault (digest {ruleset.digest})")
 
 
-@rules.command()
-def draw(*, format_name: Picture = "mermaid", extra: options.Rules = None, destination: options.Output = None) -> None:
-    """Draw the state machine of an opening, as its rows say: what moves the client, what moves the server."""
+@rules.command(cls=Configured)
+def draw(*, picture_format: Picture = "mermaid", rules: options.Rules = None, destination: options.Output = None) -> None:
+    """Draw the state machine of an opening from its rows: what moves the client, what moves the server."""
     output.refuse(destination)
     from analyzer.rules import diagram, load
 
-    picture = {"mermaid": diagram.mermaid, "svg": diagram.svg}[format_name]
-    output.write(picture(load(extra or ())), destination, exact=True)
+    picture = {"mermaid": diagram.mermaid, "svg": diagram.svg}[picture_format]
+    output.write(picture(load(rules or ())), destination, exact=True)

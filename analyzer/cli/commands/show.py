@@ -1,7 +1,6 @@
 """`pcaplint show`: one connection, segment by segment.
 
-Promises: the exit status is that of reading the capture; what the connection did wrong is told, not failed for.
-Must not know: how a ladder is drawn.
+The exit status is that of reading the capture; findings do not change it.
 """
 
 from __future__ import annotations
@@ -11,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analyzer.cli import options, output, statuses
-from analyzer.cli.check import print_failures, text_layout
-from analyzer.cli.progress import shown
+from analyzer.cli import analysis, messages, option_groups, options, output, statuses
 from analyzer.errors import Exit
 
 if TYPE_CHECKING:
@@ -24,41 +21,42 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="The capture.", show_
 Flow = Annotated[str, typer.Argument(metavar="FLOW", help="The connection, as f3 or 3; f1 is the first in FILE.", show_default=False)]
 
 
+@option_groups.expand_groups
 def show(  # noqa: PLR0913 - a command line is its options
     file: File,
     flow: Flow,
     *,
-    rules: options.Rules = None,
+    judging: option_groups.Judging,
+    no_expect: options.NoExpect = False,
     show_secrets: options.ShowSecrets = False,
-    timeout: options.Timeout = None,
-    tshark: options.Tshark = None,
+    reading: option_groups.Reading,
+    verbosity: option_groups.Messages,
     color: options.Color = "auto",
 ) -> None:
-    """Draw the opening of connection FLOW in FILE, print what was said over it, and say what it means."""
-    from analyzer.rules import load
-
-    ruleset = load(rules or ())
-    from analyzer.api import analyze
+    """Draw the opening of connection FLOW in FILE, print its dialogue, and explain its findings."""
+    rules = judging.load()
+    judge = analysis.judge_options(expect=not no_expect)
+    report = analysis.run([file], reading, judging, judge, verbosity, secrets=show_secrets, rules=rules)
     from analyzer.report.terminal import ladder
 
-    with shown() as progress:
-        report = analyze([file], rules=ruleset, fail_on="never", timeout_s=timeout, tshark=tshark, progress=progress, secrets=show_secrets)
     ended = statuses.worst(capture.status for capture in report.captures)
-    print_failures(report)
+    messages.print_failures(report)
+    if verbosity.verbose:
+        messages.print_read_stats(report, rules)
     if not len(report.flows) and ended:
         if ended == Exit.NOTHING_CHECKED:
             output.complain(f"{file}: no TCP connection in it")
         raise typer.Exit(ended)
-    output.write([ladder.render(report, flow, words(ruleset), text_layout(None, color=color))], None)
+    output.write([ladder.render(report, flow, words(rules), messages.text_layout(None, color=color))], None)
     raise typer.Exit(ended)
 
 
 def words(rules: RuleSet) -> Words:
-    """Return what the rules say about verdicts and findings."""
+    """Return the explanations that the rules give of verdicts and findings."""
     from analyzer.report.terminal.ladder import Words
     from analyzer.rules.check import DIALOGUE_SCOPES
 
-    spoken = frozenset(
+    of_dialogues = frozenset(
         id_ for id_, finding in rules.findings.items() if finding.check is not None and finding.check.scope in DIALOGUE_SCOPES
     )
-    return Words({verdict.name: verdict.meaning for verdict in rules.verdicts}, rules.findings, spoken)
+    return Words({verdict.name: verdict.meaning for verdict in rules.verdicts}, rules.findings, of_dialogues)

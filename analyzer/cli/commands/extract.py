@@ -1,8 +1,6 @@
-"""`pcaplint extract`: a connection's own frames as a pcapng file.
+"""`pcaplint extract`: the frames of connections, unchanged, as a pcapng file.
 
-Promises: the frames are those of the capture, unchanged; the file is written whole or not at all; status 4 when the capture could
-not be read to its end, for then frames may be missing.
-Must not know: how frames are copied.
+Status 4 when the capture could not be read to its end: frames may be missing then.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from analyzer.cli import options, output
+from analyzer.cli import messages, option_groups, output
 from analyzer.errors import Exit
 
 File = Annotated[Path, typer.Argument(metavar="PATH", help="The capture.", show_default=False, readable=False)]
@@ -24,17 +22,22 @@ Destination = Annotated[
 ]
 
 
-def extract(path: File, flows: Flows, *, destination: Destination, timeout: options.Timeout = None, tshark: options.Tshark = None) -> None:
+@option_groups.expand_groups
+def extract(
+    path: File, flows: Flows, *, destination: Destination, reading: option_groups.Reading, verbosity: option_groups.Messages
+) -> None:
     """Copy the frames of the connections FLOW... of the capture PATH into a pcapng file."""
     output.refuse(destination, [path])
     from analyzer.api import frames_of
     from analyzer.capture.extract import extract as copy
-    from analyzer.options import ReadOptions
     from analyzer.report.formatting import count
 
-    capture, frames = frames_of(path, flows, ReadOptions(timeout_s=timeout, tshark=tshark))
-    output.write_bytes(copy(path, frames, program=tshark, timeout_s=timeout), destination)
-    output.stderr(f"{destination}: {count(len(frames), 'frame')} of {count(len(set(flows)), 'connection')}")
+    capture, frames = frames_of(path, flows, reading.options())
+    output.write_bytes(copy(path, frames, program=reading.tshark, timeout_s=reading.timeout), destination)
+    if not verbosity.quiet:
+        output.stderr(f"{destination}: {count(len(frames), 'frame')} of {count(len(set(flows)), 'connection')}")
+    if verbosity.verbose:
+        output.stderr(f"{messages.read_stats(capture.path, capture.packets, capture.engines)}, {len(capture.segments):,} segments")
     if not capture.complete:
         output.complain(f"{capture.path}: {capture.reason}")
         raise typer.Exit(Exit.INCOMPLETE)

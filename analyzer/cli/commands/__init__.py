@@ -1,0 +1,1 @@
+"""The commands of `pcaplint`, one module each."""
