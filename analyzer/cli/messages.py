@@ -47,9 +47,9 @@ def write_report(report: Report, format_name: str, layout: Layout, output_file: 
 
 def print_stale(baseline: Path) -> None:
     """Print which captures the baseline names that no longer exist."""
-    from analyzer.suppression.baseline import gone
+    from analyzer.suppression.baseline import missing_captures
 
-    for file in gone(baseline):
+    for file in missing_captures(baseline):
         output.stderr(printable(f"{baseline}: {file} is not there any more; pcaplint baseline write forgets it"))
 
 

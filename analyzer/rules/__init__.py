@@ -1,9 +1,8 @@
-"""rules/*.toml to one validated, frozen `RuleSet`.
+"""Rule files (rules/**/*.toml), loaded into one validated, frozen `RuleSet`.
 
-Promises: a rule file is taken whole or refused whole, with file, entry and key path in the message. Shipped rules were
-checked when they were built, so loading them checks kinds and names but skips schemas and lint unless asked (`check`);
-users' rules are always checked. Selecting and ignoring change what is reported, never how an opening is judged.
-Must not know: how rows are run, or how findings are printed.
+A rule file is accepted or refused as a whole, with file, entry and key path in the message. The shipped rules are checked when they are
+built, so `load` checks their types and names and skips schemas and lint unless `check` is set; users' rules are always checked. Selecting
+and ignoring rules changes what is reported, never how an opening is judged. Nothing here runs rules or prints findings.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Example", "Finding", "Machine", "RuleSet", "Verdict", "load"]
 
 _OPENING = "handshake"
-"""The family of findings about openings, and about what all dialogues have in common."""
+"""The family of findings about openings and about dialogues of any protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +44,9 @@ class RuleSet:
     reported: frozenset[str]
     """Ids that `select` and `ignore` leave in the report."""
     protocols: Mapping[str, Protocol]
-    """What dialogues are recognised by and what rules may ask of them, by id; `any` is what all have in common."""
+    """Signatures and facts of each protocol, by id; `any` has those of all dialogues."""
     secrets: SecretPatterns
-    """How secrets are named, and what they look like."""
+    """Names and forms of secrets."""
     digest: str
     """SHA-256 over the rule files' bytes, first sixteen hex digits."""
 
@@ -72,37 +71,39 @@ def load(
     """Return the shipped rules with those of the folders `extra` layered on top, in order.
 
     `select` and `ignore` are finding ids or globs (`synack-*`); without `select`, all but those marked `opt_in` are reported.
-    With `check` the shipped files are held against their schemas and the lint too. Raises `RuleError` for a bad file
+    With `check` the shipped files are checked against their schemas and by lint too. Raises `RuleError` for a bad file
     and `UsageError` for an id that does not exist.
     """
     home = toml_loader.shipped()
     layers = [_layer(Path(folder)) for folder in extra]
-    spoken = protocols.load(home, [one for layer in layers for one in layer.protocols.items()], check=check)
-    files = _files(home, spoken)
+    known_protocols = protocols.load(home, [one for layer in layers for one in layer.protocols.items()], check=check)
+    files = _files(home, known_protocols)
     document = toml_loader.read(home / "opening.toml")
     if check:
         toml_loader.check(document, "opening", home / "opening.toml")
     known = {path: toml_loader.read(path) for path in files}
     disabled: set[str] = set()
-    severities: dict[str, Any] = {}
+    new_severities: dict[str, Any] = {}
     for layer in layers:
         known |= layer.findings
         disabled |= set(layer.changes.get("disable", ()))
-        severities |= layer.changes.get("severity", {})
+        new_severities |= layer.changes.get("severity", {})
         document = _merge(document, layer.changes, layer.path)
     if check:
         for path, entry in known.items():
             toml_loader.check(entry, "finding", path)
-    hidden = secrets.load(home, [layer.secrets for layer in layers if layer.secrets], check=check)
+    secret_patterns = secrets.load(home, [layer.secrets for layer in layers if layer.secrets], check=check)
     path = layers[-1].path if layers else home / "opening.toml"
     machine = opening.build(document, path)
-    registry = _registry(known, machine, spoken)
+    registry = _registry(known, machine, known_protocols)
     faults = lint(machine, registry, path) if check or layers else []
     if faults:
         raise RuleError("\n".join(faults))
-    _refuse_unknown({*disabled, *severities}, registry, RuleError, f"{path}: ")
-    registry = {id_: replace(entry, severity=severities.get(id_, entry.severity)) for id_, entry in registry.items() if id_ not in disabled}
-    return RuleSet(machine, registry, _reported(registry, select, ignore), spoken, hidden, _digest(home, files, extra))
+    _refuse_unknown({*disabled, *new_severities}, registry, RuleError, f"{path}: ")
+    registry = {
+        id_: replace(entry, severity=new_severities.get(id_, entry.severity)) for id_, entry in registry.items() if id_ not in disabled
+    }
+    return RuleSet(machine, registry, _reported(registry, select, ignore), known_protocols, secret_patterns, _digest(home, files, extra))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,23 +115,23 @@ class _Layer:
     protocols: dict[Path, dict[str, Any]]
 
 
-def _files(home: Path, spoken: Mapping[str, Protocol]) -> list[Path]:
-    return sorted(path for family in (_OPENING, *spoken) for path in (home / family).glob("*.toml"))
+def _files(home: Path, known_protocols: Mapping[str, Protocol]) -> list[Path]:
+    return sorted(path for family in (_OPENING, *known_protocols) for path in (home / family).glob("*.toml"))
 
 
 def _layer(folder: Path) -> _Layer:
-    """Read a user's folder: finding files, an opening.toml that changes the machine, a secrets.toml that adds to what is hidden.
+    """Read a user's folder: finding files, an opening.toml that changes the machine, a secrets.toml that adds to the secrets.
 
     Any other file with `extends` adds to the shipped protocol that it names.
     """
     paths = toml_loader.list_files(folder)
     changes: dict[str, Any] = {}
-    hidden: dict[str, Any] = {}
+    secrets_changes: dict[str, Any] = {}
     entries = {}
-    spoken = {}
+    protocol_changes = {}
     for path in paths:
         if path.name == secrets.FILE:
-            hidden = secrets.read_layer(path)
+            secrets_changes = secrets.read_layer(path)
             continue
         document = toml_loader.read(path)
         if path.name == "opening.toml":
@@ -138,15 +139,15 @@ def _layer(folder: Path) -> _Layer:
             changes = document
         elif "extends" in document:
             toml_loader.check(document, "protocol#changes", path)
-            spoken[path] = document
+            protocol_changes[path] = document
         else:
             toml_loader.check(document, "finding", path)
             entries[path] = document
-    return _Layer(folder / "opening.toml", entries, changes, hidden, spoken)
+    return _Layer(folder / "opening.toml", entries, changes, secrets_changes, protocol_changes)
 
 
 def _merge(document: dict[str, Any], changes: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return `document` with the rows and verdicts of `changes` put before the ones they name."""
+    """Return `document` with the rows and verdicts of `changes` inserted before the ones they name."""
     merged = document | {
         "variables": document.get("variables", {}) | changes.get("variables", {}),
         "row": list(document["row"]),
@@ -155,19 +156,19 @@ def _merge(document: dict[str, Any], changes: dict[str, Any], path: Path) -> dic
     }
     for kind, name in (("row", "id"), ("verdict", "is")):
         for entry in changes.get(kind, ()):
-            places = [place for place, old in enumerate(merged[kind]) if old[name] == entry["before"]]
-            if not places:
+            positions = [position for position, old in enumerate(merged[kind]) if old[name] == entry["before"]]
+            if not positions:
                 message = f"{path}: {kind} {entry[name]}: before: no {kind} is called {entry['before']}"
                 raise RuleError(message)
-            merged[kind].insert(places[0], {key: value for key, value in entry.items() if key != "before"})
+            merged[kind].insert(positions[0], {key: value for key, value in entry.items() if key != "before"})
     return merged
 
 
-def _registry(documents: Mapping[Path, dict[str, Any]], machine: Machine, spoken: Mapping[str, Protocol]) -> dict[str, Finding]:
+def _registry(documents: Mapping[Path, dict[str, Any]], machine: Machine, known_protocols: Mapping[str, Protocol]) -> dict[str, Finding]:
     """Return the findings by id; a file of the same id in a later layer replaces the earlier one."""
     found: dict[str, Finding] = {}
     for path, document in documents.items():
-        entry = findings_.build(document, path, machine, spoken)
+        entry = findings_.build(document, path, machine, known_protocols)
         if entry.id != path.stem:
             message = f"{path}: id: {entry.id} must be the file's name"
             raise RuleError(message)

@@ -1,7 +1,6 @@
-"""The `[check]` table of a finding file: a condition over a segment, a connection, the connections of a job, a dialogue or an exchange.
+"""The `[check]` table of a finding file: a condition over a segment, a connection, a group of connections, a dialogue or an exchange.
 
-Promises: a `Check` is complete and frozen, every expression parsed and its kind checked; a fault names file and key.
-Must not know: how a check is run.
+Every expression is parsed and its type checked; a fault names file and key.
 """
 
 from __future__ import annotations
@@ -24,40 +23,40 @@ if TYPE_CHECKING:
 EVERY: Final = "any"
 """In `match`, stands for every class of segments with readable flags, or for both sides."""
 DIALOGUE_SCOPES: Final = ("dialogue", "exchange")
-"""Scopes of checks about what the endpoints said: of a whole connection, of a request and its answer."""
+"""Scopes of checks about dialogues: the whole dialogue of a connection; one exchange."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """When a finding is there, without any row saying so."""
+    """The condition of a finding that no row of the machine emits."""
 
     scope: str
     """segment, connection, correlation, dialogue or exchange."""
     match: frozenset[tuple[bool, str]]
     """Of a segment check: (sent by the client, segment class)."""
     rows: frozenset[str]
-    """Of a segment check: rows of the machine; the segments they fired at are seen too."""
+    """Of a segment check: rows of the machine; the segments they fired at match too."""
     when: Node
     message_values: tuple[tuple[str, Node], ...]
     evidence: tuple[str, ...]
-    """Of a connection check: places or records whose frames are evidence; of one about what was said, places."""
+    """Names of the evidence: for a connection check also records; their frames prove the finding."""
     group_by: str
     """Of a correlation check: how connections are grouped."""
     where: Node | None
     """Of a correlation check: which connections count."""
     protocol: str = ""
-    """Of a check about what was said: the protocol it is about, or `any`."""
+    """Of a dialogue or exchange check: its protocol, or `any`."""
     texts: tuple[tuple[str, str], ...] = ()
-    """Of a check about what was said: places in the message and the facts of kind text that fill them."""
+    """Of a dialogue or exchange check: placeholders of the message and the facts of type text that fill them."""
 
 
 def scope_of(machine: Machine, scope: str) -> Scope:
     """Return what the condition and the values of a check of this `scope` may name."""
     if scope == "segment":
-        names = dict(SEGMENT) | _kinds(vocabulary.STEP) | _connection_kinds()
+        names = dict(SEGMENT) | _kinds(vocabulary.SEGMENT_FACTS) | _connection_kinds()
         return Scope(names, {}, dict(machine.enums) | {"checksum": vocabulary.CHECKSUM})
     if scope == "correlation":
-        return Scope(_kinds(vocabulary.GROUP))
+        return Scope(_kinds(vocabulary.GROUP_FACTS))
     return machine.scope(of="end")
 
 
@@ -68,11 +67,11 @@ def where_scope(machine: Machine) -> Scope:
 
 
 def _connection_kinds() -> dict[str, str]:
-    return dict(CONNECTION) | _kinds(vocabulary.AGGREGATE)
+    return dict(CONNECTION) | _kinds(vocabulary.CONNECTION_FACTS)
 
 
 def dialogue_scope(scope: str, protocol: Protocol, services: tuple[str, ...]) -> Scope:
-    """Return what the expressions of a check about what was said may name; an exchange knows its dialogue's facts too."""
+    """Return what the expressions of a dialogue or exchange check may name; an exchange also has the facts of its dialogue."""
     names = _kinds(protocol.dialogue) | (_kinds(protocol.exchange) if scope == "exchange" else {})
     return Scope({name: kind for name, kind in names.items() if kind != protocols.TEXT}, {}, {**protocol.enums, "service": services})
 
@@ -84,7 +83,7 @@ def _kinds(facts: Mapping[str, vocabulary.Fact]) -> dict[str, str]:
 def build(entry: dict[str, Any], machine: Machine, known: Mapping[str, Protocol], family: str, where: str) -> Check:
     """Return the check that `entry`, which passed its schema, describes. Raises `RuleError`.
 
-    `known` are the protocols, `family` is the folder the file lies in: of a protocol, if it is called like one.
+    `known` are the protocols; `family` is the folder of the file, which may have the name of a protocol.
     """
     if entry["scope"] in DIALOGUE_SCOPES:
         return _build_dialogue(entry, known, family, where)
@@ -106,12 +105,12 @@ def build(entry: dict[str, Any], machine: Machine, known: Mapping[str, Protocol]
 
 
 def _build_dialogue(entry: dict[str, Any], known: Mapping[str, Protocol], family: str, where: str) -> Check:
-    about = entry.get("protocol", family if family in known else protocols.ANY)
-    _refuse_unknown([about], known, f"{where}: check.protocol")
-    scope = dialogue_scope(entry["scope"], known[about], protocols.services(known))
-    texts = {name for name, fact in known[about].facts(entry["scope"]).items() if fact.kind == protocols.TEXT}
-    places = {*known[about].dialogue_evidence, *(known[about].exchange_evidence if entry["scope"] == "exchange" else ())}
-    _refuse_unknown(entry.get("evidence", ()), places, f"{where}: check.evidence")
+    protocol = entry.get("protocol", family if family in known else protocols.ANY)
+    _refuse_unknown([protocol], known, f"{where}: check.protocol")
+    scope = dialogue_scope(entry["scope"], known[protocol], protocols.services(known))
+    texts = {name for name, fact in known[protocol].facts(entry["scope"]).items() if fact.kind == protocols.TEXT}
+    evidence = {*known[protocol].dialogue_evidence, *(known[protocol].exchange_evidence if entry["scope"] == "exchange" else ())}
+    _refuse_unknown(entry.get("evidence", ()), evidence, f"{where}: check.evidence")
     return Check(
         scope=entry["scope"],
         match=frozenset(),
@@ -125,14 +124,14 @@ def _build_dialogue(entry: dict[str, Any], known: Mapping[str, Protocol], family
         evidence=tuple(entry.get("evidence", ())),
         group_by="",
         where=None,
-        protocol=about,
+        protocol=protocol,
         texts=tuple((name, text) for name, text in entry.get("values", {}).items() if text in texts),
     )
 
 
 def _match(entries: Iterable[str], machine: Machine, where: str) -> tuple[frozenset[tuple[bool, str]], frozenset[str]]:
     classes = [name for name, _ in machine.classes]
-    seen: set[tuple[bool, str]] = set()
+    matched: set[tuple[bool, str]] = set()
     rows: set[str] = set()
     for entry in entries:
         side, name = entry.split()
@@ -141,9 +140,9 @@ def _match(entries: Iterable[str], machine: Machine, where: str) -> tuple[frozen
             continue
         if name != EVERY:
             _refuse_unknown([name], {*classes, *INTRINSIC_CLASSES}, f"{where}: check.match")
-        seen |= {(by == "client", one) for by in (SIDES if side == EVERY else (side,)) for one in (classes if name == EVERY else [name])}
+        matched |= {(by == "client", one) for by in (SIDES if side == EVERY else (side,)) for one in (classes if name == EVERY else [name])}
     _refuse_unknown(rows, {row.id for row in machine.rows}, f"{where}: check.match")
-    return frozenset(seen), frozenset(rows)
+    return frozenset(matched), frozenset(rows)
 
 
 def _refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:

@@ -1,8 +1,7 @@
-"""The machine of opening.toml as a picture: what moves the client, what moves the server, and what moves neither.
+"""The machine of opening.toml as a state diagram, in Mermaid and SVG: transitions of the client, of the server, and rows without one.
 
-Promises: everything in a picture comes from the rows, in their order; the same rules give the same bytes. A row that settles a
-hold is drawn from the states in which the hold begins.
-Must not know: how rows are run, where the picture goes.
+Everything in a diagram comes from the rows, in their order; the same rules give the same bytes. A row that settles a hold is drawn from
+the states in which the hold begins.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from analyzer.rules.machine import Machine, Row
 
 _LINE: Final = 16
-"""Height of a line of text, in px; so for all of these."""
+"""Height of a line of text, in px, as are all of these."""
 _GAP: Final = 20
 _MARGIN: Final = 24
 _BAR: Final = 112
@@ -44,7 +43,7 @@ _ENTITIES: Final = {"#": "#35;", ";": "#59;", ":": "#58;", '"': "#quot;", "<": "
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One arrow: the rows that take an end from one state to another."""
+    """One arrow: the rows that take an endpoint from one state to another."""
 
     source: int
     target: int
@@ -74,12 +73,12 @@ def _sources(machine: Machine, row: Row, side: int) -> frozenset[int]:
 
 
 def still(machine: Machine) -> list[Row]:
-    """Return the rows that move neither end."""
+    """Return the rows without a transition of either endpoint."""
     return [row for row in machine.rows if row.to == (None, None)]
 
 
 def sees(row: Row) -> str:
-    """Return what a row wants to see, as `client ack/fin`."""
+    """Return what a row matches, as `client ack/fin`."""
     parts = []
     for name, by_client in (("client", True), ("server", False)):
         classes = sorted(one for by, one in row.match if by is by_client)
@@ -126,7 +125,7 @@ def _used(machine: Machine, side: int) -> list[int]:
 
 
 def svg(rules: RuleSet) -> Iterator[str]:
-    """Yield the machine as a picture: a bar for each state, an arrow for each move, a line of text for each row of it."""
+    """Yield the machine as an SVG image: one bar per state, one arrow per transition, one line of text per row."""
     machine = rules.machine
     inks = _inks(rules)
     lanes = max(len(_used(machine, side)) for side in range(len(SIDES)))

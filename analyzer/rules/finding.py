@@ -1,8 +1,4 @@
-"""One finding, one file: what it is called, how bad it is, why it matters, and examples that prove it.
-
-Promises: a `Finding` is complete and frozen; its examples are in segment notation and every one says whether it fires.
-Must not know: which row emits it, or how a report prints it.
-"""
+"""A finding file: id, severity, title, explanation, and examples in segment notation that state whether the finding fires."""
 
 from __future__ import annotations
 
@@ -26,7 +22,7 @@ _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A short exchange in segment notation, and whether the finding must be there."""
+    """A few segments in segment notation, and whether the finding must be reported for them."""
 
     fires: bool
     segments: str
@@ -46,15 +42,15 @@ class Finding:
     references: tuple[str, ...]
     causes: tuple[str, ...]
     other_tools: Mapping[str, str]
-    """Tool name to what that tool calls it."""
+    """Name of the finding in other tools, by tool."""
     examples: tuple[Example, ...]
     family: str
-    """The folder the file lies in: handshake, or a protocol's."""
+    """The folder of the file: handshake, or a protocol."""
     path: str
     check: Check | None = None
-    """When it is there; None when the machine says so."""
+    """Its condition; None for a finding that the machine emits."""
     opt_in: bool = False
-    """Whether it is reported only where it is selected: a column of the report says as much, or it is true of most connections."""
+    """Whether it is reported only where it is selected: a column of the report has the same information, or most connections have it."""
 
     @property
     def placeholders(self) -> frozenset[str]:
@@ -62,7 +58,7 @@ class Finding:
         return frozenset(_PLACEHOLDER.findall(self.message))
 
     def fill_message(self, numbers: Mapping[str, object]) -> str:
-        """Return the message with `numbers` in their places; a number that is not known reads as a question mark."""
+        """Return the message with `numbers` for its placeholders; an unknown number becomes a question mark."""
         return _PLACEHOLDER.sub(lambda match: str(numbers.get(match.group(1), "?")), self.message)
 
 

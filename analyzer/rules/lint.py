@@ -1,7 +1,6 @@
-"""What a schema cannot say about rules: rows nobody reaches, findings nobody emits, files that contradict each other.
+"""Checks of rules that a schema cannot express: rows that are never reached, findings that are never emitted, contradictions between files.
 
-Promises: each fault is one line that names file and row. `lint` returns all of them, so that a person mends them in one go.
-Must not know: how rows are run.
+Each fault is one line that names file and row; `lint` returns all of them.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
     from analyzer.rules.finding import Finding
     from analyzer.rules.machine import Machine
 
-SAYABLE = frozenset({"seq", "ack", "len", "window", "ttl", "repeats", "icmp_type", "icmp_code", "times"})
-"""What every message may name without its row saying so."""
+COMMON_PLACEHOLDERS = frozenset({"seq", "ack", "len", "window", "ttl", "repeats", "icmp_type", "icmp_code", "times"})
+"""Placeholders that every message may have without `values` for them."""
 
 
 def lint(machine: Machine, findings: Mapping[str, Finding], path: Path) -> list[str]:
@@ -38,7 +37,7 @@ def _ids(machine: Machine) -> Iterator[str]:
 
 
 def _shadows(machine: Machine) -> Iterator[str]:
-    """Rows that an earlier row without a condition leaves nothing to."""
+    """Rows that earlier rows without a condition shadow."""
     open_rows = [row for row in machine.rows if row.when is None and row.settles is None]
     order = {row.id: place for place, row in enumerate(machine.rows)}
     for row in machine.rows:
@@ -51,7 +50,7 @@ def _shadows(machine: Machine) -> Iterator[str]:
             if order[earlier.id] < order[row.id]:
                 left -= {(see, client, server) for see in earlier.match for client in earlier.client for server in earlier.server}
         if not left:
-            yield f"row {row.id}: never reached, earlier rows without a condition take all it could see"
+            yield f"row {row.id}: never reached, earlier rows without a condition take all that it could match"
 
 
 def _verdicts(machine: Machine) -> Iterator[str]:
@@ -70,7 +69,7 @@ def _missing(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str]
 
 
 def _idle(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str]:
-    """Finding files that nothing emits, or whose examples do not show both sides."""
+    """Finding files that nothing emits, or without an example that fires and one that stays silent."""
     ids = emitted(machine)
     for id_, finding in sorted(findings.items()):
         if id_ not in ids and finding.check is None:
@@ -86,7 +85,7 @@ def _idle(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str]:
 
 
 def _check(check: Check, path: str) -> Iterator[str]:
-    """Keys that a check's scope has no use for, or lacks."""
+    """Keys that the scope of a check does not have, or requires."""
     if (check.scope == "segment") != bool(check.match or check.rows):
         yield f"{path}: check.match: a segment check needs it, and no other has it"
     if (check.scope == "correlation") != bool(check.group_by):
@@ -94,33 +93,33 @@ def _check(check: Check, path: str) -> Iterator[str]:
     if check.evidence and check.scope not in {"connection", *DIALOGUE_SCOPES}:
         yield f"{path}: check.evidence: only a check of a connection, a dialogue or an exchange has it"
     if check.scope in DIALOGUE_SCOPES and not check.evidence:
-        yield f"{path}: check.evidence: a check of a {check.scope} needs it: nothing else says which frames prove it"
+        yield f"{path}: check.evidence: a check of a {check.scope} needs it: nothing else states which frames prove it"
     if check.where is not None and check.scope != "correlation":
         yield f"{path}: check.where: only a correlation check has it"
 
 
 def _messages(machine: Machine, findings: Mapping[str, Finding]) -> Iterator[str]:
-    """Places in a message that some row which emits it does not fill."""
-    said = _said(machine)
+    """Placeholders of a message that some row which emits it does not fill."""
+    emitters = _emitters(machine)
     for id_, finding in sorted(findings.items()):
-        for name in sorted(finding.placeholders - SAYABLE):
-            if finding.check is not None and name not in {said for said, _ in (*finding.check.message_values, *finding.check.texts)}:
-                yield f"{finding.path}: the message has a place for {name}, which the check does not fill"
-            silent = [where for where, names in said.get(id_, ()) if name not in names]
-            if silent:
-                yield f"{finding.path}: the message has a place for {name}, which {silent[0]} does not fill"
+        for name in sorted(finding.placeholders - COMMON_PLACEHOLDERS):
+            if finding.check is not None and name not in {filled for filled, _ in (*finding.check.message_values, *finding.check.texts)}:
+                yield f"{finding.path}: the message has a placeholder {name}, which the check does not fill"
+            lacking = [where for where, names in emitters.get(id_, ()) if name not in names]
+            if lacking:
+                yield f"{finding.path}: the message has a placeholder {name}, which {lacking[0]} does not fill"
 
 
-def _said(machine: Machine) -> dict[str, list[tuple[str, frozenset[str]]]]:
-    """Return, per finding, who emits it and which numbers that one says."""
-    said: dict[str, list[tuple[str, frozenset[str]]]] = {}
+def _emitters(machine: Machine) -> dict[str, list[tuple[str, frozenset[str]]]]:
+    """Return, per finding, each emitter and the names of its values."""
+    emitters: dict[str, list[tuple[str, frozenset[str]]]] = {}
     for row in machine.rows:
-        kept_back = machine.holds[row.holds].at_end if row.holds else ()
-        for emit in (*row.emits, *kept_back):
-            said.setdefault(emit.id, []).append((f"row {row.id}", frozenset(name for name, _ in row.message_values)))
+        at_end = machine.holds[row.holds].at_end if row.holds else ()
+        for emit in (*row.emits, *at_end):
+            emitters.setdefault(emit.id, []).append((f"row {row.id}", frozenset(name for name, _ in row.message_values)))
     endings = [(f"verdict {verdict.name}", verdict.emits) for verdict in machine.verdicts]
     endings += [(f"observation {observation.id}", observation.emits) for observation in machine.observations]
     for where, emits in endings:
         for emit in emits:
-            said.setdefault(emit.id, []).append((where, frozenset()))
-    return said
+            emitters.setdefault(emit.id, []).append((where, frozenset()))
+    return emitters

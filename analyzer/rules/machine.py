@@ -1,8 +1,7 @@
-"""The values that `rules/opening.toml` becomes: states, classes, variables, records, rows, verdicts.
+"""The state machine of `rules/opening.toml` as frozen values: states, classes, variables, records, rows, verdicts.
 
-Promises: frozen; every expression is parsed and checked; ids are unique. What a row may name is listed once, in `SEGMENT`
-(facts of the segment at hand) and `CONNECTION` (facts of the whole connection).
-Must not know: how rows are run, or what TOML looks like.
+Every expression is parsed and checked. What a row may name is listed once, in `SEGMENT` (facts of the current segment) and `CONNECTION`
+(facts of the whole connection).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from analyzer.language import Scope
-from analyzer.rules.vocabulary import AGGREGATE
+from analyzer.rules.vocabulary import CONNECTION_FACTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +78,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the machine: where it applies, what it wants to see, what it does."""
+    """One row of the machine: the states it applies in, what it matches, and its actions."""
 
     id: str
     client: frozenset[int]
@@ -107,12 +106,12 @@ class Row:
     holds: str | None = None
     """The hold this row starts, unless it is pending already."""
     settles: str | None = None
-    """The hold this row ends; the row applies only while it is pending, and its findings cite the held segment."""
+    """The hold this row ends; the row applies only while it is pending, and the held segment is evidence of its findings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A judgement put off until a later segment explains or confirms it."""
+    """A decision deferred until a later segment explains or confirms it."""
 
     id: str
     values: tuple[tuple[str, Node], ...]
@@ -160,7 +159,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A word for the report, chosen by the first condition that holds."""
+    """A value of a report column, chosen by the first condition that holds."""
 
     name: str
     when: Node | None
@@ -192,7 +191,7 @@ class Machine:
     def scope(self, *, of: str = "row") -> Scope:
         """Return what an expression may name: in a `row` the segment at hand too, at the `end` only the connection."""
         names = dict(self.variables) | {"client": "state", "server": "state"} | dict(CONNECTION)
-        names |= SEGMENT if of == "row" else {name: fact.kind for name, fact in AGGREGATE.items()}
+        names |= SEGMENT if of == "row" else {name: fact.kind for name, fact in CONNECTION_FACTS.items()}
         return Scope(
             names,
             {record.name: record.fields for record in self.records.values()},

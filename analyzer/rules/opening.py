@@ -1,8 +1,7 @@
-"""opening.toml to a `Machine`: reading, parsing every expression, and checking its kind.
+"""Build a `Machine` from opening.toml: parse every expression and check its type.
 
-Promises: a document that passed the schema becomes a whole `Machine` or a `RuleError` naming file and row. Holds are
-turned into ordinary rows here, so that what runs knows only rows.
-Must not know: how rows are run.
+A document that passed the schema becomes a complete `Machine`, or raises `RuleError` with file and row. Holds become ordinary rows here,
+so that the implementations of the machine run rows only.
 """
 
 from __future__ import annotations
@@ -130,7 +129,7 @@ def _observation(entry: dict[str, Any], path: Path) -> Observation:
 
 
 def _rows(document: dict[str, Any], path: Path, variables: dict[str, str]) -> tuple[dict[str, Hold], tuple[Row, ...]]:
-    """Return the holds, and all rows: those that settle a hold first, since what was put off comes before what is new."""
+    """Return the holds, and all rows: those that settle a hold first, since a deferred decision comes before a new one."""
     holds: dict[str, Hold] = {}
     settling: list[Row] = []
     rows: list[Row] = []
@@ -158,7 +157,7 @@ def _settlement(entry: dict[str, Any], how: str) -> dict[str, Any]:
 
 
 def _hold(id_: str, entry: dict[str, Any], where: str, variables: dict[str, str]) -> Hold:
-    """Return the hold; each value it takes along becomes a variable named ID.VALUE."""
+    """Return the hold; each of its values becomes a variable named ID.VALUE."""
     values = []
     for name, kind_and_text in entry.get("values", {}).items():
         kind, text = kind_and_text.split(":", 1)
@@ -283,7 +282,7 @@ def _check_row(row: Row, scope: Scope, machine: Machine, where: str) -> None:
 
 
 def _check_members(node: Node, where: str) -> None:
-    """Refuse a negation over a candidate: that one member differs says nothing about the others."""
+    """Refuse a negation over a candidate: that one member differs implies nothing about the others."""
     for part in walk(node):
         negated = isinstance(part, Not) or (isinstance(part, Binary) and part.operator == "!=")
         if negated and records_of(part):

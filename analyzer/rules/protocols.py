@@ -1,10 +1,9 @@
-"""rules/protocols/*.toml to frozen `Protocol`s: how dialogues are recognised, what rules may ask of them, what transactions hold.
+"""Protocol files (rules/protocols/*.toml) as frozen `Protocol`s: signatures, facts for rules, columns of transactions.
 
-`any.toml` declares what every dialogue has; each other file describes a protocol. A fact is declared once, here; the module of
+`any.toml` declares the facts of every dialogue; each other file describes one protocol. A fact is declared once, here; the module of
 `analyzer.dialogues` that reads the protocol fills it in.
 
-Promises: every kind a fact has is known, every name is declared once for a protocol; a fault names file and key.
-Must not know: how a dialogue is read.
+Every fact has a known type and every name is declared once per protocol; a fault names file and key.
 """
 
 from __future__ import annotations
@@ -23,29 +22,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ANY: Final = "any"
-"""The file of what every dialogue has."""
+"""The file with the facts of every dialogue."""
 PREDEFINED: Final = ("none", "unknown")
-"""Words of the enumeration `service` that are no protocol: nothing was said; what was said fits nothing."""
+"""Words of the enumeration `service` that are no protocol: no payload; payload that no protocol matches."""
 MAX_SIGNATURE_BYTES: Final = 512
-"""How many of a direction's first bytes a sign is held against."""
+"""Bytes at the start of a direction that a signature is matched against."""
 TEXT: Final = "text"
-"""The kind of a fact of an exchange that a message may say and no condition may ask for: words from the capture."""
+"""The type of a fact of an exchange that is text from the capture: a message may contain it, no condition may name it."""
 _KINDS: Final = ("int", "flag", "time", "seq")
 SIDES: Final = ("client", "server")
 STRENGTHS: Final = ("sure", "likely", "unlikely", "never")
-"""How much a sign says; see `Signature.strength`."""
+"""How much a signature proves; see `Signature.strength`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a direction's first bytes look like when a protocol is spoken."""
+    """A pattern of the first bytes of one direction, for or against a protocol."""
 
     by: str
     """client or server."""
     pattern: re.Pattern[bytes]
     strength: str
     """sure: decides alone. likely: the other direction or the port has to agree. unlikely: what is likely of the protocol does not count,
-    in either direction. never: the protocol is not spoken, whatever else is sure of it."""
+    in either direction. never: it is not this protocol, whatever other signatures match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +54,11 @@ class Protocol:
     id: str
     title: str
     ports: tuple[int, ...]
-    """Server ports it is spoken on in the clear."""
+    """Server ports without TLS."""
     tls_ports: tuple[int, ...]
-    """Server ports it is spoken on inside TLS."""
+    """Server ports inside TLS."""
     tls_name: str
-    """What it is called there, as https."""
+    """Its name inside TLS, as https."""
     speaks_first: str
     """client, server, or none when it does not matter."""
     reader: str
@@ -78,11 +77,11 @@ class Protocol:
     """What else the file holds for its reader: tables of commands and the like."""
 
     def facts(self, scope: str) -> Mapping[str, Fact]:
-        """Return what a check of `scope` (dialogue or exchange) may ask."""
+        """Return the facts that a check of `scope` (dialogue or exchange) may name."""
         return self.dialogue if scope == "dialogue" else self.exchange
 
     def evidence(self, scope: str) -> Mapping[str, str]:
-        """Return what a check of `scope` may cite."""
+        """Return the evidence that a check of `scope` may name."""
         return self.dialogue_evidence if scope == "dialogue" else self.exchange_evidence
 
 
@@ -123,7 +122,7 @@ def _extend(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
 
 
 def services(protocols: Mapping[str, Protocol]) -> tuple[str, ...]:
-    """Return the words of the enumeration `service`: those that are no protocol, the protocols, what they are called inside TLS."""
+    """Return the words of the enumeration `service`: those that are no protocol, the protocols, and their names inside TLS."""
     own = [id_ for id_ in protocols if id_ != ANY]
     return (*PREDEFINED, *own, *(one.tls_name for one in protocols.values() if one.tls_name))
 

@@ -1,7 +1,6 @@
-"""The reference page of all rules, made from the rule files: rules/README.md.
+"""The reference page of all rules, generated from the rule files: rules/README.md.
 
-Promises: the same text from the same files, byte for byte; nothing stands on the page that no file says.
-Must not know: how rules are run.
+The same files give the same text, byte for byte.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ _HEAD: Final = """# Rules
 
 Made from the rule files; `python -m analyzer.rules.reference_page > rules/README.md` makes it anew.
 
-`opening.toml` is the state machine of an opening. Each other file describes one finding: what it is called, how bad it is, why
+`opening.toml` is the state machine of an opening. Each other file describes one finding: its name, its severity, why
 it matters, and examples that the tests run. A finding is there because a row, hold, verdict or observation of the machine
-emits it, or because the `[check]` table of its own file says when:
+emits it, or because the `[check]` table of its own file holds:
 
 ```toml
 [check]
@@ -45,8 +44,8 @@ response (and about the dialogue it belongs to); both name their evidence. The p
 `protocol = "smtp"`; a check in another folder is about dialogues of any protocol. The facts and the evidence that may be named are
 declared in `protocols/`, with the signatures of a protocol and the columns of its transactions: see the last sections of this page.
 
-`secrets.toml` is about what is hidden in reports: how the fields and parameters are named that hold a secret, in several languages, and
-what a secret looks like. A `secrets.toml` in a folder given with `--rules` adds to its lists:
+`secrets.toml` defines what is redacted in reports: the names of fields and parameters that hold a secret, in several languages, and
+the form of secrets. A `secrets.toml` in a folder given with `--rules` adds to its lists:
 
 ```toml
 schema = 1
@@ -92,17 +91,17 @@ def _findings(rules: RuleSet) -> Iterator[str]:
 
 def _finding(finding: Finding) -> str:
     elsewhere = "; ".join(f"{tool}: {name}" for tool, name in finding.other_tools.items())
-    by = f"{finding.check.scope} check" if finding.check else "machine"
-    by = f"{by}, opt-in" if finding.opt_in else by
-    cells = (finding.id, finding.severity, by, finding.title, "; ".join(finding.references), elsewhere)
-    return f"| {' | '.join(map(_cell, cells))} |"
+    found_by = f"{finding.check.scope} check" if finding.check else "machine"
+    found_by = f"{found_by}, opt-in" if finding.opt_in else found_by
+    columns = (finding.id, finding.severity, found_by, finding.title, "; ".join(finding.references), elsewhere)
+    return f"| {' | '.join(map(_cell, columns))} |"
 
 
 def _vocabulary() -> Iterator[str]:
     tables: tuple[tuple[str, Mapping[str, Fact]], ...] = (
-        ("Facts of a segment, for segment checks, beside those rows may name", vocabulary.STEP),
-        ("Facts of a connection, for segment and connection checks", vocabulary.AGGREGATE),
-        ("Facts of a group of connections, for correlation checks", vocabulary.GROUP),
+        ("Facts of a segment, for segment checks, besides those that rows may name", vocabulary.SEGMENT_FACTS),
+        ("Facts of a connection, for segment and connection checks", vocabulary.CONNECTION_FACTS),
+        ("Facts of a group of connections, for correlation checks", vocabulary.GROUP_FACTS),
     )
     for title, facts in tables:
         yield from (f"## {title}", "", "| name | kind | unit | meaning |", "|---|---|---|---|")
@@ -123,7 +122,7 @@ def _notation() -> Iterator[str]:
 
 
 def _dialogues(rules: RuleSet) -> Iterator[str]:
-    """Per protocol, what is its own."""
+    """Yield one section per protocol, with the names that it declares itself."""
     common = rules.protocols[ANY]
     for protocol in rules.protocols.values():
         inherited: set[str] = set()
@@ -151,9 +150,9 @@ def _dialogues(rules: RuleSet) -> Iterator[str]:
 
 
 def _ports(protocol: Protocol) -> str:
-    told = [f" Ports: {', '.join(map(str, protocol.ports))}."] if protocol.ports else []
-    told += [f" Inside TLS: {', '.join(map(str, protocol.tls_ports))}."] if protocol.tls_ports else []
-    return "".join(told)
+    texts = [f" Ports: {', '.join(map(str, protocol.ports))}."] if protocol.ports else []
+    texts += [f" Inside TLS: {', '.join(map(str, protocol.tls_ports))}."] if protocol.tls_ports else []
+    return "".join(texts)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""rules/secrets.toml to frozen patterns: how secrets are named, and what they look like.
+"""The patterns of rules/secrets.toml: names and forms of secrets.
 
-Promises: a user's file adds to the shipped one; a fault names file and entry.
-Must not know: protocols, texts.
+A user's file adds to the shipped one; a fault names file and entry.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE: Final = "secrets.toml"
-MAX_NAME: Final = 200
-"""Characters of a name that are looked at."""
+MAX_NAME_LENGTH: Final = 200
+"""Characters of a name that are matched."""
 _LISTS: Final = {
     "names": ("contains", "whole", "ends", "plain"),
     "usable": ("contains", "whole", "ends", "plain"),
@@ -32,53 +31,53 @@ _LISTS: Final = {
 _NUMBERS: Final = ("hex", "random", "dense")
 _PUNCTUATION: Final = re.compile(r"[^a-z0-9]")
 _LETTERS: Final = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "\u0131": "i", "ß": "ss", "æ": "ae", "œ": "oe"})
-"""Letters that Unicode does not take apart."""
+"""Letters that Unicode does not decompose."""
 _OTHER_PUNCTUATION: Final = re.compile(r"[\W_]")
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Names that have something in common."""
+    """A pattern of names."""
 
     pattern: re.Pattern[str]
     plain: re.Pattern[str] | None
-    """What is taken out of a name before it is held against `pattern`."""
+    """What is removed from a name before it is matched against `pattern`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SecretPatterns:
-    """How secrets are named, and what they look like."""
+    """Names and forms of secrets."""
 
     names: Names
     usable: Names
-    """Names whose value can be used by whoever reads it."""
+    """Names whose value can be used by anyone who reads it."""
     harmless: re.Pattern[str] | None
-    """Names that are not usable, whatever else they say."""
+    """Names that are never usable."""
     keys: frozenset[bytes]
     """Header fields whose value is a key or a token."""
     plain_fields: frozenset[bytes]
-    """Header fields whose value is no secret, whatever their name says."""
+    """Header fields whose value is no secret, whatever their name."""
     parameters: frozenset[str]
     """Parameters of Authorization that are no secret."""
     prefix: re.Pattern[str]
-    """A token of a service by what it begins with."""
+    """A token of a service, recognised by its prefix."""
     prefixes: tuple[str, ...]
-    """What such tokens begin with."""
+    """The prefixes of such tokens."""
     hex: int
     random: int
     dense: int
 
     def is_secret(self, name: str) -> bool:
         """Return whether a parameter of this name holds a secret, going by the name."""
-        return _is_secret(self, name[:MAX_NAME])
+        return _is_secret(self, name[:MAX_NAME_LENGTH])
 
     def is_credential(self, name: str) -> bool:
-        """Return whether a parameter of this name holds what whoever reads it can use; fewer do than are hidden."""
-        return _is_credential(self, name[:MAX_NAME])
+        """Return whether a parameter of this name holds a secret that anyone who reads it can use; fewer do than are redacted."""
+        return _is_credential(self, name[:MAX_NAME_LENGTH])
 
     def is_secret_field(self, name: bytes) -> bool:
         """Return whether a header field of this name, in small letters, holds a secret."""
-        return name in self.keys or (name not in self.plain_fields and _is_secret(self, name[:MAX_NAME].decode("latin-1")))
+        return name in self.keys or (name not in self.plain_fields and _is_secret(self, name[:MAX_NAME_LENGTH].decode("latin-1")))
 
 
 @lru_cache(maxsize=4_096)
@@ -103,8 +102,8 @@ def plain_name(name: str) -> str:
     text = unquote_plus(name).lower()
     if text.isascii():
         return _PUNCTUATION.sub("", text)
-    apart = unicodedata.normalize("NFKD", text.translate(_LETTERS))
-    return unicodedata.normalize("NFC", _OTHER_PUNCTUATION.sub("", "".join(one for one in apart if not unicodedata.combining(one))))
+    decomposed = unicodedata.normalize("NFKD", text.translate(_LETTERS))
+    return unicodedata.normalize("NFC", _OTHER_PUNCTUATION.sub("", "".join(one for one in decomposed if not unicodedata.combining(one))))
 
 
 def load(home: Path, extra: Sequence[Mapping[str, Any]] = (), *, check: bool = False) -> SecretPatterns:
@@ -131,20 +130,20 @@ def _load(home: Path, extra: Sequence[Mapping[str, Any]] = (), *, check: bool = 
 
 
 def _lint(document: Mapping[str, Any], path: Path) -> None:
-    """Refuse words that make no difference, since they hold another one of their list. Raises `RuleError`."""
+    """Refuse words without effect, since they contain another one of their list. Raises `RuleError`."""
     for section in ("names", "usable"):
         for key in ("contains", "plain"):
             words = document.get(section, {}).get(key, [])
             for word in words:
-                held = next((one for one in words if one != word and one in word), None)
-                if held is not None:
-                    message = f"{path}: {section}.{key}: {word} makes no difference: it holds {held}"
+                contained = next((one for one in words if one != word and one in word), None)
+                if contained is not None:
+                    message = f"{path}: {section}.{key}: {word} has no effect: it contains {contained}"
                     raise RuleError(message)
 
 
 def _build(lists: Mapping[str, Mapping[str, list[Any]]], numbers: Mapping[str, int]) -> SecretPatterns:
     names, usable, fields = lists["names"], lists["usable"], lists["fields"]
-    prefixes = sorted({(str(prefix), int(least)) for prefix, least in lists["shape"]["prefixes"]}, reverse=True)
+    prefixes = sorted({(str(prefix), int(min_length)) for prefix, min_length in lists["shape"]["prefixes"]}, reverse=True)
     return SecretPatterns(
         names=Names(_pattern(names), _any(names["plain"])),
         usable=Names(_pattern(usable), _any(names["plain"])),
@@ -153,7 +152,9 @@ def _build(lists: Mapping[str, Mapping[str, list[Any]]], numbers: Mapping[str, i
         plain_fields=frozenset(name.encode() for name in fields["plain"]),
         parameters=frozenset(fields["parameters"]),
         prefix=re.compile(
-            r"(?<![A-Za-z0-9])(?:" + "|".join(f"{re.escape(prefix)}[A-Za-z0-9_.-]{{{least},}}" for prefix, least in prefixes) + ")"
+            r"(?<![A-Za-z0-9])(?:"
+            + "|".join(f"{re.escape(prefix)}[A-Za-z0-9_.-]{{{min_length},}}" for prefix, min_length in prefixes)
+            + ")"
         ),
         prefixes=tuple(prefix for prefix, _ in prefixes),
         **numbers,
@@ -170,7 +171,7 @@ def _any(words: list[str]) -> re.Pattern[str] | None:
 
 
 def read_layer(path: Path) -> dict[str, Any]:
-    """Return a user's document. Raises `RuleError` where it is not of the schema's shape, or says nothing."""
+    """Return a user's document. Raises `RuleError` where it does not fit the schema, or adds nothing."""
     document = toml_loader.read(path)
     toml_loader.check(document, "secrets", path)
     _lint(document, path)

@@ -1,8 +1,7 @@
-"""Where rule files lie, and how one is read: TOML, bounded, and checked against its JSON Schema.
+"""Find rule files and read them: bounded TOML, checked against its JSON Schema.
 
-Promises: a file that is too large, too deep, not UTF-8, not TOML or not of its schema's shape is refused with one line
-that names the file and the place. Nothing is read from anywhere but the path given.
-Must not know: what a rule means.
+A file that is too large, too deeply nested, not UTF-8, not TOML or that does not fit its schema is refused with one line that names the
+file and the place.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ def _bound(text: str) -> None:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Return the rule files (*.toml) in `folder` and the folders below it, sorted; what is named so and is no file is for `read` to refuse.
+    """Return the rule files (*.toml) in `folder` and the folders below it, sorted; `read` refuses one that is no file.
 
     Raises `RuleError` when there is none, or a folder cannot be read.
     """
@@ -140,7 +139,7 @@ def _validator(schema: str) -> Any:  # noqa: ANN401 - jsonschema's validators ha
 
 
 def quote(text: str) -> str:
-    """Return `text` as a TOML string of one line; what is not printable is escaped, a byte that was no UTF-8 reads as its escape."""
+    """Return `text` as a TOML string of one line; what is not printable is escaped, a byte that was not UTF-8 as its escape."""
     clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     escaped = ("\\" + one if one in '"\\' else one if one.isprintable() else f"\\U{ord(one):08x}" for one in clean)
     return '"' + "".join(escaped) + '"'

@@ -1,8 +1,4 @@
-"""What the checks of finding files may name, beside what rows may: one list, with kind, unit and meaning.
-
-Promises: a name stands in one list only; what is listed here is what the engine fills, each name once.
-Must not know: which check uses a name, or how its values are found.
-"""
+"""The names that checks of finding files may use besides those of rows, with type, unit and meaning; each name is in one list only."""
 
 from __future__ import annotations
 
@@ -33,9 +29,9 @@ OPTIONS: Final = {
     "md5": "MD5 signature",
     "ao": "authentication (TCP-AO)",
 }
-"""Options that a connection is asked about; a name's place is its bit."""
+"""Options with facts per connection; the position of a name is its bit."""
 
-STEP: Final[dict[str, Fact]] = {
+SEGMENT_FACTS: Final[dict[str, Fact]] = {
     "flag_syn": Fact("flag", "SYN is set"),
     "flag_ack": Fact("flag", "ACK is set"),
     "flag_fin": Fact("flag", "FIN is set"),
@@ -53,7 +49,7 @@ STEP: Final[dict[str, Fact]] = {
     "overlong": Fact("flag", "the header it states is longer than the packet"),
     "checksum": Fact("checksum", "what verifying the TCP checksum gave"),
     "checksum_field": Fact("int", "TCP checksum field"),
-    "side_sums_wrong": Fact("flag", "of its side no segment has a checksum that was verified and is right, or left to a network card"),
+    "side_sums_wrong": Fact("flag", "no segment of its side has a checksum that was verified and is right, or left to a network card"),
     "side_acked": Fact("flag", "the other side acknowledged something of its side"),
     "src_port": Fact("int", "source port"),
     "dst_port": Fact("int", "destination port"),
@@ -98,22 +94,22 @@ STEP: Final[dict[str, Fact]] = {
     "farther": Fact("flag", "it has crossed more routers than its side's first SYN or SYN+ACK, as `hops` counts"),
     "ttl_change": Fact("int", "how far its TTL is from that of its side's first SYN or SYN+ACK"),
     "hops": Fact("int", "routers it has crossed, by its TTL and the 64, 128 or 255 it began with, whichever lies next above"),
-    "hops_change": Fact("int", "how far that is from what its side's first SYN or SYN+ACK tells"),
+    "hops_change": Fact("int", "how far that is from the same number of its side's first SYN or SYN+ACK"),
     "mac_change": Fact(
         "flag", "its source MAC is not the one of its side's first segment; unknown where every segment of the connection has its own"
     ),
 }
-"""Facts of one segment, beside those of `machine.SEGMENT`. Whatever depends on options that were not captured is unknown."""
+"""Facts of one segment, besides those of `machine.SEGMENT`. Those that depend on options that were not captured are unknown."""
 
 OPTION_FACTS: Final = frozenset(
     {"mss", "window_scale", "tfo", "has_tfo", "ts_val", "ts_ecr", "sack_blocks", "after_end", "nop_run", "tsecr_answers", "tsecr_sent"}
-    | {name for name in STEP if name.startswith(("has_", "option_"))}
+    | {name for name in SEGMENT_FACTS if name.startswith(("has_", "option_"))}
 )
 """Facts of one segment that need its options whole."""
 
-_COPIES = {"syn": "a SYN of the client", "synack": "a SYN+ACK of the server", "third": "the third segment"}
+_OPENING_SEGMENTS = {"syn": "a SYN of the client", "synack": "a SYN+ACK of the server", "third": "the third segment"}
 
-AGGREGATE: Final[dict[str, Fact]] = {
+CONNECTION_FACTS: Final[dict[str, Fact]] = {
     "copies": Fact("int", "frames dropped as copies of another"),
     "routed_copies": Fact("int", "those of them that a router had passed on in between"),
     "n_syn": Fact("int", "SYNs the client sent"),
@@ -145,9 +141,11 @@ AGGREGATE: Final[dict[str, Fact]] = {
     ),
     "times_backwards": Fact("int", "segments with an earlier time than the one before them in the file"),
 } | {
-    f"{place}_has_{option}": Fact("flag", f"{of} carries {meaning}") for place, of in _COPIES.items() for option, meaning in OPTIONS.items()
+    f"{place}_has_{option}": Fact("flag", f"{of} carries {meaning}")
+    for place, of in _OPENING_SEGMENTS.items()
+    for option, meaning in OPTIONS.items()
 }
-"""Facts of one connection, beside those of `machine.CONNECTION`; unknown where the segment they are about was not captured."""
+"""Facts of one connection, besides those of `machine.CONNECTION`; unknown where the segment they are about was not captured."""
 
 EVIDENCE: Final = {
     "first_syn": "the client's first SYN",
@@ -157,7 +155,7 @@ EVIDENCE: Final = {
     "outside_sack": "the first of the segments that `sack_outside` counts",
     "third": "the client's first segment with ACK and neither SYN nor RST after the SYN+ACK",
 }
-"""Segments of a connection that a check may cite."""
+"""Segments of a connection that a check may name as evidence."""
 
 GROUP_BY: Final = {
     "client-isn": "connections of one client with one ISN",
@@ -166,9 +164,9 @@ GROUP_BY: Final = {
     "openings": "connections whose two ISNs and first TSval are the same",
     "ends": "connections between the same addresses and ports, whatever their VLAN or tunnel",
 }
-"""How a check over the whole job groups connections; captures stay apart."""
+"""Groupings of correlation checks; a group has connections of one capture only."""
 
-GROUP: Final[dict[str, Fact]] = {
+GROUP_FACTS: Final[dict[str, Fact]] = {
     "connections": Fact("int", "connections in the group"),
     "pairs": Fact("int", "distinct pairs of client and server address"),
     "tuples": Fact("int", "distinct addresses and ports of both ends"),

@@ -1,4 +1,4 @@
-"""Facts of whole connections: those that only checks name (`vocabulary.AGGREGATE`), and those given as columns.
+"""Facts of whole connections: those that only checks name (`vocabulary.CONNECTION_FACTS`), and those given as columns.
 
 One value per connection, and where it is known; whole arrays. Each fact is computed on first use.
 """

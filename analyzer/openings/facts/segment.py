@@ -1,4 +1,4 @@
-"""Facts of single segments that only checks name (`vocabulary.STEP`), each computed on first use.
+"""Facts of single segments that only checks name (`vocabulary.SEGMENT_FACTS`), each computed on first use.
 
 One value per step, and where it is known: what was not captured is unknown, and what depends on options is unknown where they were cut.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from analyzer.openings.facts import context
 from analyzer.openings.facts.addresses import Addresses
 from analyzer.openings.steps import MAX_PLAIN_SEGMENTS, SEGMENT, take
-from analyzer.rules.vocabulary import AGGREGATE
+from analyzer.rules.vocabulary import CONNECTION_FACTS
 from analyzer.schema import ACK, AE, CHECKSUM_GOOD, CHECKSUM_PARTIAL, CWR, ECE, FIN, FLAG_LETTERS, PSH, RST, SYN, URG
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class SegmentFacts:
 
     def is_connection_fact(self, name: str) -> bool:
         """Return whether `name` is a fact of whole connections."""
-        return name in AGGREGATE or name in self.connection_facts.columns
+        return name in CONNECTION_FACTS or name in self.connection_facts.columns
 
     def _compute(self, name: str) -> Answer:
         if name in _FACTS_OF_ALL:

@@ -73,7 +73,7 @@ def test_a_user_adds_names(tmp_path: Path) -> None:
         ('[names]\nwords = ["abc"]', "words"),
         ("[shape]\nhex = 2", "hex"),
         ('[fields]\nkeys = ["X-Key"]', "keys"),
-        ('[names]\ncontains = ["abc", "abcde"]', "abcde makes no difference"),
+        ('[names]\ncontains = ["abc", "abcde"]', "abcde has no effect"),
         ("", "adds nothing"),
     ],
 )

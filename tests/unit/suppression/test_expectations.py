@@ -150,7 +150,7 @@ def test_a_capture_in_another_folder_is_refused(folder: Path) -> None:
     (folder / "sub").mkdir()
     (folder / "sub" / "c.pcap").write_bytes(b"")
     write(folder, entry("sub/c.pcap", "verdict refused 1"))
-    with pytest.raises(RuleError, match="not beside this file"):
+    with pytest.raises(RuleError, match="not in the folder of this file"):
         apply(folder)
 
 
@@ -175,7 +175,7 @@ def test_a_name_is_a_name_before_it_is_a_glob(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("entries", "says"),
     [
-        ((entry("c*.pcap", "verdict refused 1"),), "there is no c\\*.pcap beside this file"),
+        ((entry("c*.pcap", "verdict refused 1"),), "there is no c\\*.pcap in the folder of this file"),
         ((entry("a*", "verdict refused 1"), entry("*.pcap", "verdict refused 2")), "verdict refused is expected twice"),
     ],
 )
