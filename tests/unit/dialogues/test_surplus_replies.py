@@ -75,7 +75,7 @@ def test_replies_between_the_220_and_tls(text: str, count: int, frame: int | Non
 
 
 @pytest.mark.parametrize(
-    ("said", "injected"),
+    ("sent", "injected"),
     [
         ("S: 234 go\nS: 230 in\n", True),
         ("S: 234 go\nS: 230-in\nS: 230 again\n", True),
@@ -83,8 +83,8 @@ def test_replies_between_the_220_and_tls(text: str, count: int, frame: int | Non
     ],
 )
 @pytest.mark.parametrize("sizes", [(), (1,), (7,)])
-def test_replies_between_the_234_and_tls(said: str, injected: bool, sizes: tuple[int, ...]) -> None:  # noqa: FBT001 - drawn
-    script = scripts.messages("S: 220 x\nC: AUTH TLS\n" + said)
+def test_replies_between_the_234_and_tls(sent: str, injected: bool, sizes: tuple[int, ...]) -> None:  # noqa: FBT001 - drawn
+    script = scripts.messages("S: 220 x\nC: AUTH TLS\n" + sent)
     tls: list[scripts.Message] = [("client", b"\x16\x03\x01\x00\x02\x01\x00"), ("server", b"\x16\x03\x03\x00\x02\x02\x00")]
     dialogue = scripts.talk([*script, *tls], sizes=sizes)
     assert dialogue.facts["auth_reply_injection"] is injected

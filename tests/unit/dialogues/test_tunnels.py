@@ -1,4 +1,4 @@
-"""What is said through a tunnel of CONNECT: rows, findings and secrets as anywhere else, marked with where the tunnel leads."""
+"""Dialogues in CONNECT tunnels: rows, findings and secrets as elsewhere, marked with where the tunnel leads."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def report(path: Path, *turns: Turn) -> Report:
     return analyze(capture, engine="native")
 
 
-def told(found: Report) -> list[tuple[object, ...]]:
+def rows_of(found: Report) -> list[tuple[object, ...]]:
     columns = ["protocol", "number", "first_frame", "request", "code", "inside"]
     return [tuple(row) for row in found.transactions[columns].itertuples(index=False)]
 
@@ -56,7 +56,7 @@ def cited(found: Report) -> dict[str, list[int]]:
 
 def test_requests_through_a_tunnel(tmp_path: Path) -> None:
     found = report(tmp_path, *connect("b.example:80"), GET, FAILED)
-    assert told(found) == [
+    assert rows_of(found) == [
         ("http", 1, 4, "CONNECT b.example:80", 200, ()),
         ("http", 1, 6, "GET /a?password=(hidden)", 503, ("b.example:80",)),
     ]
@@ -69,13 +69,13 @@ def test_requests_through_a_tunnel(tmp_path: Path) -> None:
 
 def test_mail_and_files_through_tunnels(tmp_path: Path) -> None:
     found = report(tmp_path, *connect("mx.example:25"), *lines(MAIL))
-    assert told(found)[1:] == [("smtp", 1, 12, "MAIL FROM:<a@example.org>", 250, ("mx.example:25",))]
+    assert rows_of(found)[1:] == [("smtp", 1, 12, "MAIL FROM:<a@example.org>", 250, ("mx.example:25",))]
     assert cited(found)["cleartext-credentials"] == [10]
     row = json.loads("".join(render(found, "json")))["transactions"][1]
     assert (row["auth_user"], row["rcpt_to"], row["inside"]) == ("jo", ["b@example.org"], ["mx.example:25"])
     assert "AGpv" not in "".join(render(found, "json"))
     found = report(tmp_path, *connect("[2001:db8::21]:21"), *lines(FILES))
-    assert [row[3:] for row in told(found)[1:]] == [
+    assert [row[3:] for row in rows_of(found)[1:]] == [
         ("USER jo", 331, ("[2001:db8::21]:21",)),
         ("PASS (hidden)", 530, ("[2001:db8::21]:21",)),
     ]
@@ -86,13 +86,13 @@ def test_mail_and_files_through_tunnels(tmp_path: Path) -> None:
 def test_tls_in_a_tunnel_has_no_rows(tmp_path: Path) -> None:
     hello = Turn(CLIENT, b"\x16\x03\x01\x00\x2a\x01\x00\x00\x26\x03\x03" + bytes(36))
     found = report(tmp_path, *connect("s.example:443"), hello)
-    assert [row[0] for row in told(found)] == ["http"]
+    assert [row[0] for row in rows_of(found)] == ["http"]
     assert found.flows[["service_after", "encrypted_by", "tls_frame"]].to_numpy().tolist() == [["tls", "connect", 6]]
 
 
 def test_a_tunnel_in_a_tunnel(tmp_path: Path) -> None:
     found = report(tmp_path, *connect("p.example:3128"), *connect("b.example:80"), GET, FAILED)
-    assert [row[3:] for row in told(found)] == [
+    assert [row[3:] for row in rows_of(found)] == [
         ("CONNECT p.example:3128", 200, ()),
         ("CONNECT b.example:80", 200, ("p.example:3128",)),
         ("GET /a?password=(hidden)", 503, ("p.example:3128", "b.example:80")),
@@ -103,7 +103,7 @@ def test_a_tunnel_in_a_tunnel(tmp_path: Path) -> None:
 
 def test_tunnels_in_tunnels_are_bounded(tmp_path: Path) -> None:
     found = report(tmp_path, *(turn for number in range(40) for turn in connect(f"p{number}.example:1")), GET, FAILED)
-    assert [len(row[5]) for row in told(found)] == [0, 1, 2, 3, 4]  # type: ignore[arg-type] # a tuple
+    assert [len(row[5]) for row in rows_of(found)] == [0, 1, 2, 3, 4]  # type: ignore[arg-type] # a tuple
 
 
 def test_a_request_in_the_clear_to_a_port_of_tls_through_a_tunnel(tmp_path: Path) -> None:
@@ -114,5 +114,5 @@ def test_a_request_in_the_clear_to_a_port_of_tls_through_a_tunnel(tmp_path: Path
 @pytest.mark.parametrize("reply", [b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 502 Bad Gateway\r\n\r\n"])
 def test_a_tunnel_that_is_refused_holds_nothing(tmp_path: Path, reply: bytes) -> None:
     found = report(tmp_path, connect("b.example:80")[0], Turn(SERVER, reply))
-    assert [row[5] for row in told(found)] == [()]
+    assert [row[5] for row in rows_of(found)] == [()]
     assert {"http-client-error", "http-server-error"} & cited(found).keys()

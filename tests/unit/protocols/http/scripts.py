@@ -1,4 +1,4 @@
-"""Talks for the tests of HTTP: what each side said, in order, and the dialogue that was read out of it."""
+"""Scripted HTTP dialogues for tests: the parts that each side sent, in order, and the dialogue parsed from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from analyzer.reassembly.reader import Closing, Side
 
     Part = tuple[Side, bytes | int]
-    """Who, and what: bytes that were captured, or how many were not."""
+    """A side, and the bytes captured or the number of bytes missing."""
 
 GET: Final = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -30,10 +30,10 @@ def readers(parts: Iterable[Part], *, closing: tuple[Closing, Closing] = ("fin",
     """Return a reader of each side; part i is frame 4 + i, a millisecond after the one before."""
     at: dict[Side, int] = {"client": 0, "server": 0}
     held: dict[Side, list[tuple[int, bytes, int, int]]] = {"client": [], "server": []}
-    for number, (side, said) in enumerate(parts):
-        if isinstance(said, bytes):
-            held[side].append((at[side], said, FIRST_FRAME + number, START + number * STEP))
-        at[side] += len(said) if isinstance(said, bytes) else said
+    for number, (side, sent) in enumerate(parts):
+        if isinstance(sent, bytes):
+            held[side].append((at[side], sent, FIRST_FRAME + number, START + number * STEP))
+        at[side] += len(sent) if isinstance(sent, bytes) else sent
     client = Reader.of("client", held["client"], size=at["client"], closing=closing[0])
     return client, Reader.of("server", held["server"], size=at["server"], closing=closing[1])
 
@@ -41,23 +41,23 @@ def readers(parts: Iterable[Part], *, closing: tuple[Closing, Closing] = ("fin",
 def contiguous_stream(parts: Sequence[Part], side: Side, closing: Closing) -> ContiguousStream:
     """Return one direction as the fast path reads it; part i is frame 4 + i, as in `readers`."""
     blob, stop, address, frame = b"", list[int](), list[int](), list[int]()
-    for number, (by, said) in enumerate(parts):
-        if by == side and isinstance(said, bytes) and said:
+    for number, (by, sent) in enumerate(parts):
+        if by == side and isinstance(sent, bytes) and sent:
             address.append(len(blob))
-            blob += said
+            blob += sent
             stop.append(len(blob))
             frame.append(FIRST_FRAME + number)
     time = [START + (one - FIRST_FRAME) * STEP for one in frame]
     return ContiguousStream(stop, address, frame, time, closing, lambda start, size: blob[start : start + size])
 
 
-def talk(*parts: Part, closing: tuple[Closing, Closing] = ("fin", "fin"), **setting: Any) -> Dialogue:  # noqa: ANN401 - what Setting takes
-    """Return what is read out of a talk."""
-    return parser.read(*readers(parts, closing=closing), ParserContext(**setting))
+def read(*parts: Part, closing: tuple[Closing, Closing] = ("fin", "fin"), **context: Any) -> Dialogue:  # noqa: ANN401 - fields of ParserContext
+    """Return the dialogue parsed from `parts`."""
+    return parser.read(*readers(parts, closing=closing), ParserContext(**context))
 
 
 def of_script(text: str) -> Dialogue:
-    """Return what is read out of an example in segment notation: no repeats, nothing out of order."""
+    """Return the dialogue parsed from an example in segment notation without retransmissions or reordering."""
     script = notation.parse(text)
     isn: dict[Side, int] = {}
     parts: dict[Side, list[tuple[int, bytes, int, int]]] = {"client": [], "server": []}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.protocols.http.scripts import GET, OK, facts, talk
+from tests.unit.protocols.http.scripts import GET, OK, facts, read
 
 FAULTS = (
     "length_malformed", "length_differs", "length_repeated", "length_forbidden", "encoding_and_length", "encoding_old", "encoding_unknown",
@@ -14,7 +14,7 @@ FAULTS = (
 
 def reply(fields: bytes, content: bytes = b"", *, version: bytes = b"1.1") -> dict[str, object]:
     head = b"HTTP/" + version + b" 200 OK\r\n" + fields + b"\r\n"
-    return facts(talk(("client", GET), ("server", head + content)))
+    return facts(read(("client", GET), ("server", head + content)))
 
 
 def faults(found: dict[str, object]) -> set[str]:
@@ -78,37 +78,37 @@ def test_chunks(content: bytes, size: int, wrong: set[str]) -> None:
 
 def test_trailers_belong_to_the_message() -> None:
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nDigest: x\r\nDate: y\r\n\r\n"
-    dialogue = talk(("client", GET + GET), ("server", chunked + OK))
+    dialogue = read(("client", GET + GET), ("server", chunked + OK))
     assert [row["trailers"] for row in dialogue.rows] == [2, None]
     assert [row["complete"] for row in dialogue.rows] == [True, True]
 
 
 def test_a_gap_inside_a_chunk_loses_nothing_but_its_bytes() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n"
-    dialogue = talk(("client", GET + GET), ("server", head), ("server", 1_020), ("server", b"abcd\r\n0\r\n\r\n" + OK))
+    dialogue = read(("client", GET + GET), ("server", head), ("server", 1_020), ("server", b"abcd\r\n0\r\n\r\n" + OK))
     assert [row["response_body_bytes"] for row in dialogue.rows] == [1_024, 2]
     assert [row["complete"] for row in dialogue.rows] == [False, True]
 
 
 def test_a_gap_over_a_size_line_is_passed_to_the_next_reply() -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
-    dialogue = talk(("client", GET), ("server", head), ("server", 10), ("server", b"x\r\n0\r\n\r\n"), ("client", GET), ("server", OK))
+    dialogue = read(("client", GET), ("server", head), ("server", 10), ("server", b"x\r\n0\r\n\r\n"), ("client", GET), ("server", OK))
     assert [row["code"] for row in dialogue.rows] == [200, 200]
     assert dialogue.rows[0]["complete"] is False
 
 
 @pytest.mark.parametrize("code", [b"204 No Content", b"199 Odd"])
 def test_a_length_where_no_content_can_be(code: bytes) -> None:
-    dialogue = talk(("client", GET), ("server", b"HTTP/1.1 " + code + b"\r\nContent-Length: 2\r\n\r\n" + OK), closing=("fin", ""))
+    dialogue = read(("client", GET), ("server", b"HTTP/1.1 " + code + b"\r\nContent-Length: 2\r\n\r\n" + OK), closing=("fin", ""))
     assert facts(dialogue)["length_forbidden"] == "server"
 
 
 def test_a_request_without_a_length_has_no_content() -> None:
-    dialogue = talk(("client", b"POST / HTTP/1.1\r\nHost: a.example\r\n\r\n" + GET), ("server", OK + OK))
+    dialogue = read(("client", b"POST / HTTP/1.1\r\nHost: a.example\r\n\r\n" + GET), ("server", OK + OK))
     assert [row["method"] for row in dialogue.rows] == ["POST", "GET"]
 
 
 def test_content_of_a_request_in_chunks() -> None:
     post = b"POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
-    dialogue = talk(("client", post + GET), ("server", OK + OK))
+    dialogue = read(("client", post + GET), ("server", OK + OK))
     assert [(row["method"], row["request_body_bytes"]) for row in dialogue.rows] == [("POST", 3), ("GET", 0)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from analyzer import rules
-from tests.unit.protocols.http.scripts import GET, OK, facts, of_script, talk
+from tests.unit.protocols.http.scripts import GET, OK, facts, of_script, read
 
 if TYPE_CHECKING:
     from analyzer.protocols.api import Dialogue
@@ -52,18 +52,18 @@ def declared() -> Protocol:
 
 @cache
 def dialogues() -> tuple[Dialogue, ...]:
-    """Return what the examples of the rules tell, and what they do not: every fact is in one of them."""
+    """Return the dialogues of all examples of the rules, and more: together they have every fact."""
     examples = [example.segments for finding in rules.load().findings.values() if finding.family == "http" for example in finding.examples]
     more = (
-        talk(("client", RICH), ("client", b"0\r\n\r\n"), ("server", b"HTTP/1.1 100 Continue\r\n\r\n" + RICH_REPLY)),
-        talk(("client", GET), ("server", OK), ("client", GET), ("server", 60), ("client", GET), ("server", OK)),
-        talk(("client", b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 60_000), ("server", OK)),
-        talk(
+        read(("client", RICH), ("client", b"0\r\n\r\n"), ("server", b"HTTP/1.1 100 Continue\r\n\r\n" + RICH_REPLY)),
+        read(("client", GET), ("server", OK), ("client", GET), ("server", 60), ("client", GET), ("server", OK)),
+        read(("client", b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 60_000), ("server", OK)),
+        read(
             ("client", b"OPTIONS * HTTP/1.1\r\nUpgrade: tls/1.0\r\n\r\n"),
             ("server", b"HTTP/1.1 101 S\r\nUpgrade: tls/1.0\r\n\r\n"),
             ("client", GET),
         ),
-        talk(("client", b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\nx"), ("server", OK)),
+        read(("client", b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\nx"), ("server", OK)),
     )
     return (*(of_script(example) for example in examples), *more)
 
@@ -78,13 +78,13 @@ def _emitted(part: str) -> dict[str, set[Any]]:
     return found
 
 
-def test_every_fact_of_an_exchange_is_declared_and_told() -> None:
+def test_every_fact_of_an_exchange_is_declared_and_filled() -> None:
     own, emitted = set(declared().exchange) - set(rules.load().protocols["any"].exchange), _emitted("exchange_facts")
     assert set(emitted) == own | READER
     assert [name for name, values in emitted.items() if values <= {None}] == []
 
 
-def test_every_fact_of_a_dialogue_is_declared_and_told() -> None:
+def test_every_fact_of_a_dialogue_is_declared_and_filled() -> None:
     own, emitted = set(declared().dialogue) - set(rules.load().protocols["any"].dialogue), _emitted("facts")
     assert set(emitted) == own | READER_DIALOGUE
     assert [name for name, values in emitted.items() if values <= {None}] == []
@@ -103,7 +103,7 @@ def test_words_are_those_of_the_enumeration() -> None:
             assert {type(value) for value in values} <= {int, type(None)}, name
 
 
-def test_every_place_is_declared_and_told() -> None:
+def test_every_place_is_declared_and_filled() -> None:
     own = set(declared().exchange_evidence) - set(rules.load().protocols["any"].exchange_evidence)
     emitted = _emitted("exchange_places")
     assert {"request", "request_end", "reply", "reply_end", *own} == set(emitted)
@@ -111,7 +111,7 @@ def test_every_place_is_declared_and_told() -> None:
     assert set(_emitted("places")) == own_places | {"tls_missing"}
 
 
-def test_every_column_is_declared_and_told() -> None:
+def test_every_column_is_declared_and_filled() -> None:
     found: dict[str, set[type]] = {}
     for dialogue in dialogues():
         for row in dialogue.rows:
@@ -138,13 +138,13 @@ def test_every_column_is_declared_and_told() -> None:
     ],
 )
 def test_which_requests_send_credentials(lines: bytes, sends: bool) -> None:  # noqa: FBT001
-    assert facts(talk(("client", GET[:-2] + lines + b"\r\n\r\n"), ("server", OK)))["credentials"] is sends
+    assert facts(read(("client", GET[:-2] + lines + b"\r\n\r\n"), ("server", OK)))["credentials"] is sends
 
 
 def test_a_form_with_a_password_sends_credentials() -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded; charset=utf-8\r\nContent-Length: %d\r\n\r\n"
     for form, sends in ((b"user=jo&pass=x", True), (b"user=jo&page=x", False)):
-        found = facts(talk(("client", head % len(form) + form), ("server", OK)))
+        found = facts(read(("client", head % len(form) + form), ("server", OK)))
         assert (found["credentials"], found["form_secret"]) == (sends, sends)
 
 
@@ -203,10 +203,10 @@ def hiding_places() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("where", hiding_places())
 def test_no_secret_leaves_the_reader(where: str) -> None:
-    dialogue = talk(("client", hiding_places()[where]), ("server", OK))
-    told = repr(dialogue)
+    dialogue = read(("client", hiding_places()[where]), ("server", OK))
+    text = repr(dialogue)
     for form in (SECRET, b64encode(SECRET.encode()).decode()[:12], b64encode(f"jo:{SECRET}".encode()).decode()[:12], SECRET.encode().hex()):
-        assert form not in told
+        assert form not in text
 
 
 @pytest.mark.parametrize(
@@ -223,21 +223,21 @@ def test_no_secret_leaves_the_reader(where: str) -> None:
 @pytest.mark.parametrize("sent", ["field: bearer", "field: basic", "field: cookie", "target: query"])
 def test_a_reply_that_repeats_a_secret_is_hidden(line: bytes, sent: str) -> None:
     reply = line % SECRET.encode() + b"Content-Length: 0\r\n\r\n"
-    assert SECRET not in repr(talk(("client", hiding_places()[sent]), ("server", reply)))
+    assert SECRET not in repr(read(("client", hiding_places()[sent]), ("server", reply)))
 
 
-def test_secrets_are_told_when_wanted() -> None:
-    dialogue = talk(("client", hiding_places()["field: basic"]), ("server", OK), secrets=True)
+def test_secrets_are_kept_when_wanted() -> None:
+    dialogue = read(("client", hiding_places()["field: basic"]), ("server", OK), secrets=True)
     assert dialogue.rows[0]["auth_user"] == f"jo:{SECRET}"
-    assert talk(("client", hiding_places()["field: cookie"]), ("server", OK), secrets=True).rows[0]["cookies"] == (
+    assert read(("client", hiding_places()["field: cookie"]), ("server", OK), secrets=True).rows[0]["cookies"] == (
         "a=b",
         f"session={SECRET}",
     )
-    assert talk(("client", hiding_places()["target: query"]), ("server", OK), secrets=True).rows[0]["target"] == f"/?token={SECRET}"
+    assert read(("client", hiding_places()["target: query"]), ("server", OK), secrets=True).rows[0]["target"] == f"/?token={SECRET}"
 
 
-def test_names_are_told() -> None:
-    row = talk(("client", RICH), ("client", b"0\r\n\r\n"), ("server", RICH_REPLY)).rows[0]
+def test_names_stay() -> None:
+    row = read(("client", RICH), ("client", b"0\r\n\r\n"), ("server", RICH_REPLY)).rows[0]
     assert (row["auth_scheme"], row["auth_user"], row["proxy_auth_scheme"], row["proxy_auth_user"]) == ("basic", "jo", "digest", "jo")
     assert (row["cookies"], row["set_cookies"]) == (("a", "c"), ("e",))
     assert (row["target"], row["location"]) == ("http://jo:(hidden)@a.example/x?token=(hidden)", "/y?token=(hidden)")

@@ -120,7 +120,7 @@ FRAMINGS = {b"hi": [b"Content-Length: 2"], CONTENTS[2]: [b"transfer-encoding: ch
 def take(
     parts: Sequence[Part], *, closing: tuple[Closing, Closing] = ("fin", "fin"), port: int = 80, secrets: bool = False
 ) -> DialogueColumns | None:
-    """Return the block a talk makes, None when it is not plain."""
+    """Return the columns of a dialogue, None when it is not plain."""
     plain = FastPath(secrets=secrets)
     taken = plain.take(7, contiguous_stream(parts, "client", closing[0]), contiguous_stream(parts, "server", closing[1]), port)
     block = plain.columns()
@@ -128,8 +128,8 @@ def take(
     return block
 
 
-def told(block: DialogueColumns) -> list[Any]:
-    """Return all a block says of its one dialogue, what is unknown or absent left out."""
+def values_of_columns(block: DialogueColumns) -> list[Any]:
+    """Return all known values in the columns of one dialogue."""
     assert block.flow.tolist() == [7]
     size = int(block.count.sum())
     facts = {name: cells.spread() for name, cells in block.exchange_facts.items()}
@@ -146,7 +146,7 @@ def told(block: DialogueColumns) -> list[Any]:
     ]
 
 
-def said(dialogue: Dialogue) -> list[Any]:
+def values_of_dialogue(dialogue: Dialogue) -> list[Any]:
     """Return the same of a dialogue that was read by itself."""
     assert not any((dialogue.tls, dialogue.after, dialogue.channels, dialogue.dropped, known(dialogue.places)))
     return [
@@ -164,13 +164,13 @@ def known(cells: dict[str, Any]) -> dict[str, Any]:
 
 
 def agree(parts: Sequence[Part], closing: tuple[Closing, Closing], port: int, *, secrets: bool) -> bool:
-    """Return whether a talk is plain; hold what is said of it against the reader of any."""
+    """Return whether a dialogue is plain; compare the fast path with the parser where it is."""
     if not all(any(by == side and text for by, text in parts) for side in ("client", "server")):
         return False
     block = take(parts, closing=closing, port=port, secrets=secrets)
     if block is not None:
         setting = ParserContext(secrets=secrets, server_port=port, end_time=START + len(parts) * STEP)
-        assert told(block) == said(http.read(*readers(parts, closing=closing), setting))
+        assert values_of_columns(block) == values_of_dialogue(http.read(*readers(parts, closing=closing), setting))
     return block is not None
 
 
@@ -208,13 +208,13 @@ def cut(draw: st.DrawFn, side: Side, text: bytes) -> list[Part]:
 
 @settings(max_examples=1500, deadline=None)
 @given(near(), st.sampled_from(CLOSINGS), st.sampled_from([80, 443]), st.booleans())
-def test_what_is_taken_is_said_the_same_of(parts: list[Part], closing: tuple[Closing, Closing], port: int, secrets: bool) -> None:  # noqa: FBT001 - drawn
+def test_the_fast_path_gives_what_the_parser_gives(parts: list[Part], closing: tuple[Closing, Closing], port: int, secrets: bool) -> None:  # noqa: FBT001 - drawn
     agree(parts, closing, port, secrets=secrets)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(exchanges(), min_size=1, max_size=4), st.sampled_from(CLOSINGS))
-def test_conversations_that_are_well_formed_are_said_the_same_of(held: list[Any], closing: tuple[Closing, Closing]) -> None:
+def test_well_formed_dialogues_are_parsed_the_same(held: list[Any], closing: tuple[Closing, Closing]) -> None:
     parts: list[Part] = [part for request, reply, _ in held for part in (("client", request), ("server", reply))]
     agree(parts, closing, 80, secrets=False)
 
@@ -239,7 +239,7 @@ def test_usual_dialogues_are_plain(parts: list[Part]) -> None:
 @pytest.mark.parametrize(
     "parts",
     [
-        pytest.param([("server", OK), ("client", GET)], id="answered before it was asked"),
+        pytest.param([("server", OK), ("client", GET)], id="response before the request"),
         pytest.param([("client", GET + GET), ("server", OK + OK)], id="pipelined"),
         pytest.param([("client", GET), ("server", OK[:-1])], id="content cut short"),
         pytest.param([("client", GET), ("server", OK + b"x")], id="bytes behind a reply"),
@@ -290,13 +290,13 @@ def test_examples_and_samples_are_reported_the_same_without_it(monkeypatch: pyte
     judged = openings.judge(connections, shipped())
 
     def found() -> tuple[int, list[pd.DataFrame]]:
-        heard = stages.parse_dialogues(
+        parsed = stages.parse_dialogues(
             stages.build_dialogue_request(
                 connections, [replace(one) for one in captures], stages.opening_summary(judged, shipped()), shipped()
             )
         )
         report = api.analyze(SAMPLES, engine="native", expect=False)
-        return len(heard.columns), [heard.findings, report.flows, report.findings, report.transactions]
+        return len(parsed.columns), [parsed.findings, report.flows, report.findings, report.transactions]
 
     with_it = found()
     monkeypatch.delattr(http, "FastPath")

@@ -7,19 +7,19 @@ import pytest
 from analyzer.protocols.http import messages
 from analyzer.protocols.http.messages import RequestLine, StatusLine
 from analyzer.reassembly.reader import Reader
-from tests.unit.protocols.http.scripts import GET, OK, facts, talk
+from tests.unit.protocols.http.scripts import GET, OK, facts, read
 
 FAULTS = ("leading_empty", "bare_lf", "fold", "field", "control", "long")
 
 
-def read(data: bytes) -> messages.Head:
+def read_head(data: bytes) -> messages.Head:
     head = messages.read(Reader.of("client", [(0, data, 1, 0)]))
     assert head is not None
     return head
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "expected"),
     [
         (b"GET / HTTP/1.1", RequestLine("right", "GET", "/", 11)),
         (b"get /x?y HTTP/1.0", RequestLine("right", "get", "/x?y", 10)),
@@ -41,12 +41,12 @@ def read(data: bytes) -> messages.Head:
         (b"", RequestLine("malformed", "", "", None)),
     ],
 )
-def test_request_line(line: bytes, said: RequestLine) -> None:
-    assert messages.request_line(line) == said
+def test_request_line(line: bytes, expected: RequestLine) -> None:
+    assert messages.request_line(line) == expected
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "expected"),
     [
         (b"HTTP/1.1 200 OK", StatusLine("right", 11, 200, "OK")),
         (b"HTTP/1.0 404 Not Found", StatusLine("right", 10, 404, "Not Found")),
@@ -67,8 +67,8 @@ def test_request_line(line: bytes, said: RequestLine) -> None:
         (b"HTTP/1.1 OK", StatusLine("malformed", 11, None, "OK")),
     ],
 )
-def test_status_line(line: bytes, said: StatusLine) -> None:
-    assert messages.status_line(line) == said
+def test_status_line(line: bytes, expected: StatusLine) -> None:
+    assert messages.status_line(line) == expected
 
 
 @pytest.mark.parametrize(
@@ -88,41 +88,41 @@ def test_status_line(line: bytes, said: StatusLine) -> None:
     ],
 )
 def test_fault(lines: bytes, fault: str, place: int) -> None:
-    assert read(lines).faults == {fault: place}
+    assert read_head(lines).faults == {fault: place}
 
 
 def test_a_folded_value_is_one_value() -> None:
-    assert read(b"GET / HTTP/1.1\r\nA: b\r\n\t c \r\nD: e\r\n\r\n").fields == {b"a": [b"b c"], b"d": [b"e"]}
+    assert read_head(b"GET / HTTP/1.1\r\nA: b\r\n\t c \r\nD: e\r\n\r\n").fields == {b"a": [b"b c"], b"d": [b"e"]}
 
 
 def test_clean_head() -> None:
-    head = read(b"GET / HTTP/1.1\r\nHost:  a.example \r\nAccept: x\r\naccept: y\r\nEmpty:\r\nH: \xe4\t\r\n\r\nrest")
+    head = read_head(b"GET / HTTP/1.1\r\nHost:  a.example \r\nAccept: x\r\naccept: y\r\nEmpty:\r\nH: \xe4\t\r\n\r\nrest")
     assert head.faults == {}
     assert head.fields == {b"host": [b"a.example"], b"accept": [b"x", b"y"], b"empty": [b""], b"h": [b"\xe4"]}
     assert (head.value(b"accept"), head.words(b"accept"), head.whole) == (b"x, y", ["x", "y"], True)
 
 
 def test_a_head_that_is_cut_keeps_its_whole_lines() -> None:
-    head = read(b"GET / HTTP/1.1\r\nHost: a.example\r\nUser-Ag")
+    head = read_head(b"GET / HTTP/1.1\r\nHost: a.example\r\nUser-Ag")
     assert (head.whole, head.fields, head.line) == (False, {b"host": [b"a.example"]}, b"GET / HTTP/1.1")
 
 
 def test_a_head_without_end_is_cut() -> None:
     endless = b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 100_000
-    head = read(endless)
+    head = read_head(endless)
     assert head.faults == {"long": 0}
     assert head.stop == messages.MAX_HEAD_BYTES
 
 
 def test_which_side_a_fault_is_of() -> None:
     lf = b"HTTP/1.1 200 OK\nContent-Length: 0\n\n"
-    assert facts(talk(("client", GET), ("server", lf)))["bare_lf"] == "server"
-    both = talk(("client", GET.replace(b"\r\n", b"\n")), ("server", lf))
+    assert facts(read(("client", GET), ("server", lf)))["bare_lf"] == "server"
+    both = read(("client", GET.replace(b"\r\n", b"\n")), ("server", lf))
     assert (facts(both)["bare_lf"], both.exchanges[0].places["bare_lf"]) == ("client", 4)
 
 
 def test_empty_lines_before_a_message() -> None:
-    dialogue = talk(("client", b"\r\n\r\n" + GET), ("server", OK), ("client", b"\n" + GET), ("server", OK))
+    dialogue = read(("client", b"\r\n\r\n" + GET), ("server", OK), ("client", b"\n" + GET), ("server", OK))
     assert [one.facts["leading_empty"] for one in dialogue.exchanges] == ["client", "client"]
     assert dialogue.facts["client_excess"] == 0
 
@@ -139,7 +139,7 @@ def test_empty_lines_before_a_message() -> None:
     ],
 )
 def test_host(request_: bytes, hosts: int, differs: bool, invalid: bool) -> None:  # noqa: FBT001
-    found = facts(talk(("client", request_), ("server", OK)))
+    found = facts(read(("client", request_), ("server", OK)))
     assert (found["hosts"], found["host_differs"], found["host_invalid"]) == (hosts, differs, invalid)
 
 
@@ -154,4 +154,4 @@ def test_host(request_: bytes, hosts: int, differs: bool, invalid: bool) -> None
     ],
 )
 def test_target_form(line: bytes, form: str) -> None:
-    assert facts(talk(("client", line + b" HTTP/1.1\r\nHost: a\r\n\r\n"), ("server", OK)))["target_form"] == form
+    assert facts(read(("client", line + b" HTTP/1.1\r\nHost: a\r\n\r\n"), ("server", OK)))["target_form"] == form

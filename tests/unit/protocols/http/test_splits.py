@@ -9,7 +9,7 @@ import h11
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.protocols.http.scripts import talk
+from tests.unit.protocols.http.scripts import read
 
 if TYPE_CHECKING:
     from analyzer.protocols.api import Dialogue
@@ -79,10 +79,10 @@ def talks(draw: st.DrawFn) -> tuple[list[Part], list[tuple[str, str, int, int, i
     parts: list[Part] = []
     held: list[tuple[str, str, int, int, int]] = []
     waiting: list[bytes] = []
-    for request, reply, said in draw(st.lists(exchanges(), min_size=1, max_size=4)):
+    for request, reply, sent in draw(st.lists(exchanges(), min_size=1, max_size=4)):
         parts.append(("client", request))
         waiting.append(reply)
-        held.append(said)
+        held.append(sent)
         if draw(st.booleans()):
             parts += [("server", one) for one in waiting]
             waiting = []
@@ -92,14 +92,14 @@ def talks(draw: st.DrawFn) -> tuple[list[Part], list[tuple[str, str, int, int, i
 def cut(parts: list[Part], data: st.DataObject) -> list[Part]:
     """Return the same bytes in other segments."""
     found: list[Part] = []
-    for side, said in parts:
-        assert isinstance(said, bytes)
-        places = sorted({0, len(said), *data.draw(st.lists(st.integers(0, len(said)), max_size=6))})
-        found += [(side, said[start:stop]) for start, stop in pairwise(places)]
+    for side, sent in parts:
+        assert isinstance(sent, bytes)
+        places = sorted({0, len(sent), *data.draw(st.lists(st.integers(0, len(sent)), max_size=6))})
+        found += [(side, sent[start:stop]) for start, stop in pairwise(places)]
     return found
 
 
-def told(dialogue: Dialogue) -> dict[str, Any]:
+def contents(dialogue: Dialogue) -> dict[str, Any]:
     """Return a dialogue without frames and times."""
     return {
         "summary": dialogue.summary,
@@ -112,9 +112,9 @@ def told(dialogue: Dialogue) -> dict[str, Any]:
 
 
 @given(talks(), st.data())
-def test_how_the_bytes_are_cut_does_not_matter(talk_: tuple[list[Part], object], data: st.DataObject) -> None:
-    parts = talk_[0]
-    assert told(talk(*cut(parts, data))) == told(talk(*parts))
+def test_how_the_bytes_are_cut_does_not_matter(scripted: tuple[list[Part], object], data: st.DataObject) -> None:
+    parts = scripted[0]
+    assert contents(read(*cut(parts, data))) == contents(read(*parts))
 
 
 LINES = (
@@ -132,7 +132,7 @@ HOSTILE = st.lists(st.tuples(st.sampled_from(["client", "server"]), PIECE), max_
 @settings(max_examples=400)
 @given(HOSTILE, st.booleans(), st.booleans())
 def test_any_bytes_are_read(parts: list[tuple[Side, bytes | int]], whole: bool, one_sided: bool) -> None:  # noqa: FBT001
-    dialogue = talk(*parts, whole=whole, one_sided=one_sided)
+    dialogue = read(*parts, whole=whole, one_sided=one_sided)
     assert len(dialogue.rows) == len(dialogue.exchanges)
     assert [row["number"] for row in dialogue.rows] == list(range(1, len(dialogue.rows) + 1))
     if one_sided:
@@ -144,18 +144,18 @@ def test_any_bytes_without_gaps_may_be_cut_anywhere(parts: list[tuple[Side, byte
     solid = [part for part in parts if isinstance(part[1], bytes) and part[1]]
     # Neighbours of one side make one message, as far as the order of the two sides goes.
     merged: list[Part] = []
-    for side, said in solid:
+    for side, sent in solid:
         if merged and merged[-1][0] == side:
-            merged[-1] = (side, merged[-1][1] + said)  # type: ignore[operator]
+            merged[-1] = (side, merged[-1][1] + sent)  # type: ignore[operator]
         else:
-            merged.append((side, said))
-    assert told(talk(*cut(merged, data))) == told(talk(*merged))
+            merged.append((side, sent))
+    assert contents(read(*cut(merged, data))) == contents(read(*merged))
 
 
 def by_h11(parts: list[Part]) -> list[tuple[str, str, int, int, int]]:
     """Return what h11 reads: method, target, content, code, content."""
-    requests = b"".join(said for side, said in parts if side == "client" and isinstance(said, bytes))
-    replies = b"".join(said for side, said in parts if side == "server" and isinstance(said, bytes))
+    requests = b"".join(sent for side, sent in parts if side == "client" and isinstance(sent, bytes))
+    replies = b"".join(sent for side, sent in parts if side == "server" and isinstance(sent, bytes))
     found = list[tuple[str, str, int, int, int]]()
     server, client = h11.Connection(h11.SERVER), h11.Connection(h11.CLIENT)
     server.receive_data(requests)
@@ -186,9 +186,9 @@ def _content(connection: h11.Connection) -> int:
 
 
 @given(talks())
-def test_h11_reads_the_same(talk_: tuple[list[Part], list[tuple[str, str, int, int, int]]]) -> None:
-    parts, held = talk_
-    dialogue = talk(*parts, secrets=True)
+def test_h11_reads_the_same(scripted: tuple[list[Part], list[tuple[str, str, int, int, int]]]) -> None:
+    parts, held = scripted
+    dialogue = read(*parts, secrets=True)
     ours = [(row["method"], row["target"], row["request_body_bytes"], row["code"], row["response_body_bytes"]) for row in dialogue.rows]
     assert ours == held
     assert by_h11(parts) == held

@@ -10,7 +10,7 @@ import pytest
 from analyzer import rules
 from analyzer.protocols.http import vocabulary
 from analyzer.protocols.http.fast_path import FastPath
-from tests.unit.protocols.http.scripts import OK, contiguous_stream, facts, talk
+from tests.unit.protocols.http.scripts import OK, contiguous_stream, facts, read
 
 if TYPE_CHECKING:
     from analyzer.rules.protocols import Protocol
@@ -38,7 +38,7 @@ def test_the_shipped_file_follows_the_rfc() -> None:
 
 @pytest.mark.parametrize(("protocol", "known"), [(None, "other"), (OWN, "BREW")])
 def test_a_method_is_known_where_the_file_lists_it(protocol: Protocol | None, known: str) -> None:
-    dialogue = talk(("client", b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n"), ("server", OK), protocol=protocol)
+    dialogue = read(("client", b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n"), ("server", OK), protocol=protocol)
     assert facts(dialogue)["method"] == known
 
 
@@ -47,7 +47,7 @@ def test_a_method_is_known_where_the_file_lists_it(protocol: Protocol | None, kn
 )
 def test_a_pipelined_request_is_judged_by_the_method_before_it(protocol: Protocol | None, *, unsafe: bool) -> None:
     request = b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n"
-    dialogue = talk(("client", request), ("client", request), ("server", OK), ("server", OK), protocol=protocol)
+    dialogue = read(("client", request), ("client", request), ("server", OK), ("server", OK), protocol=protocol)
     assert dialogue.exchanges[1].facts["after_unsafe"] is unsafe
 
 
@@ -55,7 +55,7 @@ def test_a_pipelined_request_is_judged_by_the_method_before_it(protocol: Protoco
 def test_ports_of_tls_are_those_of_the_file(protocol: Protocol, port: int) -> None:
     parts: tuple[Part, ...] = (("client", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), ("server", OK))
     for number in (443, 8000):
-        assert talk(*parts, protocol=protocol, server_port=number).facts["on_tls_port"] is (number == port)
+        assert read(*parts, protocol=protocol, server_port=number).facts["on_tls_port"] is (number == port)
 
 
 @pytest.mark.parametrize(("protocol", "method"), [(HTTP, b"GET"), (OWN, b"BREW")])
