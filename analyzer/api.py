@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analyzer import capture, notation
 from analyzer import rules as rules_
@@ -25,9 +25,9 @@ from analyzer.suppression import expectations
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
     import pandas as pd
 
+    from analyzer._typing import BoolArray
     from analyzer.model import Capture, FailOn, Note, Status
     from analyzer.notation import Script
     from analyzer.options import Engine
@@ -222,7 +222,7 @@ def _summaries(
     captures: Sequence[Capture],
     table: pd.DataFrame,
     suppressions: Suppressions,
-    failing: np.ndarray[Any, np.dtype[np.bool_]],
+    failing: BoolArray,
     stale: Mapping[int, tuple[Note, ...]],
 ) -> tuple[CaptureSummary, ...]:
     import numpy as np
@@ -251,9 +251,7 @@ def _summaries(
     )
 
 
-def _failing(
-    table: pd.DataFrame, findings: pd.DataFrame, rules: RuleSet, fail_on: FailOn, captures: int
-) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _failing(table: pd.DataFrame, findings: pd.DataFrame, rules: RuleSet, fail_on: FailOn, captures: int) -> BoolArray:
     """Return, per capture, whether a verdict or a finding counts as at least `fail_on` and is not suppressed."""
     import numpy as np
 

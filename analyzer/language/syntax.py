@@ -45,7 +45,7 @@ class ExpressionError(RuleError):
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class Literal:
     """A literal of type int, time (nanoseconds) or flag."""
 
     value: int
@@ -60,7 +60,7 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class RecordField:
     """A field of one member of a candidate record."""
 
     record: str
@@ -110,7 +110,7 @@ class OneOf:
     names: tuple[str, ...]
 
 
-Node = Number | Name | Field | StateQuery | Not | Binary | Within | OneOf
+Node = Literal | Name | RecordField | StateQuery | Not | Binary | Within | OneOf
 
 
 def _fail(text: str, column: int, reason: str) -> NoReturn:
@@ -216,11 +216,11 @@ class _Parser:
         kind, value, column = self.tokens[self.at]
         if kind == "number":
             self.at += 1
-            return Number(_bounded(self.text, column, int(value)))
+            return Literal(_bounded(self.text, column, int(value)))
         if kind == "time":
             self.at += 1
             digits, unit = re.fullmatch(r"([\d.]+)(\w+)", value).groups()  # type: ignore[union-attr]
-            return Number(_bounded(self.text, column, round(float(digits) * _NANOSECONDS[unit])), "time")
+            return Literal(_bounded(self.text, column, round(float(digits) * _NANOSECONDS[unit])), "time")
         if kind == "symbol" and value == "(":
             self.at += 1
             inner = self.any_of()
@@ -228,12 +228,12 @@ class _Parser:
             return inner
         name = self.name()
         if name in CONSTANTS:
-            return Number(CONSTANTS[name], "flag")
+            return Literal(CONSTANTS[name], "flag")
         if name in {"seen", "lost"}:
             return self.query(name)
         if self.peek() == ".":
             self.take()
-            return Field(name, self.name())
+            return RecordField(name, self.name())
         return Name(name)
 
     def query(self, what: str) -> Node:
@@ -282,7 +282,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 def records_of(node: Node) -> tuple[str, ...]:
     """Return the candidate records that `node` names, in order of appearance."""
-    return tuple(dict.fromkeys(part.record for part in walk(node) if isinstance(part, Field)))
+    return tuple(dict.fromkeys(part.record for part in walk(node) if isinstance(part, RecordField)))
 
 
 def transform(node: Node, change: Callable[[Node], Node]) -> Node:

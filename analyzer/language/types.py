@@ -11,7 +11,7 @@ import operator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from analyzer.language.syntax import Binary, ExpressionError, Field, Name, Node, Not, Number, OneOf, StateQuery, Within
+from analyzer.language.syntax import Binary, ExpressionError, Literal, Name, Node, Not, OneOf, RecordField, StateQuery, Within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,11 +51,11 @@ def check(node: Node, scope: Scope, *, wanted: str | None = None) -> str:
 
 def _type(node: Node, scope: Scope) -> str:
     match node:
-        case Number():
+        case Literal():
             return node.type
         case Name():
             return _name_type(node.name, scope)
-        case Field():
+        case RecordField():
             return _field_type(node, scope)
         case StateQuery():
             if node.id not in (scope.ids if node.what == "seen" else scope.records):
@@ -79,7 +79,7 @@ def _refuse(reason: str) -> NoReturn:
     raise ExpressionError(reason)
 
 
-def _field_type(node: Field, scope: Scope) -> str:
+def _field_type(node: RecordField, scope: Scope) -> str:
     if node.name not in scope.records.get(node.record, {}):
         _refuse(f"{node.record}.{node.name} is not declared")
     return scope.records[node.record][node.name]
@@ -101,7 +101,7 @@ def _check_members(type_: str, names: tuple[str, ...], scope: Scope) -> None:
 
 
 def _is_literal(node: Node) -> bool:
-    return isinstance(node, Number) and node.type == "int"
+    return isinstance(node, Literal) and node.type == "int"
 
 
 def _check_interval(types: list[str]) -> None:
@@ -130,7 +130,7 @@ def _binary_type(node: Binary, scope: Scope) -> str:
 
 
 def _check_comparable(node: Binary, types: tuple[str, str]) -> None:
-    literal = any(isinstance(part, Number) and part.type == "int" for part in (node.left, node.right))
+    literal = any(isinstance(part, Literal) and part.type == "int" for part in (node.left, node.right))
     alike = types[0] == types[1] and (types[0] in NUMERIC or node.operator in {"==", "!="})
     if not alike and not (literal and set(types) in ({"seq", "int"}, {"time", "int"})):
         _refuse(f"{types[0]} {node.operator} {types[1]} does not fit")
@@ -149,5 +149,5 @@ def _sum_type(symbol: str, types: tuple[str, str]) -> str:
 def resolve(part: Node, other: Node, scope: Scope) -> Node:
     """Return `part`, or the code of the member that it names of the enumeration that is the type of `other`."""
     if isinstance(part, Name) and part.name not in scope.names:
-        return Number(scope.enums[check(other, scope)].index(part.name))
+        return Literal(scope.enums[check(other, scope)].index(part.name))
     return part

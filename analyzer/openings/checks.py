@@ -13,7 +13,7 @@ import numpy as np
 from analyzer.findings.event import Event
 from analyzer.language import check, walk
 from analyzer.language.compile import vector
-from analyzer.language.syntax import Name, Number
+from analyzer.language.syntax import Literal, Name
 from analyzer.openings.facts.segment import FLAG_FACTS
 from analyzer.openings.machine.compiler import conjuncts, unit
 from analyzer.rules.check import scope_of
@@ -156,6 +156,6 @@ def _candidates(check_: Check, parts: list[Node], scope: Scope, facts: SegmentFa
 def _possible(part: Node, facts: SegmentFacts) -> Array | None:
     """Return the steps at which a conjunct over one fact may hold; None where these are not fewer."""
     names = _names(part)
-    if len(names) != 1 or any(isinstance(inner, Number) and inner.type == "flag" for inner in walk(part)):
+    if len(names) != 1 or any(isinstance(inner, Literal) and inner.type == "flag" for inner in walk(part)):
         return None
     return facts.possible(*names, flag=isinstance(part, Name))

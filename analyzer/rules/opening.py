@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.errors import RuleError
 from analyzer.language import ExpressionError, check, parse, records_of, walk
-from analyzer.language.syntax import Binary, Field, Name, Not, transform
+from analyzer.language.syntax import Binary, Name, Not, RecordField, transform
 from analyzer.language.types import NUMERIC
 from analyzer.rules.machine import (
     INTRINSIC_CLASSES,
@@ -169,7 +169,7 @@ def _hold(id_: str, entry: dict[str, Any], where: str, variables: dict[str, str]
 
 def _held(node: Node, hold: str) -> Node:
     """Replace `hold.x` by the variable that holds it."""
-    return transform(node, lambda part: Name(f"{hold}.{part.name}") if isinstance(part, Field) and part.record == "hold" else part)
+    return transform(node, lambda part: Name(f"{hold}.{part.name}") if isinstance(part, RecordField) and part.record == "hold" else part)
 
 
 def _row(entry: dict[str, Any], where: str, classes: list[str], hold: str | None = None) -> Row:

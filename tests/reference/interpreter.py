@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from analyzer.language.syntax import Binary, Field, Name, Node, Not, Number, OneOf, StateQuery, Within
+from analyzer.language.syntax import Binary, Literal, Name, Node, Not, OneOf, RecordField, StateQuery, Within
 from analyzer.rules.machine import CONNECTION, SEGMENT, STATES
 
 if TYPE_CHECKING:
@@ -89,11 +89,11 @@ class View:
 def evaluate(node: Node, view: View) -> Any:  # noqa: ANN401 - a value of any kind
     """Return the value of `node`, None when it is unknown."""
     match node:
-        case Number():
+        case Literal():
             return bool(node.value) if node.type == "flag" else node.value
         case Name():
             return _named(node.name, view)
-        case Field():
+        case RecordField():
             member = view.member(node.record)
             return None if member is None else member[node.name]
         case StateQuery():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Final
 
-from analyzer.language.syntax import Binary, Field, Name, Node, Not, Number, OneOf, StateQuery, Within
+from analyzer.language.syntax import Binary, Literal, Name, Node, Not, OneOf, RecordField, StateQuery, Within
 from analyzer.language.types import COMPARE, Scope, check, resolve
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ HALF: Final = 2**31
 def compile_(node: Node, scope: Scope) -> Evaluate:
     """Return the function that evaluates `node`; `check` must have accepted it in `scope`."""
     match node:
-        case Number():
+        case Literal():
             return lambda _flow: node.value
         case Name():
             return lambda flow: flow.name(node.name)
-        case Field():
+        case RecordField():
             return lambda flow: flow.field(node.record, node.name)
         case StateQuery():
             if node.what == "seen":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
-from analyzer.language.syntax import Binary, Field, Name, Node, Not, Number, OneOf, StateQuery, Within
+from analyzer.language.syntax import Binary, Literal, Name, Node, Not, OneOf, RecordField, StateQuery, Within
 from analyzer.language.types import COMPARE, Scope, check, resolve
 
 if TYPE_CHECKING:
@@ -61,12 +61,12 @@ def compile_(node: Node, scope: Scope) -> Evaluate:
 def compile_machine(node: Node, scope: Scope) -> EvaluateMachine:
     """Return the function that evaluates `node`; `check` must have accepted it in `scope`."""
     match node:
-        case Number():
+        case Literal():
             value = bool(node.value) if node.type == "flag" else node.value
             return lambda _arrays: (value, None)
         case Name():
             return lambda arrays: arrays.name(node.name)
-        case Field():
+        case RecordField():
             return lambda arrays: arrays.field(node.record, node.name)
         case StateQuery():
             if node.what == "seen":

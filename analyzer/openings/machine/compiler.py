@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from analyzer.language import check, records_of, walk
 from analyzer.language.compile import scalar, vector
-from analyzer.language.syntax import Binary, Field, Name, Number, StateQuery
+from analyzer.language.syntax import Binary, Literal, Name, RecordField, StateQuery
 from analyzer.rules.machine import INTRINSIC_CLASSES, STATES, Emit
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 JOINT_STATES: Final = len(STATES) * len(STATES)
-"""Number of joint states of client and server; the code of one is client * len(STATES) + server."""
+"""Literal of joint states of client and server; the code of one is client * len(STATES) + server."""
 
 
 def unit(type_: str) -> int:
@@ -130,7 +130,7 @@ class _Compiler:
         self.queried |= {part.id for part in walk(node) if isinstance(part, StateQuery) and part.what == "seen"}
         type_ = check(node, scope)
         if type_.startswith("member:") and isinstance(node, Name):
-            node, type_ = Number(scope.enums[wanted or ""].index(node.name)), "int"
+            node, type_ = Literal(scope.enums[wanted or ""].index(node.name)), "int"
         return Expression(vector.compile_machine(node, scope), scalar.compile_(node, scope), type_)
 
     def condition(self, node: Node | None, scope: Scope) -> Expression | None:
@@ -164,7 +164,7 @@ class _Compiler:
             if not isinstance(part, Binary) or part.operator != "==":
                 continue
             for one, other in ((part.left, part.right), (part.right, part.left)):
-                if isinstance(one, Field) and not records_of(other):
+                if isinstance(one, RecordField) and not records_of(other):
                     return Key(one.record, one.name, self.expression(other, self.row_scope))
         return None
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from analyzer.openings.facts.machine import MachineFacts
     from analyzer.openings.machine.block import StepBlock
     from analyzer.openings.machine.compiler import CompiledRow, Expression, Program
-    from analyzer.openings.machine.state import Candidates, StateColumns
+    from analyzer.openings.machine.state import RecordColumns, StateColumns
     from analyzer.openings.machine.trace import Trace
 
 Member: TypeAlias = dict[str, int | None]
@@ -45,11 +45,11 @@ class ScalarFlow:
         self.always_known = state.values.keys() - state.known.keys()
         self.seen_ids = {id_ for id_, column in state.seen.items() if column[number]}
         self.queried = state.seen.keys()
-        self.members = {name: _members(candidates, number) for name, candidates in state.records.items()}
-        self.newest = {name: int(candidates.newest[number]) for name, candidates in state.records.items()}
-        self.lost_records = {name for name, candidates in state.records.items() if candidates.lost[number]}
-        self.blank: dict[str, Member] = {name: dict.fromkeys(candidates.record.fields) for name, candidates in state.records.items()}
-        self.keeps = {name: candidates.record.keep for name, candidates in state.records.items()}
+        self.members = {name: _members(columns, number) for name, columns in state.records.items()}
+        self.newest = {name: int(columns.newest[number]) for name, columns in state.records.items()}
+        self.lost_records = {name for name, columns in state.records.items() if columns.lost[number]}
+        self.blank: dict[str, Member] = {name: dict.fromkeys(columns.record.fields) for name, columns in state.records.items()}
+        self.keeps = {name: columns.record.keep for name, columns in state.records.items()}
         self.pending = {hold for hold, column in state.pending.items() if column[number]}
         self.held_step = {hold: int(column[number]) for hold, column in state.held_step.items()}
         self.bound = _UNBOUND
@@ -118,13 +118,13 @@ class ScalarFlow:
         self.newest[record] = 0
 
 
-def _members(candidates: Candidates, number: int) -> list[Member]:
+def _members(columns: RecordColumns, number: int) -> list[Member]:
     found: list[Member] = []
-    for slot in range(int(candidates.count[number])):
+    for slot in range(int(columns.count[number])):
         member: Member = {
-            name: int(column[slot, number]) if candidates.known[name][slot, number] else None for name, column in candidates.values.items()
+            name: int(column[slot, number]) if columns.known[name][slot, number] else None for name, column in columns.values.items()
         }
-        member["step"] = int(candidates.step[slot, number])
+        member["step"] = int(columns.step[slot, number])
         found.append(member)
     return found
 
@@ -260,26 +260,26 @@ def _write_back(flow: ScalarFlow, state: StateColumns, number: int) -> None:
             state.known[name][number] = value is not None
     for id_ in flow.seen_ids:
         state.seen[id_][number] = True
-    for name, candidates in state.records.items():
-        _write_members(flow, candidates, name, number)
+    for name, columns in state.records.items():
+        _write_members(flow, columns, name, number)
     for hold in state.pending:
         state.pending[hold][number] = hold in flow.pending
         state.held_step[hold][number] = flow.held_step[hold]
 
 
-def _write_members(flow: ScalarFlow, candidates: Candidates, name: str, number: int) -> None:
+def _write_members(flow: ScalarFlow, columns: RecordColumns, name: str, number: int) -> None:
     members = flow.members[name]
-    candidates.widen(len(members))
-    candidates.count[number] = len(members)
-    candidates.newest[number] = flow.newest[name]
-    candidates.lost[number] = name in flow.lost_records
+    columns.widen(len(members))
+    columns.count[number] = len(members)
+    columns.newest[number] = flow.newest[name]
+    columns.lost[number] = name in flow.lost_records
     for slot, member in enumerate(members):
         step = member["step"]
-        candidates.step[slot, number] = -1 if step is None else step
-        for field, column in candidates.values.items():
+        columns.step[slot, number] = -1 if step is None else step
+        for field, column in columns.values.items():
             value = member.get(field)
             column[slot, number] = 0 if value is None else value
-            candidates.known[field][slot, number] = value is not None
+            columns.known[field][slot, number] = value is not None
 
 
 def _append_events(program: Program, events: Hits, trace: Trace) -> None:

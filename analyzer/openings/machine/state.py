@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DTYPES: Final = {"seq": np.uint32, "int": np.int64, "time": np.int64, "flag": np.bool_}
 
 
-class Candidates:
+class RecordColumns:
     """All members of one record, for `size` connections."""
 
     def __init__(self, record: Record, size: int) -> None:
@@ -81,7 +81,7 @@ class StateColumns:
             self.values[name] = np.zeros(size, DTYPES.get(kind, np.int8))
             if kind in {"seq", "int", "time"}:
                 self.known[name] = np.zeros(size, bool)
-        self.records = {name: Candidates(record, size) for name, record in machine.records.items()}
+        self.records = {name: RecordColumns(record, size) for name, record in machine.records.items()}
         self.seen = {id_: np.zeros(size, bool) for id_ in program.queried}
         self.pending = {hold: np.zeros(size, bool) for hold in machine.holds}
         self.held_step = {hold: np.full(size, -1, np.int64) for hold in machine.holds}

@@ -89,12 +89,12 @@ class Group:
 
     def field(self, record: str, name: str) -> Computed:
         """Return a field of the bound member, of the newest where none is bound, and where it is known."""
-        candidates = self.state.records[record]
-        if candidates.width == 1:
-            return candidates.values[name][0, self.at], candidates.known[name][0, self.at]
+        columns = self.state.records[record]
+        if columns.width == 1:
+            return columns.values[name][0, self.at], columns.known[name][0, self.at]
         slot = self.slot(record)
-        known = candidates.known[name][slot, self.flows] & (candidates.count[self.flows] > slot)
-        return candidates.values[name][slot, self.flows], known
+        known = columns.known[name][slot, self.flows] & (columns.count[self.flows] > slot)
+        return columns.values[name][slot, self.flows], known
 
     def slot(self, record: str) -> IntArray:
         """Return the bound member of `record` of each connection, the newest where none is bound."""
@@ -102,8 +102,8 @@ class Group:
 
     def cited(self, record: str) -> IntArray:
         """Return the step that added the member which `slot` returns, -1 where there is none."""
-        candidates, slot = self.state.records[record], self.slot(record)
-        step: IntArray = np.where(candidates.count[self.flows] > slot, candidates.step[slot, self.flows], -1)
+        columns, slot = self.state.records[record], self.slot(record)
+        step: IntArray = np.where(columns.count[self.flows] > slot, columns.step[slot, self.flows], -1)
         return step
 
     def seen(self, id_: str) -> BoolArray:
@@ -300,9 +300,9 @@ def _assign(group: Group, assigned: Sequence[tuple[str | None, str, Any, Any]]) 
         if record is None:
             group.state.assign(name, group.flows, values, known)
             continue
-        candidates, slot = group.state.records[record], group.slot(record)
-        candidates.values[name][slot, group.flows] = values
-        candidates.known[name][slot, group.flows] = True if known is None else known
+        columns, slot = group.state.records[record], group.slot(record)
+        columns.values[name][slot, group.flows] = values
+        columns.known[name][slot, group.flows] = True if known is None else known
 
 
 def _copied(answer: Computed) -> Computed:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer.language import ExpressionError, parse, records_of, walk
-from analyzer.language.syntax import MAX_LENGTH, Binary, Field, Name, Node, Not, Number, OneOf, StateQuery, Within, transform
+from analyzer.language.syntax import MAX_LENGTH, Binary, Literal, Name, Node, Not, OneOf, RecordField, StateQuery, Within, transform
 
 A, B, C = Name("a"), Name("b"), Name("c")
 
@@ -29,21 +29,21 @@ A, B, C = Name("a"), Name("b"), Name("c")
         ("a + b <= c", Binary("<=", Binary("+", A, B), C)),
         ("a in (b, c]", Within(A, B, C, open_low=True, open_high=False)),
         ("a in [b, c)", Within(A, B, C, open_low=False, open_high=True)),
-        ("a + 1 in [b - 1, c]", Within(Binary("+", A, Number(1)), Binary("-", B, Number(1)), C, open_low=False, open_high=False)),
+        ("a + 1 in [b - 1, c]", Within(Binary("+", A, Literal(1)), Binary("-", B, Literal(1)), C, open_low=False, open_high=False)),
         ("a in {B}", OneOf(A, ("B",))),
         ("a in {B, by-client,C_2}", OneOf(A, ("B", "by-client", "C_2"))),
-        ("syn.isn == a", Binary("==", Field("syn", "isn"), A)),
+        ("syn.isn == a", Binary("==", RecordField("syn", "isn"), A)),
         ('seen("ack3-data")', StateQuery("seen", "ack3-data")),
         ('lost("syn")', StateQuery("lost", "syn")),
-        ("true", Number(1, "flag")),
-        ("false", Number(0, "flag")),
+        ("true", Literal(1, "flag")),
+        ("false", Literal(0, "flag")),
         ("truth", Name("truth")),
         ("notable", Name("notable")),
-        ("4294967295", Number(4294967295)),
-        ("3s", Number(3_000_000_000, "time")),
-        ("1.5ms", Number(1_500_000, "time")),
-        ("20us", Number(20_000, "time")),
-        ("7ns", Number(7, "time")),
+        ("4294967295", Literal(4294967295)),
+        ("3s", Literal(3_000_000_000, "time")),
+        ("1.5ms", Literal(1_500_000, "time")),
+        ("20us", Literal(20_000, "time")),
+        ("7ns", Literal(7, "time")),
         ("  a\t==\nb  ", Binary("==", A, B)),
     ],
 )
@@ -102,13 +102,13 @@ def test_length_and_nesting_are_bounded() -> None:
 def test_walk_yields_every_part_and_records_come_in_order() -> None:
     node = parse('not (peer.isn in (syn.isn, syn.end]) and a in {B} or seen("x") or peer.end == 1')
     assert records_of(node) == ("peer", "syn")
-    assert {part.name for part in walk(node) if isinstance(part, Field | Name)} == {"isn", "end", "a"}
+    assert {part.name for part in walk(node) if isinstance(part, RecordField | Name)} == {"isn", "end", "a"}
     assert [part for part in walk(node) if isinstance(part, StateQuery)] == [StateQuery("seen", "x")]
 
 
 def test_transform_changes_every_part() -> None:
     text = "not (hold.x in (a, b + hold.x]) and hold.y == c and hold.z in {D}"
-    changed = transform(parse(text), lambda part: Name(f"h-{part.name}") if isinstance(part, Field) else part)
+    changed = transform(parse(text), lambda part: Name(f"h-{part.name}") if isinstance(part, RecordField) else part)
     assert changed == parse(text.replace("hold.", "h-"))
 
 
