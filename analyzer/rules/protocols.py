@@ -176,10 +176,10 @@ def _fact(entry: dict[str, Any], where: str, kinds: tuple[str, ...]) -> Fact:
 
 
 def _details(columns: dict[str, Any], path: Path) -> tuple[DetailColumn, ...]:
-    found = tuple(DetailColumn(name, entry["show"], entry.get("beside", "")) for name, entry in columns.items() if "show" in entry)
+    found = tuple(DetailColumn(name, entry["show"], entry.get("paired_column", "")) for name, entry in columns.items() if "show" in entry)
     for detail in found:
         if detail.paired_column and columns.get(detail.paired_column, {}).get("dtype") != "list":
-            message = f"{path}: transaction.{detail.name}: beside: {detail.paired_column} is no column that holds lists"
+            message = f"{path}: transaction.{detail.name}: paired_column: {detail.paired_column} is no column that holds lists"
             raise RuleError(message)
     return found
 
@@ -194,7 +194,7 @@ def _refuse_doubles(document: dict[str, Any], shared: dict[str, Any], path: Path
 
 def _signature(entry: dict[str, Any], where: str) -> Signature:
     try:
-        # A pattern is about bytes, and says what it means in ASCII.
+        # Patterns match bytes and are written in ASCII.
         pattern = re.compile(entry["match"].encode("ascii"), re.DOTALL)
     except (re.error, UnicodeEncodeError) as error:
         message = f"{where}: match: {error}"

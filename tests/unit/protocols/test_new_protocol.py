@@ -136,6 +136,6 @@ def test_a_protocol_is_added_by_its_files_alone(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("added")
 def test_its_description_is_held_against_the_schema() -> None:
     path = toml_loader.shipped() / "protocols" / "quip.toml"
-    path.write_text(PROTOCOL.replace('show = "about"', 'show = "about", beside = "nothing"'))
+    path.write_text(PROTOCOL.replace('show = "about"', 'show = "about", paired_column = "nothing"'))
     with pytest.raises(Exception, match="nothing is no column that holds lists"):
         load(check=True)
