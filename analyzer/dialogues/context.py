@@ -129,14 +129,14 @@ def _stream_facts(inputs: ConnectionInputs) -> dict[str, Answer]:
         "greeting_after": _greeting_after(streams, opened_at),
         "closed_by": (_first(*(np.where(frame == _NEVER, -1, frame) for frame in _closing_frames(streams))), None),
         "syn_data": (inputs.syn_data, None),
-        "late_data": (streams.late[0::2] + streams.late[1::2], None),
+        "late_data": (streams.after_fin[0::2] + streams.after_fin[1::2], None),
     }
 
 
 def _stream_evidence(streams: Streams) -> dict[str, Array]:
     """Return the frames that streams give: first payload of each side, the closing, data behind a FIN."""
     client, server = _first_frames(streams)
-    late = np.where(streams.late_frame < 0, _NEVER, streams.late_frame)
+    late = np.where(streams.after_fin_frame < 0, _NEVER, streams.after_fin_frame)
     return {
         "first_client": client,
         "first_server": server,
@@ -149,13 +149,13 @@ def _first_frames(streams: Streams) -> tuple[Array, Array]:
     """Return the frame of each side's first payload, -1 where it has none."""
     # Without any payload the array is empty; one element keeps the index valid.
     frames = streams.frame if len(streams.frame) else np.full(1, -1, np.int64)
-    first = np.where(streams.spoken, frames[streams.first], -1)
+    first = np.where(streams.has_payload, frames[streams.first], -1)
     return first[0::2], first[1::2]
 
 
 def _closing_frames(streams: Streams) -> list[Array]:
     """Return the frame that closed each side, `_NEVER` where none did."""
-    return [np.where(streams.closing[side::2] > 0, streams.closing_frame[side::2], _NEVER) for side in (0, 1)]
+    return [np.where(streams.close[side::2] > 0, streams.close_frame[side::2], _NEVER) for side in (0, 1)]
 
 
 def _first_of(frames: Sequence[Array]) -> Array:
@@ -166,10 +166,10 @@ def _first_of(frames: Sequence[Array]) -> Array:
 
 def _gaps(streams: Streams) -> Array:
     """Return whether bytes of either direction are missing."""
-    lacks = streams.size > streams.held
+    lacks = streams.size > streams.captured
     found: Array = lacks[0::2] | lacks[1::2]
     # Where segments overlap or came out of order, the counts alone do not show it.
-    for flow in np.flatnonzero(streams.tangled[0::2] | streams.tangled[1::2]).tolist():
+    for flow in np.flatnonzero(streams.needs_resolution[0::2] | streams.needs_resolution[1::2]).tolist():
         found[flow] = any(layout.missing(streams, 2 * flow + side) > 0 for side in (0, 1))
     return found
 
@@ -178,7 +178,7 @@ def _gap_evidence(streams: Streams, chosen: Array) -> Array:
     """Return the first frame behind a gap for the connections `chosen`, -1 for others."""
     found = np.full(len(chosen), -1, np.int64)
     for flow in np.flatnonzero(chosen).tolist():
-        frames = [frame for side in (0, 1) if (frame := layout.behind_gap(streams, 2 * flow + side)) >= 0]
+        frames = [frame for side in (0, 1) if (frame := layout.frame_after_gap(streams, 2 * flow + side)) >= 0]
         found[flow] = min(frames, default=-1)
     return found
 
@@ -224,7 +224,7 @@ def _marked(flows: Sequence[int], count: int) -> Array:
 
 def reset(streams: Streams) -> Array:
     """Return, per connection, whether a side ended it with a RST where the other side had not sent its FIN."""
-    rst, fin = (streams.closing == layout.CLOSINGS.index(code) for code in ("rst", "fin"))
+    rst, fin = (streams.close == layout.CLOSINGS.index(code) for code in ("rst", "fin"))
     found: Array = (rst[0::2] & ~fin[1::2]) | (rst[1::2] & ~fin[0::2])
     return found
 
@@ -247,7 +247,7 @@ def _sent_first(client: Array, server: Array, streams: Streams) -> Array:
 
 def _closed_at(streams: Streams) -> Array:
     """Return the time of each connection's first FIN or RST, ns, `_NEVER` where there is none."""
-    times = np.where((streams.closing > 0) & (streams.closing_time != NO_TIME), streams.closing_time, _NEVER)
+    times = np.where((streams.close > 0) & (streams.close_time != NO_TIME), streams.close_time, _NEVER)
     found: Array = np.minimum(times[0::2], times[1::2])
     return found
 
@@ -258,7 +258,7 @@ def _greeting_after(streams: Streams, opened_at: Array) -> Answer:
         return np.zeros(len(opened_at), np.int64), np.zeros(len(opened_at), bool)
     first = streams.first[1::2]
     time = streams.time[first]
-    known = streams.spoken[1::2] & (streams.start[first] == 0) & (opened_at != NO_TIME) & (time != NO_TIME)
+    known = streams.has_payload[1::2] & (streams.start[first] == 0) & (opened_at != NO_TIME) & (time != NO_TIME)
     return np.where(known, time - np.where(known, opened_at, 0), 0), known
 
 

@@ -143,7 +143,7 @@ def _parse_contiguous(run: _ShardRun) -> IntArray:
     A parser module that has a class `FastPath` takes plain dialogues many at a time.
     """
     shard, streams, batch = run.shard, run.shard.streams, run.batch
-    chosen = np.flatnonzero(streams.spoken[0::2] | streams.spoken[1::2])
+    chosen = np.flatnonzero(streams.has_payload[0::2] | streams.has_payload[1::2])
     captures = shard.columns.capture
     fetch = [None if one is None else one.read for one in shard.payloads]
     whole = chosen[(contiguous.both_contiguous(streams) & shard.columns.whole)[chosen]]
@@ -201,7 +201,7 @@ def _parse_reassembled(run: _ShardRun, chosen: IntArray) -> None:
 
 def _mark_unreadable(run: _ShardRun, flow: int) -> None:
     """Note that the payload of a connection can no longer be read."""
-    sent = run.shard.streams.spoken
+    sent = run.shard.streams.has_payload
     run.batch.detections[flow] = Detection(UNKNOWN, (), (), client_spoke=bool(sent[2 * flow]), server_spoke=bool(sent[2 * flow + 1]))
     run.batch.unreadable.append(flow)
 
@@ -270,7 +270,7 @@ def _parse(client: Reader, server: Reader, context: ParserContext, protocol: Pro
         found: Dialogue = parser_module(protocol.reader).read(client, server, context)
         return found
     if protocol.id == _TLS:
-        return Dialogue(_TLS, tls="implicit", tls_spot=client.spot() if client.peek(1) else server.spot())
+        return Dialogue(_TLS, tls="implicit", tls_spot=client.position() if client.peek(1) else server.position())
     return Dialogue(protocol.id, summary=protocol.title)
 
 

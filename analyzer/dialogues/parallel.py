@@ -65,7 +65,7 @@ DEFAULT_POLICY: Final = ParallelPolicy()
 def parse(shard: Shard, processes: int, policy: ParallelPolicy | None = None) -> DialogueBatch:
     """Return the dialogues of `shard`, parsed by at most `processes` processes, this one included."""
     policy = policy or DEFAULT_POLICY
-    chosen = np.flatnonzero(shard.streams.spoken[0::2] | shard.streams.spoken[1::2])
+    chosen = np.flatnonzero(shard.streams.has_payload[0::2] | shard.streams.has_payload[1::2])
     if len(chosen) < policy.min_connections:
         return dispatch.parse_shard(shard)
     edges = [0, *chosen[policy.shard_size :: policy.shard_size].tolist(), len(shard)]

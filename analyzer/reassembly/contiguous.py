@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from analyzer.reassembly.layout import CLOSINGS
-from analyzer.reassembly.reader import Reader, StreamPieces
+from analyzer.reassembly.reader import Reader, StreamSegments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ class ContiguousStream:
         """Bytes of the direction."""
         return self.stop[-1]
 
-    def piece(self, offset: int) -> int:
+    def segment_at(self, offset: int) -> int:
         """Return which piece holds the byte at `offset`, which must be less than `size`."""
         return bisect_right(self.stop, offset)
 
@@ -80,13 +80,13 @@ class ContiguousStream:
     def reader(self, side: Side) -> Reader:
         """Return a reader of the direction; the bytes of a short one are fetched at once."""
         stop = self.stop
-        pieces = StreamPieces([0, *stop[:-1]], stop, self.address, self.frame, self.time, stop[-1], self.closing)
+        pieces = StreamSegments([0, *stop[:-1]], stop, self.address, self.frame, self.time, stop[-1], self.closing)
         return Reader(side, pieces, self.fetch, self.read(0, stop[-1]) if stop[-1] <= _SHORT else b"")
 
 
 def both_contiguous(streams: Streams) -> Array:
     """Return, per connection, whether both directions spoke and are solid, as bool."""
-    sound = streams.spoken & streams.anchored & ~streams.tangled & (streams.held == streams.size)
+    sound = streams.has_payload & streams.isn_known & ~streams.needs_resolution & (streams.captured == streams.size)
     found: Array = sound[0::2] & sound[1::2]
     return found
 
@@ -108,7 +108,7 @@ def pairs(
             column[first:last].tolist() for column in (streams.stop, streams.address, streams.frame, streams.time)
         )
         edges = [(bounds[2 * part + side] - first).tolist() for side in (0, 1, 2)]
-        closings = [streams.closing[2 * part + side].tolist() for side in (0, 1)]
+        closings = [streams.close[2 * part + side].tolist() for side in (0, 1)]
         for flow, begin, middle, end, client, server in zip(part.tolist(), *edges, *closings, strict=True):
             read = fetch[owner[flow]]
             yield (

@@ -17,7 +17,7 @@ import numpy as np
 
 from analyzer.connections import strays, tuple_key
 from analyzer.reassembly.overlaps import resolve_overlaps
-from analyzer.reassembly.reader import Reader, StreamPieces
+from analyzer.reassembly.reader import Reader, StreamSegments
 from analyzer.schema import ACK, FIN, RST, SYN
 
 if TYPE_CHECKING:
@@ -54,21 +54,21 @@ class Streams:
     time: Array
     size: Array
     """Per group: bytes the stream is known to have had."""
-    held: Array
-    """Per group: bytes captured, overlaps counted as often as they were; exact where `tangled` is not set."""
-    tangled: Array
+    captured: Array
+    """Per group: bytes captured, overlaps counted as often as they were; exact where `needs_resolution` is not set."""
+    needs_resolution: Array
     """Per group: whether pieces overlap or are in disorder."""
-    closing: Array
+    close: Array
     """Per group: index in `CLOSINGS`."""
-    closing_frame: Array
+    close_frame: Array
     """Per group: frame of its first FIN, else of its first RST, -1 when there is none."""
-    closing_time: Array
+    close_time: Array
     """Per group: the time of that frame; meaningless when there is none."""
-    late: Array
+    after_fin: Array
     """Per group: new bytes sent after its own FIN."""
-    late_frame: Array
+    after_fin_frame: Array
     """Per group: the first frame of them, -1 when there is none."""
-    anchored: Array
+    isn_known: Array
     """Per group: whether it is laid out from its ISN."""
     first_ack: Array
     """Per group: how many of the other side's bytes its first piece acknowledges, 0 where that is not known."""
@@ -79,7 +79,7 @@ class Streams:
         return np.minimum(self.bounds[:-1], max(len(self.start) - 1, 0))
 
     @property
-    def spoken(self) -> Array:
+    def has_payload(self) -> Array:
         """Per group: whether it has any piece."""
         found: Array = self.bounds[1:] > self.bounds[:-1]
         return found
@@ -100,12 +100,12 @@ class Streams:
             column[begin:end].tolist() for column in (self.start, self.stop, self.address, self.frame, self.time)
         )
         overlap = None
-        if self.tangled[group]:
+        if self.needs_resolution[group]:
             start, stop, address, frame, time, overlap = resolve_overlaps(start, stop, address, frame, time, fetch)
         if -1 in address:
             kept = [place for place, where in enumerate(address) if where >= 0]
             start, stop, address, frame, time = ([column[place] for place in kept] for column in (start, stop, address, frame, time))
-        pieces = StreamPieces(start, stop, address, frame, time, int(self.size[group]), CLOSINGS[self.closing[group]])
+        pieces = StreamSegments(start, stop, address, frame, time, int(self.size[group]), CLOSINGS[self.close[group]])
         return OpenStream(Reader("server" if group & 1 else "client", pieces, fetch), overlap)
 
 
@@ -162,14 +162,14 @@ def lay_out(segments: pd.DataFrame, client_isn: Array, server_isn: Array) -> Str
         frame=segments["frame"].to_numpy()[rows].astype(np.int64),
         time=segments["time"].to_numpy()[rows],
         size=size,
-        held=np.bincount(of, np.maximum(held - start, 0), minlength=count).astype(np.int64),
-        tangled=tangled,
-        closing=ends.closing,
-        closing_frame=ends.frame,
-        closing_time=ends.time,
-        late=ends.late,
-        late_frame=ends.late_frame,
-        anchored=isn >= 0,
+        captured=np.bincount(of, np.maximum(held - start, 0), minlength=count).astype(np.int64),
+        needs_resolution=tangled,
+        close=ends.closing,
+        close_frame=ends.frame,
+        close_time=ends.time,
+        after_fin=ends.late,
+        after_fin_frame=ends.late_frame,
+        isn_known=isn >= 0,
         first_ack=_first_acks(columns, rows, bounds, isn, size),
     )
 
@@ -325,13 +325,13 @@ def _fins(columns: dict[str, Array], group: Array, told: Array, laid: _Laid, isn
 
 def missing(streams: Streams, group: int) -> int:
     """Return how many bytes of a direction were not captured."""
-    if not streams.tangled[group]:
-        return int(streams.size[group] - streams.held[group])
+    if not streams.needs_resolution[group]:
+        return int(streams.size[group] - streams.captured[group])
     start, stop, before, _ = _ordered(streams, group)
     return int(streams.size[group] - np.maximum(stop - np.maximum(start, before), 0).sum())
 
 
-def behind_gap(streams: Streams, group: int) -> int:
+def frame_after_gap(streams: Streams, group: int) -> int:
     """Return the frame of what follows the first bytes of a direction that were not captured.
 
     Where nothing follows them, the frame of the last payload before; -1 where nothing is missing or nothing was captured.

@@ -60,7 +60,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class StreamPieces:
+class StreamSegments:
     """Where a stream's captured bytes are, in order, none overlapping another; the sequences are equally long."""
 
     start: Sequence[int]
@@ -82,7 +82,7 @@ class Reader:
 
     __slots__ = ("_bounded", "_buffer", "_buffered", "_fetch", "_pieces", "_place", "_solid", "at", "side")
 
-    def __init__(self, side: Side, pieces: StreamPieces, fetch: Callable[[int, int], bytes], held: bytes = b"") -> None:
+    def __init__(self, side: Side, pieces: StreamSegments, fetch: Callable[[int, int], bytes], held: bytes = b"") -> None:
         """Read `pieces`; `fetch(address, length)` returns captured bytes, `held` are all bytes of pieces without a gap, if not empty."""
         self.side: Side = side
         self.at = 0
@@ -108,7 +108,7 @@ class Reader:
             address.append(address[-1] + len(part[1]))
         stop = [part[0] + len(part[1]) for part in held]
         total = max([size or 0, *stop])
-        pieces = StreamPieces(
+        pieces = StreamSegments(
             [part[0] for part in held], stop, address[:-1], [part[2] for part in held], [part[3] for part in held], total, closing
         )
         return cls(side, pieces, lambda start, length: blob[start : start + length])
@@ -142,7 +142,7 @@ class Reader:
         """Whether no byte is left, captured or not."""
         return self.left <= 0
 
-    def spot(self, offset: int | None = None) -> Position | None:
+    def position(self, offset: int | None = None) -> Position | None:
         """Return where the byte at `offset` (the next one), or the next captured one behind a gap, was captured; None without one."""
         pieces = self._pieces
         place = self._seek() if offset is None else bisect_right(pieces.stop, offset)
@@ -150,7 +150,7 @@ class Reader:
             return None
         return Position(pieces.frame[place], pieces.time[place])
 
-    def end_spot(self) -> Position | None:
+    def last_position(self) -> Position | None:
         """Return where the last captured byte of the stream was; None when there is none."""
         frames = self._pieces.frame
         return Position(frames[-1], self._pieces.time[-1]) if frames else None
@@ -212,7 +212,7 @@ class Reader:
         found = buffer.find(b"\n", begin, begin + limit) if 0 <= begin < len(buffer) else -1
         if found >= 0:
             stop = self.at = start + found - begin + 1
-            last = first if stop <= pieces.stop[place] else self.spot(stop - 1) or first
+            last = first if stop <= pieces.stop[place] else self.position(stop - 1) or first
             if found > begin and buffer[found - 1] == _CR:
                 return Line(buffer[begin : found - 1], "crlf", start, stop, first, last)
             return Line(buffer[begin:found], "lf", start, stop, first, last)
@@ -229,7 +229,7 @@ class Reader:
             text, stop = data[:limit], start + min(len(data), limit)
             end = "long" if len(data) >= limit else "gap" if stop < self.size else "end"
         self.at = stop
-        last = first if stop <= pieces.stop[place] else self.spot(stop - 1) or first
+        last = first if stop <= pieces.stop[place] else self.position(stop - 1) or first
         return Line(text, end, start, stop, first, last)
 
     def skip_past(self, mark: bytes) -> bool:

@@ -47,5 +47,5 @@ def parts(client: Reader, line: Line, table: CommandTable) -> list[Line]:
 
 def _part(client: Reader, line: Line, start: int, stop: int) -> Line:
     data = line.data[start - line.start : stop - line.start]
-    first, last = client.spot(start) or line.first, client.spot(stop - 1) or line.last
+    first, last = client.position(start) or line.first, client.position(stop - 1) or line.last
     return line._replace(data=data, end="taken", start=start, stop=stop, first=first, last=last)

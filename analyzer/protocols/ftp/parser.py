@@ -108,7 +108,7 @@ class _Parser:
         """Return whether the server's next reply may come before the client's line at hand."""
         if self.line is None:
             return True
-        spot = self.server.spot()
+        spot = self.server.position()
         return self.agreed is None and spot is not None and spot.frame < self.line_order
 
     def _goes_on(self) -> bool:
@@ -346,7 +346,7 @@ class _Parser:
         dialogue.tls = dialogue.tls or "auth-tls"
         if self.line is not None:
             self.client.at, self.line = self.line.start, None
-        dialogue.tls_spot = dialogue.tls_spot or (self.client.spot() if self.encrypted else self.server.spot())
+        dialogue.tls_spot = dialogue.tls_spot or (self.client.position() if self.encrypted else self.server.position())
         if self.slipped is not None:
             self.facts["auth_injection"], self.places["auth_injection"] = True, self.slipped
         self.slipped = self.agreed = None
@@ -356,7 +356,7 @@ class _Parser:
         self.cleared = all(ended)
         self.finished = not self.cleared
         if self.cleared:
-            spot = self.client.spot() or self.server.spot()
+            spot = self.client.position() or self.server.position()
             self.facts["tls_cleared"], self.places["tls_cleared"] = True, spot.frame if spot else None
             self.session.clear_again()
 

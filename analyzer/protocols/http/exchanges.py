@@ -59,7 +59,7 @@ def finish_request(request: Request, reader: Reader, redactor: Redactor) -> None
     if secrets_.may_be_form(kind, reader.peek(MAX_FORM_BYTES)):
         secrets_.add_body(bodies.parts(reader, body), kind, redactor)
     bodies.skip(reader, body, request.head.faults)
-    request.last = (reader.spot(reader.at - 1) if reader.at else None) or request.last
+    request.last = (reader.position(reader.at - 1) if reader.at else None) or request.last
 
 
 def _form(reader: Reader, body: Body, kind: str, redactor: Redactor) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ def read_response(reader: Reader, request: Request | None) -> Response | None:
 
 def read_simple_response(reader: Reader) -> Response | None:
     """Return a response without a head (HTTP/0.9): content until the server closes, or a TLS record."""
-    first = reader.spot()
+    first = reader.position()
     if first is None or reader.gap:
         return None
     form = "tls" if tls.begins(reader.peek(tls.HEAD_BYTES)) else "simple"
@@ -119,7 +119,7 @@ def finish_response(response: Response, reader: Reader, next_request: Position |
     unframed = body.framing == "close" and next_request is not None and _cut_short(response, reader, next_request)
     if not unframed:
         bodies.skip(reader, body, response.head.faults)
-    response.last = (reader.spot(reader.at - 1) if reader.at else None) or response.last
+    response.last = (reader.position(reader.at - 1) if reader.at else None) or response.last
     return unframed
 
 
@@ -127,7 +127,7 @@ def _cut_short(response: Response, reader: Reader, next_request: Position) -> bo
     """Move to the status line that follows `next_request` and count the bytes before it; without one, do not move."""
     start = reader.at
     while resync.find(reader, resync.RESPONSE):
-        position = reader.spot()
+        position = reader.position()
         if position is not None and position.frame > next_request.frame:
             body = response.body
             body.size, body.stop, body.missing = reader.at - start, reader.at, reader.missing(start, reader.at)

@@ -180,7 +180,7 @@ def _add_upgrade(facts: Facts, exchange: HttpExchange) -> None:
 def _add_faults(facts: Facts, places: Places, faults: dict[str, int], reader: Reader) -> None:
     for name, offset in faults.items():
         if facts[name] in {None, "none"}:
-            position = reader.spot(offset)
+            position = reader.position(offset)
             facts[name] = reader.side
             places[name] = position.frame if position else None
 

@@ -96,7 +96,7 @@ class FastPath:
             request = self._look_up_request(match[4]) if match and len(match[4]) <= MAX_PLAIN_HEAD_BYTES else None
             if match is None or request is None or not _is_plain(match[2], self._patterns):
                 return None
-            first, last = client.piece(at), client.piece(match.end() - 1)
+            first, last = client.segment_at(at), client.segment_at(match.end() - 1)
             response = _RESPONSE.match(server.read(server_at, MAX_PLAIN_HEAD_BYTES))
             response_head = self._look_up_response(response[2]) if response else None
             if response is None or response_head is None or client.frame[first] <= frame:
@@ -109,7 +109,7 @@ class FastPath:
             content = _content(match[1], status.code, response_head, server, head, over=at == len(data))
             if content is None or (at < len(data) and (request.closes or response_head.closes)):
                 return None
-            begin, end = server.piece(server_at), server.piece(content.stop - 1)
+            begin, end = server.segment_at(server_at), server.segment_at(content.stop - 1)
             if server.frame[begin] <= client.frame[last]:
                 return None
             frame = server.frame[end]

@@ -104,7 +104,7 @@ class StatusLine:
 def read(reader: Reader) -> Head | None:
     """Return the head at the reader and move behind it; None when its first byte was not captured."""
     size = FIRST_READ_BYTES
-    data, first = reader.peek(size), reader.spot()
+    data, first = reader.peek(size), reader.position()
     if not data or first is None:
         return None
     while (blank := _BLANK.search(data)) is None and len(data) == size and size < MAX_HEAD_BYTES:
@@ -124,7 +124,7 @@ def read(reader: Reader) -> Head | None:
             faults.setdefault("bare_lf", start + end)
         if not blank and len(data) >= MAX_HEAD_BYTES:
             faults["long"] = start
-    return Head(line, fields, start, reader.at, first, reader.spot(reader.at - 1) or first, blank is not None, faults)
+    return Head(line, fields, start, reader.at, first, reader.position(reader.at - 1) or first, blank is not None, faults)
 
 
 def of_fields(block: bytes, position: Position) -> Head:

@@ -94,7 +94,7 @@ class _Parser:
                 exchange.request_empty = start
                 data = client.peek(LINE_READ_BYTES)
             if data and resync.begins_request(data, self.vocabulary):
-                return client.spot()
+                return client.position()
         if client.ended:
             return None
         start = client.at
@@ -108,7 +108,7 @@ class _Parser:
             self.report.add_excess(client, start)
             self.garbled = True
         self.client_lost = self.client_lost or not known or client.missing(start, client.at) > 0
-        return client.spot()
+        return client.position()
 
     def _to_response(self, exchange: HttpExchange) -> Position | None:
         """Move to the next response of any form and return its position; None when there is none."""
@@ -119,7 +119,7 @@ class _Parser:
                 exchange.response_empty = start
                 data = server.peek(messages.FIRST_READ_BYTES)
             if data and (messages.begins_response(data) or self._may_be_simple(exchange)):
-                return server.spot()
+                return server.position()
         if server.ended:
             return None
         start = server.at
@@ -130,7 +130,7 @@ class _Parser:
             self.report.add_excess(server, start)
         self.skipped = not known or server.missing(start, server.at) > 0
         self.server_lost = self.server_lost or self.skipped
-        return server.spot()
+        return server.position()
 
     def _may_be_simple(self, exchange: HttpExchange) -> bool:
         """Return whether bytes without a status line can be an HTTP/0.9 response: the server's first bytes, after a request."""
@@ -138,7 +138,7 @@ class _Parser:
 
     def _read_unrequested(self, exchange: HttpExchange, request_position: Position | None) -> bool:
         """Read the responses captured before the next request; return whether there were any."""
-        if not _before(self.server.spot(), request_position):
+        if not _before(self.server.position(), request_position):
             return False
         while _before(self._to_response(exchange), request_position):
             response = self._read_response(exchange)
@@ -170,14 +170,14 @@ class _Parser:
             exchanges.finish_request(request, self.client, self.redactor)
         self.client_sure = request.head.whole and not request.body.lost
         exchange.compare(self.previous, self.vocabulary)
-        following = self.client.spot()
+        following = self.client.position()
         # With two requests in one segment, the second did not wait for a response.
         self.pipelining = self.pipelining or bool(exchange.pipelined) or (following is not None and following.frame == request.last.frame)
         return True
 
     def _withholds_content(self, request: Request) -> bool:
         """Set how long the client waited for 100 (Continue) (RFC 9110 10.1.1); return whether it never sent the content."""
-        client, response_position = self.client, self.server.spot()
+        client, response_position = self.client, self.server.position()
         if client.ended or (
             response_position is not None
             and resync.REQUEST.match(client.peek(LINE_READ_BYTES))
@@ -185,7 +185,7 @@ class _Parser:
         ):
             request.withheld, request.body.stop = True, client.at
             return True
-        content = client.spot()
+        content = client.position()
         if content is not None and not client.gap and not _before(response_position, content):
             request.waited = timing.elapsed(request.head.last, content)
         return False
@@ -203,7 +203,7 @@ class _Parser:
 
     def _is_for_later_request(self, position: Position) -> bool:
         """Return whether the response behind a gap, at `position`, answers a later request than the open one."""
-        following = self.client.spot()
+        following = self.client.position()
         later = following is not None and following.frame < position.frame
         if later and self.pipelining:
             # The number of responses in the gap is unknown: at least one.
@@ -231,7 +231,7 @@ class _Parser:
         secrets.add_response(response, self.redactor)
         if exchange.response_empty is not None:
             response.head.faults["leading_empty"], exchange.response_empty = exchange.response_empty, None
-        exchange.unframed = exchanges.finish_response(response, server, self.client.spot())
+        exchange.unframed = exchanges.finish_response(response, server, self.client.position())
         self.server_sure = response.head.whole and not response.body.lost
         self.skipped = not self.server_sure
         self.server_lost = self.server_lost or self.skipped

@@ -69,7 +69,7 @@ class ExchangeLog:
     def add_excess(self, reader: Reader, start: int) -> None:
         """Note that the bytes from `start` to the reader belong to no message."""
         size, side = reader.at - start, reader.side
-        position = reader.spot(start)
+        position = reader.position(start)
         self._excess[side] += size
         self.dialogue.places.setdefault(f"{side}_excess", position.frame if position else None)
         name = "request_excess" if side == "client" else "reply_excess"

@@ -31,9 +31,9 @@ def follow(exchange: HttpExchange, client: Reader, server: Reader, context: Pars
     target = upgrade(exchange)
     encrypted = tls.begins(client.peek(tls.HEAD_BYTES))
     if encrypted:
-        dialogue.tls, dialogue.tls_spot = how, client.spot()
+        dialogue.tls, dialogue.tls_spot = how, client.position()
     elif target == "tls" and not client.ended and not client.gap:
-        position = client.spot()
+        position = client.position()
         dialogue.facts["tls_missing"], dialogue.places["tls_missing"] = True, position.frame if position else None
     inner = context.nested(client, server, _inside(exchange, how, context)) if context.nested is not None else None
     dialogue.inner = inner if inner is not None and inner.facts else None

@@ -29,7 +29,7 @@ def take(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
     client, chunk = session.client, commands.chunk(command.argument)
     start = client.at
     moved, refused = _skip(session, line, chunk)
-    last = (client.spot(client.at - 1) if moved else None) or line.last
+    last = (client.position(client.at - 1) if moved else None) or line.last
     final = chunk.last and chunk.fault == "none"
     replies = delivery.final_replies(session, line.first) if final else [reply] if (reply := session.answer(line.first)) else []
     reply = delivery.settling(replies)
@@ -80,7 +80,7 @@ def _are_commands(session: SmtpSession, reply: SmtpReply, start: int) -> bool:
     client, behind = session.client, session.client.at
     if reply.code in _UNKNOWN:
         return True
-    follows, after = session.replies.peek(1), client.spot()
+    follows, after = session.replies.peek(1), client.position()
     if follows is not None and follows.code in _UNKNOWN and not follows.after_gap and (after is None or not precedes(after, follows.first)):
         # The server answered the octets, before the client said anything else.
         return True

@@ -67,7 +67,7 @@ def read(client: Reader, is_answered: Callable[[Position | None], bool], *, lax:
     `is_answered(spot)` tells whether the server's next reply was captured before `spot`, or at all; `lax` that the client ends its
     commands with a bare LF, so that \n.\n is its end of data.
     """
-    content = Content(client.at, client.spot())
+    content = Content(client.at, client.position())
     scan = _Scan(client, content, is_answered, lax)
     while not content.ended and scan.step():
         pass
@@ -78,7 +78,7 @@ def read(client: Reader, is_answered: Callable[[Position | None], bool], *, lax:
         found.never_strict = True
         return found
     content.stop = client.at
-    content.last = client.spot(content.stop - 1) if content.stop > content.start else content.first
+    content.last = client.position(content.stop - 1) if content.stop > content.start else content.first
     return content
 
 
@@ -133,11 +133,11 @@ class _Scan:
             content.ended = "lax"
         else:
             content.false_ends += 1
-            content.false_end = content.false_end or self.client.spot(stop - 1)
+            content.false_end = content.false_end or self.client.position(stop - 1)
         return bool(content.ended)
 
     def _is_answered(self, stop: int) -> bool:
-        follows = self.client.spot(stop)
+        follows = self.client.position(stop)
         return follows is not None and self.is_answered(follows)
 
     def _pass_gap(self) -> bool:
@@ -149,7 +149,7 @@ class _Scan:
             return False
         content.holed = True
         content.size += client.jump()
-        spot = client.spot()
+        spot = client.position()
         if spot is None or self.is_answered(spot):
             content.ended = "gap" if spot is not None else ""
             return False
@@ -173,7 +173,7 @@ class _Scan:
             content.bare_cr += returns - pairs
             found = _BARE.search(joined, len(self.before))
             if content.bare is None and found:
-                content.bare = self.client.spot(offset + found.start() - len(self.before))
+                content.bare = self.client.position(offset + found.start() - len(self.before))
         self._measure(data, offset)
         self.before = data[-1:]
 
@@ -186,4 +186,4 @@ class _Scan:
         self.line = len(data) - data.rfind(b"\n") - 1 if first else longest
         if longest > MAX_LINE:
             self.content.longest = max(self.content.longest, longest)
-            self.content.long = self.content.long or self.client.spot(offset)
+            self.content.long = self.content.long or self.client.position(offset)

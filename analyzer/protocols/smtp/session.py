@@ -133,7 +133,7 @@ class SmtpSession:
         ends = LineEnds()
 
         def speaks_before(spot: Position) -> bool:
-            follows = client.spot()
+            follows = client.position()
             return follows is not None and precedes(follows, spot)
 
         known = vocabulary_of(setting.protocol)
@@ -160,7 +160,7 @@ class SmtpSession:
 
     def greet(self) -> None:
         """Take the server's greeting, if the first reply is one."""
-        reply, spot = self.replies.peek(), self.client.spot()
+        reply, spot = self.replies.peek(), self.client.position()
         if reply is None:
             self.early = spot if self.setting.whole and not self.may_have_replied else None
             return
@@ -183,7 +183,7 @@ class SmtpSession:
             return None
         if not self.adrift and not reply.after_gap:
             return self._take()
-        found, follows = None, self.client.spot()
+        found, follows = None, self.client.position()
         while (reply := self.replies.peek()) is not None and (follows is None or not precedes(follows, reply.first)):
             # Of several before the client's next word, the last is the one it waited for.
             found = self._take()
@@ -245,7 +245,7 @@ class SmtpSession:
 
     def _was_unasked(self, first: Position) -> bool:
         """Return whether a reply before `first` is one too many: another follows the request, before the client speaks again."""
-        follows = self.client.spot()
+        follows = self.client.position()
         for ahead in range(1, _AHEAD):
             later = self.replies.peek(ahead)
             if later is None:
@@ -331,8 +331,8 @@ class SmtpSession:
         """Take note that TLS begins with the client's next byte, or the server's."""
         self.settle()
         self.tls_agreed = agreed
-        spot = self.client.spot() if tls.begins(self.client.peek(tls.HEAD_BYTES)) else None
-        self.tls = spot or self.replies.tls or self.client.spot()
+        spot = self.client.position() if tls.begins(self.client.peek(tls.HEAD_BYTES)) else None
+        self.tls = spot or self.replies.tls or self.client.position()
 
     def note_command(self, line: Line, command: SmtpCommand, size: int) -> None:
         """Count what a command line shows, before its reply is known."""

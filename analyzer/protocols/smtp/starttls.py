@@ -48,7 +48,7 @@ def start(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
         session.begin_tls(agreed=agreed)
     elif reply is not None and agreed:
         session.tls_missing = True if len(head) >= tls.MIN_HEAD_BYTES else None
-        session.tls_missing_at = session.client.spot() if session.tls_missing else None
+        session.tls_missing_at = session.client.position() if session.tls_missing else None
     elif reply is not None and reply.refusing:
         session.tls_refused = True
 
@@ -67,7 +67,7 @@ def _pass_injected(session: SmtpSession, line: Line, reply: SmtpReply | None) ->
     client, start = session.client, session.client.at
     if reply is None and start < session.clear_until:
         return 0
-    while (spot := client.spot()) is not None and not client.gap and not tls.begins(client.peek(tls.HEAD_BYTES)):
+    while (spot := client.position()) is not None and not client.gap and not tls.begins(client.peek(tls.HEAD_BYTES)):
         early = precedes(spot, reply.last) if reply is not None else spot.frame == line.last.frame
         if not early:
             break

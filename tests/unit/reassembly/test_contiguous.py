@@ -30,7 +30,7 @@ def test_read_returns_what_was_captured(parts: list[bytes], data: st.DataObject)
     assert one.read(offset, size) == blob[offset : offset + size]
     assert one.size == len(blob)
     if offset < len(blob):
-        assert one.piece(offset) == next(place for place, end in enumerate(stop) if offset < end)
+        assert one.segment_at(offset) == next(place for place, end in enumerate(stop) if offset < end)
 
 
 @pytest.mark.parametrize("block", [1, 100, 32_768])
@@ -57,5 +57,5 @@ def test_pairs_are_what_readers_read(monkeypatch: pytest.MonkeyPatch, block: int
             assert reader.missing(0, reader.size) == 0
             assert [one.read(0, size) for size in SIZES] == [reader.peek(size) for size in SIZES]
             for offset in {0, one.size // 2, one.size - 1}:
-                place = one.piece(offset)
-                assert (one.frame[place], one.time[place]) == reader.spot(offset)
+                place = one.segment_at(offset)
+                assert (one.frame[place], one.time[place]) == reader.position(offset)

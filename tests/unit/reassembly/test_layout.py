@@ -79,7 +79,7 @@ def test_segments_in_order_are_the_stream() -> None:
     wire.send(5, b"c\r\n")
     assert wire.read(0)[0] == [b"EHLO c\r\n"]
     assert wire.read(1)[0] == [b"220 mx\r\n"]
-    assert not wire.streams().tangled.any()
+    assert not wire.streams().needs_resolution.any()
 
 
 def test_a_retransmission_counts_once() -> None:
@@ -99,7 +99,7 @@ def test_a_retransmission_cut_anew_counts_once() -> None:
     wire.send(1, b"bcdefgh")
     found, opened = wire.read()
     assert (found, opened.overlap) == ([b"abcdefgh"], None)
-    assert opened.reader.spot(6) == (3, 2000)
+    assert opened.reader.position(6) == (3, 2000)
 
 
 def test_what_was_captured_first_counts_and_the_contradiction_is_told() -> None:
@@ -119,7 +119,7 @@ def test_a_later_segment_fills_only_what_is_missing() -> None:
     wire.send(0, b"abCDefGHij")
     found, opened = wire.read()
     assert (found, opened.overlap) == ([b"abcdefghij"], (3, 2000))
-    assert [opened.reader.spot(offset)[0] for offset in (0, 2, 4, 6, 8)] == [3, 1, 3, 2, 3]  # type: ignore[index]
+    assert [opened.reader.position(offset)[0] for offset in (0, 2, 4, 6, 8)] == [3, 1, 3, 2, 3]  # type: ignore[index]
 
 
 def test_disorder_is_put_right() -> None:
@@ -135,7 +135,7 @@ def test_a_missing_segment_is_a_gap() -> None:
     wire.send(10, b"klm")
     assert wire.read()[0] == [b"abc", 7, b"klm"]
     assert layout.missing(wire.streams(), 0) == 7
-    assert layout.behind_gap(wire.streams(), 0) == 2
+    assert layout.frame_after_gap(wire.streams(), 0) == 2
 
 
 def test_a_gap_among_repeats_is_counted() -> None:
@@ -145,7 +145,7 @@ def test_a_gap_among_repeats_is_counted() -> None:
     wire.send(0, b"abcd")
     assert wire.read()[0] == [b"abcd", 6, b"klm"]
     assert layout.missing(wire.streams(), 0) == 6
-    assert layout.behind_gap(wire.streams(), 0) == 1
+    assert layout.frame_after_gap(wire.streams(), 0) == 1
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4])
@@ -207,8 +207,8 @@ def test_data_behind_the_fin_is_late_and_no_part_of_the_stream() -> None:
     wire.send(0, b"abc", ACK | FIN)
     wire.send(4, b"defg", ACK | PSH)
     streams = wire.streams()
-    assert (streams.late.tolist(), streams.late_frame.tolist()) == ([4, 0], [2, -1])
-    assert (streams.closing_frame.tolist(), streams.closing_time.tolist()[0]) == ([1, -1], 0)
+    assert (streams.after_fin.tolist(), streams.after_fin_frame.tolist()) == ([4, 0], [2, -1])
+    assert (streams.close_frame.tolist(), streams.close_time.tolist()[0]) == ([1, -1], 0)
     assert wire.read()[0] == [b"abc"]
 
 
@@ -222,7 +222,7 @@ def test_what_is_repeated_after_the_fin_is_not_late(offset: int, data: bytes) ->
     wire.send(0, b"abc")
     wire.send(3, b"", ACK | FIN)
     wire.send(offset, data)
-    assert wire.streams().late.tolist() == [0, 0]
+    assert wire.streams().after_fin.tolist() == [0, 0]
     assert wire.read()[0] == [b"abc"]
 
 
@@ -232,7 +232,7 @@ def test_data_captured_behind_the_fin_but_sent_before_is_read() -> None:
     wire.send(3, b"def")
     wire.send(0, b"abc")
     assert wire.read()[0] == [b"abcdef"]
-    assert wire.streams().late.tolist() == [0, 0]
+    assert wire.streams().after_fin.tolist() == [0, 0]
 
 
 def test_a_fin_before_what_was_sent_already_is_not_the_end() -> None:
@@ -242,7 +242,7 @@ def test_a_fin_before_what_was_sent_already_is_not_the_end() -> None:
     wire.send(2, b"", ACK | FIN)
     wire.send(6, b"ghi")
     assert wire.read()[0] == [b"abcdefghi"]
-    assert wire.streams().late.tolist() == [0, 0]
+    assert wire.streams().after_fin.tolist() == [0, 0]
 
 
 def test_the_fin_tells_of_bytes_that_were_not_captured() -> None:
@@ -250,7 +250,7 @@ def test_the_fin_tells_of_bytes_that_were_not_captured() -> None:
     wire.send(0, b"abc")
     wire.send(10, b"", ACK | FIN)
     assert wire.read()[0] == [b"abc", 7]
-    assert layout.behind_gap(wire.streams(), 0) == 1
+    assert layout.frame_after_gap(wire.streams(), 0) == 1
 
 
 @pytest.mark.parametrize(
@@ -278,8 +278,8 @@ def test_a_stream_without_isn_begins_with_its_first_payload() -> None:
     wire.send(503, b"nop")
     found, opened = wire.read(anchored=False)
     assert found == [b"klmnop"]
-    assert opened.reader.spot(0) == (1, 0)
-    assert not wire.streams(anchored=False).anchored.any()
+    assert opened.reader.position(0) == (1, 0)
+    assert not wire.streams(anchored=False).isn_known.any()
 
 
 def test_a_number_from_elsewhere_does_not_move_the_others() -> None:
@@ -335,7 +335,7 @@ def test_any_cutting_disorder_and_repetition_gives_back_what_was_sent(delivery: 
         first.setdefault(at, number)
     lone = {number for number, (_, part) in enumerate(segments, 1) if len(part) == 1}
     # A lone byte may be a keep-alive's; every other is said to be where it was captured first.
-    spots = {at: opened.reader.spot(at)[0] for at in range(len(data))}  # type: ignore[index]
+    spots = {at: opened.reader.position(at)[0] for at in range(len(data))}  # type: ignore[index]
     assert all(spots[at] == number for at, number in first.items() if number not in lone and spots[at] not in lone)
 
 
