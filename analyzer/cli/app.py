@@ -1,8 +1,7 @@
 """The command itself: its top-level options, and how every end becomes a status and at most one line.
 
-Promises: whatever is raised below comes out as a status from `errors.Exit`; a traceback is printed for --debug only, and no text
-of an exception that may quote a capture.
-Must not know: any one command.
+Every exception becomes a status of `errors.Exit`. A traceback is printed for --debug only, without text of an exception that may quote a
+capture.
 """
 
 from __future__ import annotations

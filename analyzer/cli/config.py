@@ -1,9 +1,8 @@
 """`[tool.pcaplint]` in pyproject.toml or pcaplint.toml: defaults for options, and `pcaplint config show`.
 
-Promises: the nearest file counts, looked for from the working directory up to the root of its repository and no further (outside
-a repository, in the working directory alone); unknown keys are refused with near matches; the command line wins. No key names a program to
-run or a file to write, so that looking at somebody's checkout is safe.
-Must not know: what an option does.
+The nearest file counts, from the working directory up to the root of its repository and no further (outside a repository, in the working
+directory alone). Unknown keys are refused with near matches; the command line wins. No key names a program to run or a file to write, so
+that running the command in a checkout of somebody else is safe.
 """
 
 from __future__ import annotations

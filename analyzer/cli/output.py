@@ -1,9 +1,7 @@
-"""Where text goes: standard output, standard error, or a file written whole or not at all.
+"""Writing text to standard output, to standard error, or to a file, whole or not at all.
 
-Promises: a file is replaced in one step or left as it was, never through a link and never over something that is no regular file;
-what is said on standard error is one line, safe to print. Whether to colour is decided here, from the option, the stream and
-NO_COLOR, FORCE_COLOR and TERM.
-Must not know: what the text says.
+A file is replaced in one step or left as it was, never through a link and never over something that is not a regular file. Lines on
+standard error are safe to print. Colour is decided here, from the option, the stream and NO_COLOR, FORCE_COLOR and TERM.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""How far a long job has come, on standard error.
+"""Progress of a long run on standard error.
 
-Promises: nothing is drawn unless standard error is a terminal and the job has taken a while; what is drawn is gone when it ends.
-Must not know: what the job does.
+Drawn only if standard error is a terminal and the run has lasted `_PATIENCE_S`; erased when the run ends.
 """
 
 from __future__ import annotations

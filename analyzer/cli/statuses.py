@@ -1,8 +1,4 @@
-"""From how each capture ended to the exit status of the command.
-
-Promises: with several captures the worst wins, in the order of `WORST_FIRST`.
-Must not know: reports or their formats.
-"""
+"""Exit status of a command from the statuses of its captures: the worst wins, in the order of `WORST_FIRST`."""
 
 from __future__ import annotations
 

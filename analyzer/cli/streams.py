@@ -1,8 +1,7 @@
-"""The standard streams: one that was closed when the program started must not be taken by the next file that is opened.
+"""The standard streams: a descriptor that was closed at the start must not be taken by the next file that is opened.
 
-Promises: afterwards descriptors 0, 1 and 2 are open. Reading from a closed standard input and writing to a closed standard output fail as
-they do on any closed descriptor (EBADF); what is written to a closed standard error is dropped.
-Must not know: what is written.
+Afterwards descriptors 0, 1 and 2 are open. Reading from a closed standard input and writing to a closed standard output fail as they do on
+any closed descriptor (EBADF); text written to a closed standard error is dropped.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Reports: what was found, written for a person or a program.
+"""Reports: a run's results, written for a person or a program.
 
-Promises: each format is one file with one pure function, `render(report, layout) -> Iterator[str]`, and `FORMATS` lists them;
-the command line's choices are made from that table. The same report gives the same bytes.
-Must not know: how a report came to be, where its text goes, any exit status.
+Each format is one module with a pure function `render(report, layout) -> Iterator[str]`; `FORMATS` lists them, and the command line takes
+its choices from that table. The same report gives the same bytes.
 """
 
 from __future__ import annotations

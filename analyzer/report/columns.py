@@ -1,7 +1,6 @@
-"""Table columns turned into plain Python lists, absent values told from present ones.
+"""Table columns as plain Python lists, with None for absent values.
 
-Promises: whole columns at a time, no access by cell; absent is None (see `tables`: -1, NO_TIME, NaN and empty text mean absent).
-Must not know: any format's syntax.
+Whole columns are converted at a time. Absent is -1, NO_TIME, NaN or empty text in a table (see `schema`).
 """
 
 from __future__ import annotations

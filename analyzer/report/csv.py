@@ -1,9 +1,8 @@
 r"""One table of the report as CSV (RFC 4180), for spreadsheets and for `read_csv`.
 
-Promises: a header, one row a row of the table, CRLF line ends, UTF-8; absent is an empty cell; a cell of text is escaped as on a
-terminal and never begins a formula; numbers are numbers; truth is `true` or `false`. The items of a list are parted by `; `, a semicolon
-in an item is `\x3b`, an empty item is `""`. A report that holds secrets says so in a last column, `secrets`.
-Must not know: where the text goes.
+A header, one line per row of the table, CRLF line ends, UTF-8. An absent value is an empty field; text is escaped as on a terminal and
+never begins a formula; booleans are `true` or `false`. The items of a list are separated by `; `, a semicolon in an item is `\x3b`, an
+empty item is `""`. A report that holds secrets has a last column `secrets`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 r"""Text from captures, paths and rule files made safe to write.
 
-Promises: `printable` leaves no character that a terminal obeys or that hides or reorders its neighbours; each becomes a visible
-escape (`\x1b`, `\u202e`). `unicode` leaves none that strict UTF-8 refuses. `disarm` leaves no cell that a spreadsheet computes.
-Must not know: what the text says.
+`printable` leaves no character that a terminal obeys or that hides or reorders its neighbours; each becomes a visible
+escape (`\x1b`, `\u202e`). `unicode` leaves none that strict UTF-8 refuses. `disarm` leaves no text that a spreadsheet computes.
 """
 
 from __future__ import annotations

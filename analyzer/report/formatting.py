@@ -1,8 +1,4 @@
-"""Numbers and places as a person reads them.
-
-Promises: short, the same everywhere, no characters but printable ones.
-Must not know: layouts, colours, tables.
-"""
+"""Numbers and places as a person reads them: short, the same in every format, printable characters only."""
 
 from __future__ import annotations
 

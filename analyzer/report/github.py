@@ -1,8 +1,7 @@
 """The report as GitHub Actions annotations (workflow commands), for a step's log.
 
-Promises: at most ten annotations a kind, which is what GitHub shows of a step, worst first, the tenth saying how many more there are;
-no text of a capture or a path begins a command, ends one or adds a property. What is expected is not annotated.
-Must not know: environment variables, where the text goes.
+At most ten annotations of each kind, which is what GitHub shows of a step, worst first; the tenth gives the number of further ones. Text of
+a capture or a path cannot begin a command, end one or add a property. What is expected is not annotated.
 """
 
 from __future__ import annotations
@@ -34,18 +33,18 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _annotation(report: Report, complaint: Issue, command: str) -> str:
-    path = _property(posixpath.normpath(report.captures[complaint.capture].path))
-    return f"::{command} file={path},line=1,title={_property(complaint.name)}::{_data(issues.sentence(complaint))}\n"
+def _annotation(report: Report, issue: Issue, command: str) -> str:
+    path = _property(posixpath.normpath(report.captures[issue.capture].path))
+    return f"::{command} file={path},line=1,title={_property(issue.name)}::{_data(issues.sentence(issue))}\n"
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
     """Return annotations, errors first, and a last line that sums up."""
-    found = [complaint for complaint in issues.worst_first(issues.collect(report)) if not complaint.excused]
+    found = [issue for issue in issues.worst_first(issues.collect(report)) if not issue.suppressed]
     for severity, command in _COMMANDS.items():
-        own = [complaint for complaint in found if complaint.severity == severity]
+        own = [issue for issue in found if issue.severity == severity]
         fitting = own if len(own) <= LIMIT else own[: LIMIT - 1]
-        yield "".join(_annotation(report, complaint, command) for complaint in fitting)
+        yield "".join(_annotation(report, issue, command) for issue in fitting)
         if len(own) > len(fitting):
             yield f"::{command} title=pcaplint::and {len(own) - len(fitting):,} more\n"
     yield summary.sentence(report) + "\n" + (f"{SECRETS_SHOWN}\n" if report.secrets else "")

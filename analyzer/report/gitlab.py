@@ -29,7 +29,7 @@ def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - e
     """Yield the array, one issue per line."""
     everything = issues.collect(report)
     scopes = dict(zip(map(id, everything), issues.scopes(report, everything), strict=True))
-    shown = [issue for issue in issues.worst_first(everything) if not issue.excused]
+    shown = [issue for issue in issues.worst_first(everything) if not issue.suppressed]
     yield "["
     for number, issue in enumerate(shown):
         yield (",\n" if number else "\n") + encode(_entry(report, issue, scopes[id(issue)]))

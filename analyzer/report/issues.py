@@ -1,8 +1,7 @@
-"""Everything a report complains of, as one flat list: what the formats for machines that show faults have in common.
+"""All issues of a report as one list, shared by SARIF, JUnit, GitHub, GitLab and Markdown.
 
-Promises: whatever fails a check is in the list at least once, and what an expectation excuses is in it as excused; the list is in the
-report's order. A verdict that a finding already tells is not told again.
-Must not know: any format's syntax.
+Whatever fails a check is in the list at least once, in the report's order; what is expected is in it as suppressed. A verdict that a
+finding explains is not listed again.
 """
 
 from __future__ import annotations
@@ -47,44 +46,45 @@ class Issue:
     """The connection in words, as `f2 10.0.0.5:40113 → 192.0.2.10:80`; empty for the capture as a whole."""
     frames: tuple[tuple[int, int], ...] = ()
     """Cited frames as (capture, frame)."""
-    excused: bool = False
+    suppressed: bool = False
+    """Expected, or accepted by a baseline."""
 
 
 def collect(report: Report) -> list[Issue]:
-    """Return all complaints, capture by capture: first those about the capture, then connection by connection."""
+    """Return all issues, capture by capture: first those about the capture, then connection by connection."""
     found = [*_captures(report), *_verdicts(report), *_findings(report)]
-    return sorted(found, key=lambda complaint: (complaint.capture, complaint.flow))
+    return sorted(found, key=lambda issue: (issue.capture, issue.flow))
 
 
-def worst_first(complaints: Iterable[Issue]) -> list[Issue]:
-    """Return the complaints with what is not excused first, errors before warnings before notes, otherwise in order."""
-    return sorted(complaints, key=lambda complaint: (complaint.excused, -SEVERITIES.index(complaint.severity)))
+def worst_first(found: Iterable[Issue]) -> list[Issue]:
+    """Return the issues, those that are not suppressed first, errors before warnings before notes, otherwise in order."""
+    return sorted(found, key=lambda issue: (issue.suppressed, -SEVERITIES.index(issue.severity)))
 
 
-def fails(report: Report, complaint: Issue) -> bool:
-    """Tell whether a complaint fails the check: not excused, and at or above the report's `fail_on`."""
-    if complaint.excused:
+def fails(report: Report, issue: Issue) -> bool:
+    """Tell whether an issue fails the check: not suppressed, and at or above the report's `fail_on`."""
+    if issue.suppressed:
         return False
-    if complaint.name in {*_OF_STATUS, INCONCLUSIVE}:
+    if issue.name in {*_OF_STATUS, INCONCLUSIVE}:
         return True
-    return report.fail_on != "never" and SEVERITIES.index(complaint.severity) >= SEVERITIES.index(report.fail_on)
+    return report.fail_on != "never" and SEVERITIES.index(issue.severity) >= SEVERITIES.index(report.fail_on)
 
 
-def sentence(complaint: Issue) -> str:
+def sentence(issue: Issue) -> str:
     """Return connection, message and cited frames in one line; not yet safe to print."""
-    cited = formatting.frames(complaint.frames)
-    return (f"{complaint.where}: " if complaint.where else "") + complaint.message + (f" [{cited}]" if cited else "")
+    cited = formatting.frames(issue.frames)
+    return (f"{issue.where}: " if issue.where else "") + issue.message + (f" [{cited}]" if cited else "")
 
 
-def scopes(report: Report, complaints: Iterable[Issue]) -> list[tuple[Any, ...]]:
-    """Return for each complaint what it is about in its capture: kind, name, endpoints, and its number among equals."""
+def scopes(report: Report, given: Iterable[Issue]) -> list[tuple[Any, ...]]:
+    """Return for each issue what it is about in its capture: kind, name, endpoints, and its number among equals."""
     seen: dict[tuple[Any, ...], int] = {}
     found = []
     names = ("client_ip", "client_port", "server_ip", "server_port")
     ends = list(zip(*(report.flows[name].tolist() for name in names), strict=True))
-    for complaint in complaints:
-        scope = (complaint.kind, complaint.name, *(ends[complaint.flow] if complaint.flow >= 0 else ()))
-        number = seen[complaint.capture, scope] = seen.get((complaint.capture, scope), 0) + 1
+    for issue in given:
+        scope = (issue.kind, issue.name, *(ends[issue.flow] if issue.flow >= 0 else ()))
+        number = seen[issue.capture, scope] = seen.get((issue.capture, scope), 0) + 1
         found.append((*scope, number))
     return found
 
@@ -128,16 +128,16 @@ def _verdicts(report: Report) -> list[Issue]:
     flows, where = report.flows, _where(report)
     captures, names, excused, first = (flows[name].tolist() for name in ("capture", "verdict", "excused", "first_frame"))
 
-    def complain(row: int, name: str, severity: Severity, message: str) -> Issue:
+    def issue(row: int, name: str, severity: Severity, message: str) -> Issue:
         frames = ((captures[row], first[row]),)
         return Issue(captures[row], "verdict", name, severity, message, row, where(row), frames, excused[row])
 
     bad = flows["verdict"].isin(report.verdict_severities).to_numpy() & ~_told(report)
     unsure = flows["inconclusive"].to_numpy(bool)
     severities = report.verdict_severities
-    found = [complain(row, names[row], severities[names[row]], f"the opening is {names[row]}") for row in np.flatnonzero(bad).tolist()]
+    found = [issue(row, names[row], severities[names[row]], f"the opening is {names[row]}") for row in np.flatnonzero(bad).tolist()]
     lacking = "an opening segment lacks bytes that a check needs"
-    return found + [complain(row, INCONCLUSIVE, "warning", lacking) for row in np.flatnonzero(unsure).tolist()]
+    return found + [issue(row, INCONCLUSIVE, "warning", lacking) for row in np.flatnonzero(unsure).tolist()]
 
 
 def _told(report: Report) -> NDArray[np.bool_]:

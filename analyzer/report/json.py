@@ -1,9 +1,8 @@
 """The report as JSON, for programs; rules/schema/report.schema.json describes it.
 
-Promises: strict JSON in ASCII (every other character escaped), no NaN, one connection a line, fields in a fixed order;
-absent is null; times are ISO 8601 in UTC and, since many readers round large numbers, nanoseconds as decimal strings. A transaction has
-the columns all have and those of its protocol.
-Must not know: where the text goes.
+Strict JSON in ASCII (every other character escaped), no NaN, one connection per line, fields in a fixed order; absent is null. Times are
+ISO 8601 in UTC and, since many readers round large numbers, nanoseconds as decimal strings. A transaction has the common columns and those
+of its protocol.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """The report as JSON lines, for programs that read one object at a time; report.schema.json describes a line under `$defs/line`.
 
-Promises: what json promises, one object a line, each with its `kind`: report, capture, flow, transaction, and a summary in the end; a
-file that does not end with the summary was cut. What json calls the `kind` of a transaction (message, command, request) is its
-`transaction` here.
-Must not know: where the text goes.
+One object per line, as in JSON, each with its `kind`: report, capture, flow, transaction, and a summary at the end; a file that does not
+end with the summary was cut. The `kind` of a transaction in JSON (message, command, request) is its `transaction` here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The report as JUnit XML, for CI: a suite a capture, in it a case for its reading, one a verdict and one a rule that spoke.
+"""The report as JUnit XML, for CI: one suite per capture, with one case for its reading, one per verdict and one per rule with findings.
 
-Promises: well-formed XML 1.0 whatever a capture or a path holds; a case fails for what fails the check and for nothing else; what
-is expected is skipped, never passed; the bodies name the connections, some dozens at most.
-Must not know: where the text goes.
+Well-formed XML 1.0 whatever a capture or a path holds. A case fails for what fails the check and for nothing else; what is expected is
+skipped, never passed. The bodies name at most `SHOWN` connections.
 """
 
 from __future__ import annotations
@@ -57,15 +56,15 @@ class _Case:
 
 
 def _case(report: Report, name: str, own: list[Issue]) -> _Case:
-    """Return the case of one rule or verdict in one capture from all its complaints there."""
-    failing = [complaint for complaint in own if issues.fails(report, complaint)]
+    """Return the case of one rule or verdict in one capture from all its issues there."""
+    failing = [issue for issue in own if issues.fails(report, issue)]
     shown = failing or own
-    lines = tuple(f"{complaint.severity}: {issues.sentence(complaint)}" for complaint in shown[:SHOWN])
+    lines = tuple(f"{issue.severity}: {issues.sentence(issue)}" for issue in shown[:SHOWN])
     lines += (f"and {len(shown) - SHOWN:,} more",) if len(shown) > SHOWN else ()
     message = shown[0].message + (f" (and {len(shown) - 1:,} more)" if len(shown) > 1 else "")
     if failing:
         return _Case(name, "failure", message, lines)
-    if all(complaint.excused for complaint in own):
+    if all(issue.suppressed for issue in own):
         return _Case(name, "skipped", f"expected: {message}", lines)
     return _Case(name, "passed", "", lines)
 
@@ -73,7 +72,7 @@ def _case(report: Report, name: str, own: list[Issue]) -> _Case:
 def _reading(report: Report, index: int, own: list[Issue]) -> _Case:
     """Return the case that tells whether the capture was read, and read whole."""
     capture = report.captures[index]
-    ended = next((complaint for complaint in own if complaint.name == capture.status), None)
+    ended = next((issue for issue in own if issue.name == capture.status), None)
     notes = tuple(f"note {note.id}: {note.text}" for note in capture.notes)
     if ended is None:
         return _Case("reading", lines=notes)
@@ -89,13 +88,13 @@ def _verdict(name: str, outcome: str, number: int) -> _Case | None:
 
 
 def _cases(report: Report, index: int, own: list[Issue], verdicts: Verdicts) -> list[_Case]:
-    cases = [_reading(report, index, [complaint for complaint in own if complaint.kind == "capture"])]
+    cases = [_reading(report, index, [issue for issue in own if issue.kind == "capture"])]
     groups: dict[str, list[Issue]] = {}
-    for complaint in own:
-        if complaint.kind != "capture":
-            groups.setdefault(f"{complaint.kind} {complaint.name}", []).append(complaint)
-        elif complaint.name != report.captures[index].status:
-            groups.setdefault("expectations", []).append(complaint)
+    for issue in own:
+        if issue.kind != "capture":
+            groups.setdefault(f"{issue.kind} {issue.name}", []).append(issue)
+        elif issue.name != report.captures[index].status:
+            groups.setdefault("expectations", []).append(issue)
     for (verdict, outcome), number in sorted(verdicts.items()):
         case = _verdict(verdict, outcome, number)
         cases += [case] if case and case.name not in groups else []
@@ -120,8 +119,8 @@ def _suite(path: str, cases: list[_Case], *, secrets: bool) -> str:
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
     """Return the report as one XML document, in pieces."""
     own: dict[int, list[Issue]] = {}
-    for complaint in issues.collect(report):
-        own.setdefault(complaint.capture, []).append(complaint)
+    for issue in issues.collect(report):
+        own.setdefault(issue.capture, []).append(issue)
     columns = (report.flows[name].tolist() for name in ("capture", "verdict", "outcome"))
     verdicts: dict[int, Verdicts] = {}
     for (index, verdict, outcome), number in Counter(zip(*columns, strict=True)).items():

@@ -1,8 +1,7 @@
 """The report as Markdown (GitHub's), for a job summary or a comment.
 
-Promises: below 900 kB, since GitHub drops a summary above 1 MiB whole, with a notice of what was left out; everything from a capture or a
-path stands in a code span, where nothing is a link, a mention, an image, HTML or the end of a table's cell.
-Must not know: where the text goes.
+Below 900 kB, since GitHub drops a whole summary above 1 MiB, with a notice of what was left out. All text from a capture or a path is in a
+code span, where nothing is a link, a mention, an image, HTML or the end of a table's field.
 """
 
 from __future__ import annotations
@@ -66,16 +65,16 @@ def _captures(report: Report) -> Iterator[str]:
         yield f"| {code(capture.path)} | {status} | {connections[index]:,} | {failed[index]:,} |\n"
 
 
-def _complaint(report: Report, complaint: Issue) -> str:
-    severity = complaint.severity + (" (expected)" if complaint.excused else "")
-    path = report.captures[complaint.capture].path
+def _issue(report: Report, issue: Issue) -> str:
+    severity = issue.severity + (" (expected)" if issue.suppressed else "")
+    path = report.captures[issue.capture].path
     cells = (
         severity,
-        code(complaint.name),
+        code(issue.name),
         code(path),
-        code(complaint.where),
-        code(complaint.message),
-        formatting.frames(complaint.frames),
+        code(issue.where),
+        code(issue.message),
+        formatting.frames(issue.frames),
     )
     return "| " + " | ".join(cells) + " |\n"
 
@@ -95,14 +94,14 @@ def _dialogues(report: Report) -> list[str]:
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
-    """Return a sentence, a table of the captures, one of the complaints, worst first, and one of what was said."""
+    """Return a sentence, a table of the captures, one of the issues, worst first, and one of what was said."""
     stamp = f"{formatting.SECRETS_SHOWN}\n\n" if report.secrets else ""
     yield f"## pcaplint\n\n{stamp}{summary.sentence(report)}\n\n| capture | status | connections | failed |\n| :-- | :-- | --: | --: |\n"
     yield from _rows(_captures(report), len(report.captures), _HALF - _MARGIN)
     found = issues.worst_first(issues.collect(report))
     if found:
         yield "\n| severity | rule | capture | connection | what | evidence |\n| :-- | :-- | :-- | :-- | :-- | :-- |\n"
-        yield from _rows((_complaint(report, complaint) for complaint in found), len(found), _HALF - _MARGIN)
+        yield from _rows((_issue(report, issue) for issue in found), len(found), _HALF - _MARGIN)
     said = _dialogues(report)
     if said:
         total = int((report.flows["dialogue"] != "").sum())

@@ -1,9 +1,8 @@
 """The report as SARIF 2.1.0 (OASIS), for code scanning.
 
-Promises: valid against the OASIS schema; at most 25,000 results, worst first, with a notice of how many were left out; paths are
-percent-encoded and never climb (a path above the working directory is given by a base of its own); no text of a capture becomes a link
-or a placeholder; what is expected is a suppressed result; fingerprints stay the same while a capture does.
-Must not know: where the text goes.
+Valid against the OASIS schema; at most 25,000 results, worst first, with a notice of how many were left out. Paths are percent-encoded and
+never climb (a path above the working directory has a base of its own); no text of a capture becomes a link or a placeholder; what is
+expected is a suppressed result; fingerprints stay the same while a capture does.
 """
 
 from __future__ import annotations
@@ -67,59 +66,59 @@ def _bases(report: Report) -> dict[str, Any]:
     return {name: {"description": {"text": f"{name.removeprefix('ABOVE')} folders above the working directory"}} for name in names}
 
 
-def _rule(report: Report, complaint: Issue) -> dict[str, Any]:
-    about = report.rule_metadata.get(complaint.name) if complaint.kind == "finding" else None
-    level = about.severity if about else complaint.severity
-    title = about.title if about else _title(complaint)
-    rule: dict[str, Any] = {"id": _rule_id(complaint), "shortDescription": text(title), "defaultConfiguration": {"level": level}}
+def _rule(report: Report, issue: Issue) -> dict[str, Any]:
+    about = report.rule_metadata.get(issue.name) if issue.kind == "finding" else None
+    level = about.severity if about else issue.severity
+    title = about.title if about else _title(issue)
+    rule: dict[str, Any] = {"id": _rule_id(issue), "shortDescription": text(title), "defaultConfiguration": {"level": level}}
     if about:
         why = about.why + ("\n\nReferences: " + "; ".join(about.references) if about.references else "")
         paragraphs = " ".join(why.split())
         rule |= {"fullDescription": text(" ".join(about.why.split())), "help": text(paragraphs)}
-    return rule | {"properties": {"tags": ["tcp", complaint.kind]}}
+    return rule | {"properties": {"tags": ["tcp", issue.kind]}}
 
 
-def _title(complaint: Issue) -> str:
-    if complaint.name in _TITLES:
-        return _TITLES[complaint.name]
-    return {"capture": "An expectation is not met", "verdict": f"The opening is {complaint.name}"}.get(complaint.kind, complaint.name)
+def _title(issue: Issue) -> str:
+    if issue.name in _TITLES:
+        return _TITLES[issue.name]
+    return {"capture": "An expectation is not met", "verdict": f"The opening is {issue.name}"}.get(issue.kind, issue.name)
 
 
-def _rule_id(complaint: Issue) -> str:
+def _rule_id(issue: Issue) -> str:
     """Return the id of a rule; verdicts and ends of captures get a prefix, for some share their names with rules."""
-    name = printable(complaint.name)
-    return name if complaint.kind == "finding" else f"{complaint.kind}/{name}"
+    name = printable(issue.name)
+    return name if issue.kind == "finding" else f"{issue.kind}/{name}"
 
 
-def _place(report: Report, complaint: Issue) -> dict[str, Any]:
+def _place(report: Report, issue: Issue) -> dict[str, Any]:
     """Return where it is: a capture has no lines, so its first stands for all of them; connection and frames are logical places."""
-    path = report.captures[complaint.capture].path
+    path = report.captures[issue.capture].path
     place: dict[str, Any] = {"physicalLocation": {"artifactLocation": location(path), "region": {"startLine": 1}}}
-    if complaint.flow >= 0:
-        flow_id = complaint.where.partition(" ")[0]
+    if issue.flow >= 0:
+        flow_id = issue.where.partition(" ")[0]
         names = [(flow_id, flow_id, "connection")]
         names += [
             (
                 f"frame {frame}",
-                f"{flow_id}/frame {frame}" if capture == complaint.capture else f"{flow_id}/{capture}:frame {frame}",
+                f"{flow_id}/frame {frame}" if capture == issue.capture else f"{flow_id}/{capture}:frame {frame}",
                 "frame",
             )
-            for capture, frame in complaint.frames[:FRAMES]
+            for capture, frame in issue.frames[:FRAMES]
         ]
         place["logicalLocations"] = [{"name": name, "fullyQualifiedName": full, "kind": kind} for name, full, kind in names]
     return place
 
 
-def _result(report: Report, complaint: Issue, index: int, fingerprint: str) -> dict[str, Any]:
+def _result(report: Report, issue: Issue, index: int, fingerprint: str) -> dict[str, Any]:
     result = {
-        "ruleId": _rule_id(complaint),
+        "ruleId": _rule_id(issue),
         "ruleIndex": index,
-        "level": complaint.severity,
-        "message": text(issues.sentence(complaint)),
-        "locations": [_place(report, complaint)],
+        "level": issue.severity,
+        "message": text(issues.sentence(issue)),
+        "locations": [_place(report, issue)],
         "partialFingerprints": {"pcaplint/v1": fingerprint},
     }
-    return result | {"suppressions": [{"kind": "external", "status": "accepted"}]} if complaint.excused else result
+    return result | {"suppressions": [{"kind": "external", "status": "accepted"}]} if issue.suppressed else result
 
 
 def _notices(report: Report, left_out: int) -> Iterator[dict[str, Any]]:
@@ -143,7 +142,7 @@ def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - e
     everything = issues.collect(report)
     scopes = dict(zip(map(id, everything), issues.scopes(report, everything), strict=True))
     shown = issues.worst_first(everything)[:LIMIT]
-    rules = {_rule_id(complaint): complaint for complaint in reversed(shown)}
+    rules = {_rule_id(issue): issue for issue in reversed(shown)}
     index = {name: number for number, name in enumerate(sorted(rules))}
     driver = {"name": "pcaplint", "semanticVersion": __version__, "rules": [_rule(report, rules[name]) for name in sorted(rules)]}
     invocation = {
@@ -155,7 +154,7 @@ def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - e
     yield f'"originalUriBaseIds": {encode(bases)},\n' if bases else ""
     yield '"properties": {"secrets": true},\n' if report.secrets else ""
     yield f'"invocations": [{encode(invocation)}],\n"columnKind": "utf16CodeUnits",\n"results": [\n'
-    for number, complaint in enumerate(shown):
-        result = _result(report, complaint, index[_rule_id(complaint)], issues.fingerprint(scopes[id(complaint)]))
+    for number, issue in enumerate(shown):
+        result = _result(report, issue, index[_rule_id(issue)], issues.fingerprint(scopes[id(issue)]))
         yield (",\n" if number else "") + encode(result)
     yield "\n]}]}\n"

@@ -1,8 +1,4 @@
-"""How each connection stands, and the counts of a whole report.
-
-Promises: whole columns at a time; every connection gets exactly one standing.
-Must not know: any format.
-"""
+"""The status of each connection, and the counts of a whole report. Every connection has exactly one status."""
 
 from __future__ import annotations
 
@@ -46,28 +42,27 @@ def rank(words: pd.Series[str], ranks: Mapping[str, int]) -> NDArray[np.int8]:
 
 
 def classify(report: Report) -> NDArray[np.int8]:
-    """Return the standing of each connection, an index into `STANDINGS`.
+    """Return the status of each connection, an index into `STATUSES`.
 
-    failed: a verdict or a finding at or above `fail_on` that no expectation excuses; expected: what would fail, or could not be judged,
-    is excused.
+    failed: a verdict or a finding at or above `fail_on` that is not expected; expected: all that would fail, or could not be judged, is.
     """
     flows, findings = report.flows, report.findings
     threshold = SEVERITIES.index(report.fail_on) if report.fail_on != "never" else len(SEVERITIES)
     severity_rank: dict[str, int] = {severity: index for index, severity in enumerate(SEVERITIES)}
     verdict_rank = {verdict: severity_rank[severity] for verdict, severity in report.verdict_severities.items()}
     bad_verdict = rank(flows["verdict"], verdict_rank) >= threshold
-    excused_verdict = flows["excused"].to_numpy(bool)
+    expected_verdict = flows["excused"].to_numpy(bool)
     bad_finding = rank(findings["severity"], severity_rank) >= threshold
-    excused_finding = findings["excused"].to_numpy(bool)
+    expected_finding = findings["excused"].to_numpy(bool)
     positions = flow_positions(report, findings)
-    failed = bad_verdict & ~excused_verdict
-    failed[positions[bad_finding & ~excused_finding & (positions >= 0)]] = True
-    meant = bad_verdict & excused_verdict
-    meant[positions[bad_finding & excused_finding & (positions >= 0)]] = True
+    failed = bad_verdict & ~expected_verdict
+    failed[positions[bad_finding & ~expected_finding & (positions >= 0)]] = True
+    expected = bad_verdict & expected_verdict
+    expected[positions[bad_finding & expected_finding & (positions >= 0)]] = True
     not_judged = flows["outcome"].to_numpy() == "not-judged"
-    meant |= not_judged & excused_verdict
-    unsure = flows["inconclusive"].to_numpy(bool) & ~excused_verdict
-    conditions = [failed, unsure, meant, not_judged]
+    expected |= not_judged & expected_verdict
+    unsure = flows["inconclusive"].to_numpy(bool) & ~expected_verdict
+    conditions = [failed, unsure, expected, not_judged]
     choices = [FAILED, INCONCLUSIVE, EXPECTED, NOT_JUDGED]
     return np.select(conditions, choices, default=OK).astype(np.int8)
 
@@ -77,8 +72,8 @@ def _counts(words: pd.Series[str]) -> dict[str, int]:
 
 
 def summarise(report: Report) -> dict[str, Any]:
-    """Return the counts of a report: captures by status, flows by standing, outcome and verdict, findings by severity and id."""
-    standing = np.bincount(classify(report), minlength=len(STATUSES))
+    """Return the counts of a report: captures by status, flows by status, outcome and verdict, findings by severity and id."""
+    counts = np.bincount(classify(report), minlength=len(STATUSES))
     statuses: dict[str, int] = {}
     for capture in report.captures:
         statuses[capture.status] = statuses.get(capture.status, 0) + 1
@@ -89,7 +84,7 @@ def summarise(report: Report) -> dict[str, Any]:
         "packets": sum(capture.packets for capture in report.captures),
         "segments": sum(capture.segments for capture in report.captures),
         "flows": len(report.flows),
-        "standings": {name.replace(" ", "-"): int(count) for name, count in zip(STATUSES, standing, strict=True)},
+        "standings": {name.replace(" ", "-"): int(count) for name, count in zip(STATUSES, counts, strict=True)},
         "outcomes": _counts(report.flows["outcome"]),
         "verdicts": _counts(report.flows["verdict"]),
         "findings": len(report.findings),
@@ -104,8 +99,8 @@ def _count(number: int, singular: str, plural: str = "") -> str:
 
 def sentence(report: Report) -> str:
     """Return the report in one line: `21 connections checked in 3 files: 18 ok, 2 failed, 1 not judged.`."""
-    standing = np.bincount(classify(report), minlength=len(STATUSES))
-    parts = [f"{count:,} {name}" for name, count in zip(STATUSES, standing, strict=True) if count]
+    counts = np.bincount(classify(report), minlength=len(STATUSES))
+    parts = [f"{count:,} {name}" for name, count in zip(STATUSES, counts, strict=True) if count]
     where = _count(len(report.captures), "file")
     if not len(report.flows):
         line = f"No TCP connection found in {where}."

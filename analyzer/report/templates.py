@@ -1,8 +1,7 @@
-"""Columns ─► rows of text, for formats with a fixed order of fields: one template, filled row by row by the interpreter itself.
+"""Columns to rows of text, for formats with a fixed order of fields: one `%` template, filled row by row by the interpreter.
 
-Promises: whole columns at a time; a column that holds one value throughout costs no more than its text, and text is written
-once for each distinct value where few are. Absent is what the format says (see `columns`).
-Must not know: any format's syntax.
+Columns are formatted whole: a column with one value throughout costs no more than its text, and where few values are distinct, each is
+written once. The format chooses the text for an absent value (see `columns`).
 """
 
 from __future__ import annotations

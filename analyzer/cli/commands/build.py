@@ -1,8 +1,7 @@
 """`pcaplint build`: a script in segment notation as a capture file.
 
-Promises: the same script gives the same bytes; the file is written whole or not at all; a fault in the script is one line with line
-and column, and status 2.
-Must not know: how packets are laid out.
+The same script gives the same bytes; the file is written whole or not at all; a fault in the script is one line with line and column, and
+status 2.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""`pcaplint doctor`: what this machine has, and what it lacks.
-
-Promises: status 7 when something needed is missing, with the command that installs it.
-Must not know: what the parts are used for.
-"""
+"""`pcaplint doctor`: what this machine has and lacks; status 7 if something needed is missing, with the command that installs it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""`pcaplint schema`: the JSON Schemas of what pcaplint writes and reads.
-
-Promises: what is printed is what outputs are tested against and inputs are held against.
-Must not know: what a schema says.
-"""
+"""`pcaplint schema`: the JSON Schemas of outputs and inputs, the same files that they are validated against."""
 
 from __future__ import annotations
 

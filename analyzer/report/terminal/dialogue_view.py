@@ -1,9 +1,7 @@
-"""What was said over one connection, below its ladder: a request a line, what answers it on the next, both after their frame and time.
+"""The dialogue of one connection below its ladder: one line per request, its response on the next, both after their frame and time.
 
-Promises: in the order of the dialogue; a bounded number of lines; a finding about what was said stands below the request it is about; a
-connection that was announced is named, with how its own opening went. Which further columns are printed, and under which word, is declared
-with each protocol (`model.Detail`).
-Must not know: any protocol by name.
+In the order of the dialogue; a bounded number of lines; a finding stands below the request it is about; a connection that was announced is
+named, with its own verdict. Further columns and their labels are declared with each protocol (`model.DetailColumn`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""A finding below the segment or the request it is about.
-
-Promises: severity, id, message and cited frames in words, safe to print, within the width.
-Must not know: where on the page it stands.
-"""
+"""A finding below the segment or the request it is about: severity, id, message and cited frames, within the width, safe to print."""
 
 from __future__ import annotations
 

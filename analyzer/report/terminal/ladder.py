@@ -1,8 +1,7 @@
-"""One connection as a ladder: every opening segment an arrow between the two endpoints, what became of each, and what they said.
+"""One connection as a ladder diagram: every opening segment an arrow between the two endpoints, its outcome, and the dialogue.
 
-Promises: a segment's line holds its frame, time, numbers and both states after it, as each endpoint's own segments prove them and,
-in parentheses where it differs, as the textbook draws them; a finding stands below the segment that settled it.
-Must not know: the rules themselves; what a verdict or finding means is handed in as words.
+A segment's line holds its frame, time, numbers and both states after it, as each endpoint's own segments prove them and, in parentheses
+where it differs, as the textbook draws them; a finding stands below the segment that proves it.
 """
 
 from __future__ import annotations

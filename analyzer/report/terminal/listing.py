@@ -1,7 +1,6 @@
 """The connections of a report as one table for a terminal, in the order of the table.
 
-Promises: a line a connection; as many columns as the width allows; a bounded number of lines unless all are asked for.
-Must not know: how the connections were sorted, where the text goes.
+One line per connection; as many columns as fit the width; a bounded number of lines unless the layout has no limit.
 """
 
 from __future__ import annotations

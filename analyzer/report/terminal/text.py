@@ -1,8 +1,7 @@
-"""The report for a terminal: a line a connection, what was said over it and its findings below it, one line in the end.
+"""The report for a terminal: one line per connection, its dialogue and findings below it, a summary line at the end.
 
-Promises: lines fit the width asked for wherever words can be parted; nothing from a capture is obeyed by the terminal or read as
-markup; the same text with and without colour; a huge job prints a bounded number of connections and says so.
-Must not know: terminals, environment variables, where the text goes.
+Lines fit the width wherever they can be broken between words; nothing from a capture is obeyed by the terminal or read as markup; the text
+is the same with and without colour; a large run prints a bounded number of connections and the number of the others.
 """
 
 from __future__ import annotations
