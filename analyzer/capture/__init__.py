@@ -1,7 +1,6 @@
 """Bytes on disk ─► segments.
 
 Promises: `read` gives a `Capture` for any path whatever, and raises for what is wrong with the machine only.
-Must not know: connections, rules.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ SECONDS_PER_BYTE: Final = 1e-6
 
 
 def limit(size: int) -> float:
-    """Return the seconds tshark may take, unless told otherwise, for a file of `size` bytes: two minutes and 1 s per MB."""
+    """Return the seconds tshark may take, by default, for a file of `size` bytes: two minutes and 1 s per MB."""
     return BASE_SECONDS + SECONDS_PER_BYTE * size
 
 
 def probe(tshark: str | None = None) -> Tshark:
     """Return the tshark that would be used, its version and the fields it lacks.
 
-    Raises `MachineError` when there is none or it cannot be used.
+    Raises `EnvironmentFaultError` when there is none or it cannot be used.
     """
-    from analyzer.capture.tshark.probe import probe as ask
+    from analyzer.capture.tshark.probe import probe as probe_tshark
 
-    return ask(tshark)
+    return probe_tshark(tshark)
 
 
 def read(  # noqa: PLR0913 - every option has a default and a name
@@ -58,12 +57,12 @@ def read(  # noqa: PLR0913 - every option has a default and a name
     that takes longer than `timeout_s` seconds (by default `limit` of its size), gives the rows up to there and
     `complete` false. `tshark` names the program to use; `progress` is called with the number of frames so far.
 
-    `engine` says who decodes: `pyshark`; `native`, with tshark for the frames that only it understands; or `auto`, which is
-    native if the job is `large` (None: if this file alone is) or there is no tshark, and then compares both on some frames.
+    `engine` names the decoder: `pyshark`; `native`, with tshark for the frames that only it understands; or `auto`, which is
+    native if the run is `large` (None: if this file alone is) or there is no tshark, and then compares both on some frames.
     Up to so many `processes`, this one included, read a plain file that is large enough natively; the result is the same.
 
-    Raises `MachineError` when tshark cannot be used, or is missing and was named or asked for by `engine`, and when memory, open files or
-    room for temporary files run out.
+    Raises `EnvironmentFaultError` when tshark cannot be used, or is missing and was named or is required by `engine`, and when
+    memory, open files or room for temporary files run out.
     """
     options = ReadOptions(engine=engine, timeout_s=timeout_s, tshark=tshark)
     return read_with(path, options, progress=progress, large=large, processes=processes)

@@ -1,7 +1,6 @@
-"""Which engine reads: tshark alone for a small job, our own with tshark's help for a large one.
+"""Which engine reads: tshark alone for a small run, the native engine with tshark's help for a large one.
 
-Promises: a decision in a few milliseconds, from what tshark alone would cost for the whole job; nothing heavy is imported.
-Must not know: pandas, numpy, tshark.
+A decision in a few milliseconds, from what tshark alone would cost for the whole run; nothing heavy is imported.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ START_SECONDS: Final = 0.4
 FRAMES_PER_SECOND: Final = 17_000
 """What `tshark -T fields` reads; the fields hardly matter."""
 LARGE_SECONDS: Final = 4.0
-"""A job that tshark alone would take longer for is large."""
+"""A run that tshark alone would take longer for is large."""
 MIN_FRAMES: Final = 1_500_000
 """Frames of a file from which on other processes are of help."""
 COMPARED_BYTES: Final = 4 << 20
-"""A capture of a large job is worth comparing the engines on from this size on: that costs one start of tshark."""
+"""A capture of a large run is worth comparing the engines on from this size on: that costs one start of tshark."""
 _HEAD_BYTES: Final = 1 << 16
 _USUAL_RECORD_BYTES: Final = 500.0
 _PCAP_HEADER_BYTES: Final = 24

@@ -1,7 +1,4 @@
-"""How many frames a capture has, told without decoding any: what tshark's answer is held against.
-
-Must not know: tshark.
-"""
+"""Count the frames of a capture without decoding any, to check how many tshark gave."""
 
 from __future__ import annotations
 
@@ -27,9 +24,9 @@ class Count:
 
 def count(path: Path) -> Count:
     """Return what the capture at `path` holds. Raises `OSError` when it is gone."""
-    outline = scan.ScanState()
+    scan_state = scan.ScanState()
     try:
-        total = sum(map(len, formats.read(path, outline)))
+        total = sum(map(len, formats.read(path, scan_state)))
     except model.UnsupportedFormatError:
         return Count()
-    return Count(total, outline.damage)
+    return Count(total, scan_state.damage)

@@ -1,7 +1,6 @@
 """What was counted while reading ─► notes for a person.
 
-Promises: few, one line each, in a fixed order; none for an ordinary capture.
-Must not know: how anything was counted.
+Few, one line each, in a fixed order; none for an ordinary capture.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 def describe(counts: Counts, clock: Timestamps, missing: Sequence[str], *, found: bool) -> tuple[Note, ...]:
     """Return the notes on a capture.
 
-    `missing` are the fields and preferences this tshark does not know, `found` says whether there is a segment or a quote of one.
+    `missing` are the fields and preferences this tshark does not know, `found` is whether there is a segment or a quote of one.
     """
     return (*_describe_frames(counts), *_describe_endings(counts, found=found), *_describe_times(clock), *_describe_losses(missing))
 
@@ -65,8 +64,8 @@ def _describe_times(clock: Timestamps) -> Iterator[Note]:
 
 
 def _describe_losses(missing: Sequence[str]) -> Iterator[Note]:
-    """Give the notes on what this tshark cannot tell."""
-    preferences = {asked.name for asked in PREFERENCES}
+    """Give the notes on what this tshark cannot give."""
+    preferences = {option.name for option in PREFERENCES}
     losses = {LOSSES[name]: "preference" if name in preferences else "field" for name in missing if name not in REPLACEABLE}
     for loss, kind in losses.items():
         yield Note("tshark-lacks", f"this tshark lacks a {kind}: {loss}")

@@ -1,9 +1,8 @@
 """Paths a user names ─► capture files, and what is wrong with those that are none.
 
-Promises: order is the order given, within a folder by name. Every path given is answered for, and in a folder every capture, every path
+Order is the order given, within a folder by name. Every path given is answered for, and in a folder every capture, every path
 that is named like one and every path that cannot be looked at; hidden folders and links to folders are not entered, other files are
 counted. No file is opened that is not a regular file.
-Must not know: pandas, tshark.
 """
 
 from __future__ import annotations
@@ -80,7 +79,8 @@ def find(paths: Sequence[str | Path]) -> Discovery:
     """Return the captures among `paths` and in the folders among them, and every other path with its reason.
 
     In a folder captures are found by their first bytes. What else is named like a capture, and what cannot be looked at, has a reason; all
-    other files are counted. A folder without any of these has a reason itself. Raises `MachineError` when no more files can be opened.
+    other files are counted. A folder without any of these has a reason itself. Raises `EnvironmentFaultError` when no more
+    files can be opened.
     """
     found: list[Candidate] = []
     passed_over = 0
@@ -155,7 +155,7 @@ def sniff(path: str | Path) -> str:
     """Return why the file at `path` cannot be a capture, in one line; empty when its first bytes say it is one.
 
     Knows pcap (both byte orders, micro- and nanoseconds, the modified kinds), pcapng, snoop (RFC 1761), ERF, and gzip, zstd and
-    lz4 of those; what lies inside zstd and lz4 is for tshark to tell. Raises `MachineError` when no more files can be opened.
+    lz4 of those; what lies inside zstd and lz4 is for tshark to tell. Raises `EnvironmentFaultError` when no more files can be opened.
     """
     return _look(os.fspath(path)).reason
 

@@ -1,7 +1,6 @@
 """Whether a file is a capture in Endace's extensible record format, which has no magic number.
 
-Promises: looks at some records alone; what passes has records that follow each other as Wireshark wants them.
-Must not know: paths, what the records hold.
+Looks at some records alone; what passes has records that follow each other as Wireshark wants them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""How a tshark ended, and why that makes a capture incomplete.
-
-Must not know: how tshark is run.
-"""
+"""How a tshark ended, and why that makes a capture incomplete."""
 
 from __future__ import annotations
 
@@ -23,10 +20,10 @@ class Ending:
     """How long it was given."""
     error: str = ""
     """What it said on standard error, in one line."""
-    overdue: bool = False
+    timed_out: bool = False
     unfinished: bool = False
     """Its output stopped within a row."""
-    astray: str = ""
+    malformed_output: str = ""
     """What was wrong with its rows."""
     missed: str = ""
     """What the file holds and it did not tell of, although it ended as if it had told all."""
@@ -39,10 +36,10 @@ class Ending:
 
 def explain(ending: Ending) -> str:
     """Return why a capture is incomplete, in one line, given how tshark ended; empty when it is not."""
-    if ending.overdue:
+    if ending.timed_out:
         return f"tshark was stopped: it took longer than {ending.seconds:g} s"
-    if ending.astray:
-        return ending.astray
+    if ending.malformed_output:
+        return ending.malformed_output
     if ending.status is None:
         return "reading was stopped"
     if ending.status < 0:

@@ -1,8 +1,7 @@
 """Some frames of a capture as a pcapng file, unchanged: bytes, times, lengths, interfaces and comments are tshark's copy.
 
-Promises: frames in capture order, each once; tshark runs isolated, dissects nothing it need not, and writes no file itself. Very many
+Frames in capture order, each once; tshark runs isolated, dissects nothing it need not, and writes no file itself. Very many
 frames come as several sections of one pcapng file, which is what the format has sections for.
-Must not know: connections, where the bytes go.
 """
 
 from __future__ import annotations
@@ -58,8 +57,8 @@ def filters(frames: Sequence[int]) -> Iterator[str]:
 def extract(path: str | Path, frames: Sequence[int], *, program: str | None = None, timeout_s: float | None = None) -> Iterator[bytes]:
     """Yield the pcapng bytes of the frames numbered `frames` (rising, not empty) in the capture at `path`.
 
-    Raises `MachineError` when tshark is missing, does not end well or copies fewer frames; of a damaged capture, which no tshark ends well
-    on, too.
+    Raises `EnvironmentFaultError` when tshark is missing, does not end well or copies fewer frames; also for a damaged
+    capture, on which no tshark ends well.
     """
     found = probe.probe(program)
     # What lies above TCP matters to no frame number, and costs much.
@@ -106,9 +105,9 @@ def _copy(arguments: list[str], home: str, seconds: float) -> Iterator[bytes]:
     try:
         while batch := _result(child.read()):
             yield batch
-        if _result(child.wait()) or child.overdue:
-            said = child.error_text.decode(errors="replace").strip().splitlines()
-            message = f"tshark did not copy the frames: {said[-1] if said else f'it ended with {child.process.returncode}'}"
+        if _result(child.wait()) or child.timed_out:
+            stderr_lines = child.error_text.decode(errors="replace").strip().splitlines()
+            message = f"tshark did not copy the frames: {stderr_lines[-1] if stderr_lines else f'it ended with {child.process.returncode}'}"
             raise EnvironmentFaultError(message)
     finally:
         child.close()

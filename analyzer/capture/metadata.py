@@ -1,7 +1,6 @@
 """pcapng blocks that hold no packets: whether each is one that any Wireshark passes over without a word.
 
-Promises: what is not certainly sound is refused, and left to tshark, which may call it damage and end there.
-Must not know: frames, what such blocks are good for.
+What is not certainly sound is refused, and left to tshark, which may call it damage and end there.
 """
 
 from __future__ import annotations

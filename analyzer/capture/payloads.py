@@ -3,9 +3,8 @@
 A segment's `payload_start` is an address: below `SPOOL` it counts bytes of the file itself, from `SPOOL` on bytes of a spool, a temporary
 file that holds what the file does not hold as it is (compressed captures, packets put together from fragments or decoded by tshark).
 
-Promises: bytes are read when they are asked for, and all that was asked for is returned; the spool is gone when the program ends,
+Bytes are read when they are asked for, and all that was asked for is returned; the spool is gone when the program ends,
 however it ends.
-Must not know: connections, protocols.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class _Shared:
         self._size = self._users = 0
 
     def enter(self) -> None:
-        """Take one more user. Raises `MachineError` when there is no room for a temporary file."""
+        """Take one more user. Raises `EnvironmentFaultError` when there is no room for a temporary file."""
         with self._lock, temporary.blame_folder():
             self._users += 1
             if self._file is None:
@@ -67,7 +66,7 @@ class _Shared:
                 self._file = None
 
     def append(self, data: bytes | bytearray) -> int:
-        """Return where `data` was written. Raises `MachineError` when there is no room for it."""
+        """Return where `data` was written. Raises `EnvironmentFaultError` when there is no room for it."""
         with self._lock, temporary.blame_folder():
             place = self._size
             if self._file is not None:
@@ -77,7 +76,7 @@ class _Shared:
             return place
 
     def read(self, place: int, length: int) -> bytes:
-        """Return bytes as they were written. Raises `MachineError` when what was kept back cannot be written."""
+        """Return bytes as they were written. Raises `EnvironmentFaultError` when what was kept back cannot be written."""
         with self._lock, temporary.blame_folder():
             if self._file is None:
                 return b""
@@ -132,7 +131,7 @@ class Spool:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Let the bytes go."""
+        """Release the bytes."""
         if self._starts:
             _shared.leave()
         self.size, self._memory = 0, bytearray()
@@ -144,7 +143,7 @@ class Spool:
 
 
 class Payloads:
-    """The bytes of one capture. Its file is open only while a block of it is read: a job may have more captures than files may be open."""
+    """The bytes of one capture. Its file is open only while a block of it is read: a run may have more captures than files may be open."""
 
     __slots__ = ("_identity", "_serial", "path", "spool")
 

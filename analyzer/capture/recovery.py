@@ -1,7 +1,6 @@
 """Frames that tshark gave up on ─► segments the native engine finds in them, and the link types of the others.
 
-Promises: a frame that tshark is sure of is left as it is; a file of a kind that only tshark reads gives nothing.
-Must not know: how tshark runs.
+A frame that tshark is sure of is left as it is; a file of a kind that only tshark reads gives nothing.
 """
 
 from __future__ import annotations
@@ -46,12 +45,12 @@ def recover(path: Path, strays: Sequence[tuple[str, Int64Array]], spool: Spool) 
     found = Recovered()
     number = np.sort(np.concatenate([part for _, part in strays]))
     unlinked = np.concatenate([np.zeros(0, dtype=np.int64), *(part for name, part in strays if name == remainder.LINK)])
-    outline = scan.ScanState()
+    scan_state = scan.ScanState()
     try:
-        for window in formats.read(path, outline):
+        for window in formats.read(path, scan_state):
             low, high = np.searchsorted(number, (window.first, window.first + len(window)))
             if low < high:
-                _take(found, window, outline.interfaces, (number[low:high], unlinked), spool)
+                _take(found, window, scan_state.interfaces, (number[low:high], unlinked), spool)
     except model.UnsupportedFormatError:
         pass
     rest, done = Endings(), np.concatenate([np.zeros(0, dtype=np.int64), *found.frames])
@@ -86,7 +85,7 @@ def _take(
     decoded = tcp.decode(some, interfaces, found.rows.known)
     segments = decoded.segments
     segments["option_start"] += len(found.rows.options)
-    payloads = batches.place_payloads(some, segments, packed=True)
+    payloads = batches.place_payloads(some, segments, compressed=True)
     if payloads:
         start = segments["payload_start"]
         start[start >= 0] += spool.add(payloads)

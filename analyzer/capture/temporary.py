@@ -1,7 +1,6 @@
 """Temporary files and folders, and who is to blame when there is no room for them.
 
-Promises: what goes wrong with them is a `MachineError` that names the folder they lie in, never a fault of the capture being read.
-Must not know: what they hold.
+What goes wrong with them is a `EnvironmentFaultError` that names the folder they lie in, never a fault of the capture being read.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def blame_folder() -> Iterator[None]:
-    """Turn an `OSError` of what is done with temporary files into a `MachineError`."""
+    """Convert an `OSError` of what is done with temporary files into a `EnvironmentFaultError`."""
     try:
         yield
     except OSError as error:
@@ -36,7 +35,7 @@ def _name_folder() -> str:
 
 @contextlib.contextmanager
 def folder() -> Iterator[str]:
-    """Give the path of an empty folder that only this user may enter (mode 0700), removed at the end. Raises `MachineError`."""
+    """Give the path of an empty folder that only this user may enter (mode 0700), removed at the end. Raises `EnvironmentFaultError`."""
     with blame_folder():
         made = tempfile.TemporaryDirectory(prefix="pcaplint-", ignore_cleanup_errors=True)
     with made as path:

@@ -1,7 +1,6 @@
 """Capture times as exact integers, and what is wrong with them.
 
-Promises: nanoseconds since the epoch, no float on the way; a time that does not fit is `NO_TIME` and counted.
-Must not know: anything of a frame but its number and time.
+Nanoseconds since the epoch, no float on the way; a time that does not fit is `NO_TIME` and counted.
 """
 
 from __future__ import annotations
@@ -47,21 +46,21 @@ class Timestamps:
     last: int | None = None
     """Time of the last frame that has one."""
 
-    def read(self, cells: TsvColumn, number: Int64Array) -> Int64Array:
+    def read(self, column: TsvColumn, number: Int64Array) -> Int64Array:
         """Return the times of frames `number` as int64 nanoseconds, `NO_TIME` where there is none."""
-        time, odd = cells.nanoseconds()
-        filled = cells.filled
+        time, odd = column.nanoseconds()
+        filled = column.filled
         for row in np.flatnonzero(odd & filled).tolist():
-            parsed = parse(bytes(cells.buffer[cells.start[row] : cells.stop[row]]).decode("ascii", "replace"))
+            parsed = parse(bytes(column.buffer[column.start[row] : column.stop[row]]).decode("ascii", "replace"))
             self.unfit += parsed is None
             time[row] = NO_TIME if parsed is None else parsed
         time[~filled] = NO_TIME
         self.absent += int((~filled).sum())
-        self.follow(time, number)
+        self.observe(time, number)
         return time
 
-    def follow(self, time: Int64Array, number: Int64Array) -> None:
-        """Keep first and latest of the times of frames `number`, of which `NO_TIME` is none, and look for steps back."""
+    def observe(self, time: Int64Array, number: Int64Array) -> None:
+        """Add the times of frames `number` to the statistics; `NO_TIME` is not a time."""
         there = time != NO_TIME
         known = time[there]
         if not len(known):
@@ -76,13 +75,13 @@ class Timestamps:
             self.first, self.first_frame = int(known[0]), int(number[there][0])
         self.latest = max(int(known.max()), self.latest if self.latest is not None else NO_TIME)
 
-    def shift(self, frames: int) -> None:
-        """Let all frames be numbered `frames` higher."""
+    def renumber(self, frames: int) -> None:
+        """Add `frames` to all frame numbers."""
         self.first_frame = None if self.first_frame is None else self.first_frame + frames
         self.backwards_frame = None if self.backwards_frame is None else self.backwards_frame + frames
 
-    def go_on(self, then: Timestamps) -> None:
-        """Take in what `then` knows of the frames that follow."""
+    def merge(self, then: Timestamps) -> None:
+        """Merge the statistics of the frames that follow."""
         self.absent += then.absent
         self.unfit += then.unfit
         if then.first is None or then.latest is None:

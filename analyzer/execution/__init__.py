@@ -1,1 +1,1 @@
-"""Other processes that work for this one."""
+"""Executors: worker processes and the protocol that tasks and results are exchanged by."""

@@ -1,11 +1,10 @@
-"""Other processes that work for this one: fresh interpreters that speak through pipes.
+"""Worker processes of this machine: fresh interpreters that exchange pickles through pipes.
 
-A fork of a process with threads may find locks held for good (Python 3.12 warns of it); what `multiprocessing` starts instead runs the
+A fork of a process with threads may inherit locks that are never released (Python 3.12 warns of it); `multiprocessing` with spawn runs the
 caller's main module again, which need not expect that.
 
-Promises: the bytes of arrays are neither copied into a pickle nor out of one; a process heeds no environment and no folder of the user's,
-and hears no Ctrl-C, which is for this one to handle; it ends when its input does, or when nobody takes its output.
-Must not know: what is asked of a process.
+The bytes of arrays are not copied into or out of a pickle. Workers ignore PYTHON* variables and the user's site folder, and run in their
+own process group, so Ctrl-C reaches the parent only. A worker ends when its input ends or its output is closed.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 READY: Final = "ready"
-"""What a process says first: all modules are there."""
+"""The first message of a worker: all modules are imported."""
 _PIPE_BYTES: Final = 1 << 20
-"""Room for what is said while the other side does something else, where the system lets us choose: all that Linux gives."""
+"""Capacity of a pipe where the system lets us choose it: the default maximum of Linux."""
 _ALIGNED: Final = 8
 _MAGIC: Final = b"pcaplint"
 
 
 def program(module: str) -> str:
-    """Return what a process runs that is to call `serve()` of `module`."""
+    """Return the program text of a worker that calls `serve()` of `module`."""
     return f"import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from {module} import serve; serve()"
 
 
 def start(text: str) -> subprocess.Popen[bytes]:
-    """Start a process that runs `program`'s answer. Raises `OSError` when that cannot be."""
+    """Start a worker with the text that `program` returned. Raises `OSError` when it cannot be started."""
     if getattr(sys, "frozen", False) or not sys.executable:
         message = "this is no Python interpreter that could be started again"
         raise OSError(message)
@@ -52,21 +51,21 @@ def start(text: str) -> subprocess.Popen[bytes]:
     )
     for pipe in (process.stdin, process.stdout):
         if sys.platform == "linux" and pipe is not None:
-            # Who has many pipes already may not have larger ones.
+            # F_SETPIPE_SZ fails with EPERM once the user's pipe-buffer quota is used up.
             with contextlib.suppress(OSError):
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     return process
 
 
 def handshake(process: subprocess.Popen[bytes]) -> None:
-    """Tell a process where modules are, and wait until it is ready; raises `EOFError` or `OSError` when it ends instead."""
+    """Send `sys.path` to a worker and wait until it is ready; raises `EOFError` or `OSError` when it ends instead."""
     send_task(process, [*(path for path in sys.path if Path(path).is_absolute()), str(Path(__file__).parents[2])])
     if receive(cast("BinaryIO", process.stdout)) != READY:
         raise EOFError
 
 
 def send_task(process: subprocess.Popen[bytes], item: object) -> None:
-    """Send an order."""
+    """Send a task to a worker."""
     if process.stdin is not None:
         pickle.dump(item, process.stdin, protocol=5)
         process.stdin.flush()
@@ -94,11 +93,11 @@ class WorkerPool:
         try:
             for _ in range(self._count):
                 process = self._start()
-                thread = threading.Thread(target=self._drive, args=(process,), name="pcaplint-team", daemon=True)
+                thread = threading.Thread(target=self._drive, args=(process,), name="pcaplint-worker", daemon=True)
                 self._members.append((process, thread))
                 thread.start()
         except OSError:
-            # What cannot be started is done without.
+            # Fewer workers are enough.
             pass
         except BaseException:
             self.close()
@@ -125,13 +124,13 @@ class WorkerPool:
 
 
 def worker_main(work: Callable[[Any], Iterator[object]]) -> None:
-    """Be such a process: for each order that comes in, send what `work` gives."""
+    """Run as a worker: send every item that `work` yields for each task received."""
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     with contextlib.suppress(EOFError, BrokenPipeError):
         send_result(sink, READY)
         while True:
-            order = pickle.load(source)  # noqa: S301 - from the process that started this one
-            for item in work(order):
+            task = pickle.load(source)  # noqa: S301 - from the process that started this one
+            for item in work(task):
                 send_result(sink, item)
 
 
@@ -155,8 +154,8 @@ def receive(source: BinaryIO) -> Any:  # noqa: ANN401 - whatever was sent
         raise EOFError(message)
     (count,) = struct.unpack("<I", _take(source, 4))
     sizes = struct.unpack(f"<{count}Q", _take(source, 8 * count))
-    # Memory of its own, which goes back to the system as a whole: the allocator would keep holes. All is read at once: after each wait
-    # for bytes a thread has to wait for its turn, too.
+    # Memory of its own, which goes back to the system as a whole: the allocator would stay fragmented. All is read at once: each wait
+    # for bytes also makes the thread wait for the GIL.
     data = memoryview(mmap.mmap(-1, sum(size + -size % _ALIGNED for size in sizes)))
     _fill(source, data)
     parts, at = [], 0

@@ -47,5 +47,5 @@ def test_what_a_version_of_tshark_loses_is_said(pcaplint: Run, monkeypatch: pyte
     _, lines = out.split("tshark      ok       9.0.1")
     assert [line.split()[0] for line in lines.splitlines()[1:4]] == ["lacks", "lacks", "loses"]
     assert "tcp.checksum.partial: worked out here instead" in lines
-    assert "vlan.id: connections on different VLANs are not told apart" in lines
+    assert "vlan.id: connections on different VLANs are not distinguished" in lines
     assert "nothing is known yet of versions after 4.6" in lines

@@ -1,8 +1,7 @@
 """TCP checksums of segments that lie in memory, whole arrays at a time.
 
-Promises: RFC 9293 3.1 and RFC 8200 8.1 over headers and payloads of any length and alignment. Ones' complement sums of
+RFC 9293 3.1 and RFC 8200 8.1 over headers and payloads of any length and alignment. Ones' complement sums of
 16-bit words are sums modulo 65535, so words of 32 bits are added in 64 and a segment at an odd place is turned in the end.
-Must not know: frames, options.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def judge(data: Array, start: Int64Array, length: Int64Array, addresses: Int64Ar
     """
     pseudo = fold(addresses + _TCP + length)
     wrong = (_sum(data, start, length) + pseudo) % _MODULUS != 0
-    # Of what the card is to cut up, the length is left out of the pseudo-header: each piece has its own.
+    # Of what the card is to cut up, the length is left out of the pseudo-header: each part has its own.
     uncut = fold(addresses + _TCP)
     partial = wrong & ((checksum == pseudo) | (checksum == 0xFFFF - pseudo) | (checksum == uncut) | (checksum == 0xFFFF - uncut))
     return np.where(partial, schema.CHECKSUM_PARTIAL, np.where(wrong, schema.CHECKSUM_BAD, schema.CHECKSUM_GOOD)).astype(np.int8)

@@ -1,8 +1,7 @@
 """Addresses, link addresses, VLAN stacks and tunnels as numbers ─► codes of texts that all tables share.
 
-Promises: equal values have equal codes and texts; a text is written as tshark writes it; a Python step only for each
+Equal values have equal codes and texts; a text is written as tshark writes it; a Python step only for each
 value that is new in an array, never for each row.
-Must not know: where the values come from.
 """
 
 from __future__ import annotations

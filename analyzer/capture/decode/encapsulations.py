@@ -1,7 +1,6 @@
 """The protocols, ports and link types that `encapsulations.toml` lists.
 
-Promises: read once a process; the file is part of the program, and a fault in it is a fault of the program.
-Must not know: tshark, frames.
+Read once a process; the file is part of the program, and a fault in it is a fault of the program.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Encapsulations:
     """UDP ports of tunnels that tshark reads."""
     tcp_tunnels: tuple[int, ...]
     unregistered: tuple[tuple[str, int], ...]
-    """Protocol and UDP port of those of them that tshark has to be told of."""
+    """Protocol and UDP port of those of them that tshark must be given by decode-as."""
 
 
 @functools.cache

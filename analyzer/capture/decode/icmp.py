@@ -1,8 +1,7 @@
 """ICMP errors ─► the TCP headers they quote, whole arrays at a time.
 
-Promises: RFC 792, RFC 1191, RFC 4443: an error of a known type that quotes a plain packet with eight bytes at least of its TCP
+RFC 792, RFC 1191, RFC 4443: an error of a known type that quotes a plain packet with eight bytes at least of its TCP
 header is read, one that quotes no TCP is passed over, all others are left to tshark.
-Must not know: frames.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _OTHERS4: Final = (0, 8, 9, 10, 13, 14, 15, 16, 17, 18)
 _ERRORS6: Final = (1, 2, 3, 4)
 _OTHERS6: Final = (128, 129, 130, 131, 132, 133, 134, 135, 136, 143)
 _EXTENDED: Final = {4: (5, (3, 11, 12)), 6: (4, (1, 3))}
-"""Where the length that tells of extensions stands, and the types that have it (RFC 4884 4)."""
+"""Where the length that announces extensions stands, and the types that have it (RFC 4884 4)."""
 _ERROR_BYTES: Final = 8
 _HEADER: Final = np.dtype([("src_port", ">u2"), ("dst_port", ">u2"), ("seq", ">u4")])
 
@@ -35,7 +34,7 @@ class Quotes:
     """The quotes of one IP version, shapes (n,)."""
 
     rows: Int64Array
-    """Which of the packets asked about each is in."""
+    """The packet that holds each."""
     type: Array
     code: Array
     src: Array
@@ -49,7 +48,7 @@ def read(data: Array, version: int, packets: IpPackets, rows: Int64Array, ends: 
     """Return the quotes in the ICMP packets `rows` of `packets`, whose frames end at `ends`, and which of `rows` are left to tshark."""
     at, length = packets.at[rows], packets.length[rows]
     head = gather_rows(data, np.minimum(at, len(data) - _ERROR_BYTES), _ERROR_BYTES).view(np.uint8).reshape(len(rows), _ERROR_BYTES)
-    errors, others = (_ERRORS4, _OTHERS4) if version == link.FOUR else (_ERRORS6, _OTHERS6)
+    errors, others = (_ERRORS4, _OTHERS4) if version == link.IPV4 else (_ERRORS6, _OTHERS6)
     place, types = _EXTENDED[version]
     end = np.minimum(ends[rows], at + length)
     whole = at + _ERROR_BYTES <= end
@@ -57,8 +56,8 @@ def read(data: Array, version: int, packets: IpPackets, rows: Int64Array, ends: 
     error = whole & np.isin(head[:, 0], errors) & ~(np.isin(head[:, 0], types) & (head[:, place] != 0))
     begin = np.flatnonzero(error)
     spans = ip.HeaderSpans(at[begin] + _ERROR_BYTES, end[begin], end[begin], np.ones(len(begin), dtype=bool))
-    inner = ip.read4(data, spans) if version == link.FOUR else ip.read6(data, spans)
-    passed[begin] = np.isin(inner.protocol, (ip.ICMP, ip.ICMP6, *ip.NOTHING))
+    inner = ip.read4(data, spans) if version == link.IPV4 else ip.read6(data, spans)
+    passed[begin] = np.isin(inner.protocol, (ip.ICMP, ip.ICMP6, *ip.WITHOUT_TCP))
     tcp = (inner.protocol == ip.TCP) & (inner.length >= _HEADER.itemsize) & (inner.at + _HEADER.itemsize <= spans.captured)
     passed[begin[tcp]] = True
     header = gather_rows(data, inner.at[tcp], _HEADER.itemsize).view(_HEADER)

@@ -1,8 +1,7 @@
-"""IP packets ─► where their TCP segments begin, and what the IP header says; whole arrays at a time.
+"""IP packets ─► where their TCP segments begin, and the fields of the IP header; whole arrays at a time.
 
-Promises: as `links`: a packet is TCP, UDP, ICMP, or certainly nothing that can hold a TCP segment, or left to tshark. So are
+As `links`: a packet is TCP, UDP, ICMP, or certainly nothing that can hold a TCP segment, or left to tshark. So are
 fragments, source routes, and all headers in between but hop-by-hop and destination options.
-Must not know: link headers, TCP.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from analyzer.capture.decode.link import FOUR, SIX
+from analyzer.capture.decode.link import IPV4, IPV6
 from analyzer.capture.formats.window import gather_rows
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
-NOTHING: Final = (2, 50, 88, 89, 103, 112, 132)
+WITHOUT_TCP: Final = (2, 50, 88, 89, 103, 112, 132)
 """Protocols that hold no TCP segment that could be read: IGMP, ESP, EIGRP, OSPF, PIM, VRRP, SCTP."""
 UNDECODED: Final = -1
 """The protocol of a packet that is left to tshark."""
@@ -90,7 +89,7 @@ def read4(data: Array, spans: HeaderSpans) -> IpPackets:
     stated = header["total"].astype(np.int64)
     # Left 0 where the network card was to divide the packet: then it is as long as the frame.
     total = np.where(stated == 0, spans.end - spans.at, stated)
-    known = (header["version"] >> 4 == FOUR) & (size >= HEADER4.itemsize) & (spans.at + size <= spans.captured) & (total >= size)
+    known = (header["version"] >> 4 == IPV4) & (size >= HEADER4.itemsize) & (spans.at + size <= spans.captured) & (total >= size)
     known &= (header["fragment"] & _FRAGMENT_BITS == 0) & ~((stated == 0) & spans.loose)
     optioned = np.flatnonzero(known & (size > HEADER4.itemsize))
     if len(optioned):
@@ -124,7 +123,7 @@ def read6(data: Array, spans: HeaderSpans) -> IpPackets:
     stated = header["payload"].astype(np.int64)
     # 0 before hop-by-hop options: one of them states the length (RFC 2675). Else as in IPv4: the packet is as long as the frame.
     length = np.where(stated == 0, spans.end - spans.at - HEADER6.itemsize, stated)
-    known = (header["word"] >> 28 == SIX) & (spans.at + HEADER6.itemsize <= spans.captured) & (length > 0)
+    known = (header["word"] >> 28 == IPV6) & (spans.at + HEADER6.itemsize <= spans.captured) & (length > 0)
     known &= (stated > 0) | ~((header["next"] == _HOP_BY_HOP) | spans.loose)
     found = IpPackets(
         protocol=np.where(known, header["next"].astype(np.int64), UNDECODED),

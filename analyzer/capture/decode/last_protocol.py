@@ -1,8 +1,7 @@
 """Frames without a TCP segment ─► the last protocol that was reached in each, counted, as both engines name it.
 
-Promises: a name is made of a number that the frame states, and never of what only one engine knows; names of numbers are data
+A name is made of a number that the frame states, and never of what only one engine knows; names of numbers are data
 (`endings.toml`).
-Must not know: how frames were decoded.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Frames ─► where their IP packets begin: link headers, VLAN tags, PPPoE, MPLS, whole arrays at a time.
 
-Promises: a frame is IP, or certainly nothing that can hold a TCP segment, or left to tshark; nothing is guessed.
-Must not know: what lies beyond the link headers, but the first four bits of it.
+A frame is IP, or certainly nothing that can hold a TCP segment, or left to tshark; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from analyzer.capture.formats.model import Frames, Interface
 
 
-NOTHING, FOUR, SIX, ASK = 0, 4, 6, 1
+NOT_IP, IPV4, IPV6, DELEGATE = 0, 4, 6, 1
 """What a frame holds: nothing of interest, IPv4, IPv6, or what only tshark can tell."""
 ENDED_PPP: Final = -2
 """Stands for PPP where an Ethernet type is told."""
@@ -29,18 +28,18 @@ TAG_BITS: Final = 13
 """Each VLAN id, plus 1, takes so many bits of a number that stands for a stack of them, the outermost highest."""
 _NUMBERED_TAGS: Final = 4
 """So many tags fit a 64-bit number; what stands for deeper stacks is kept as Python's integers."""
-_MOST_TAGS: Final = 128
-_MOST_LABELS: Final = 8
+_MAX_TAGS: Final = 128
+_MAX_LABELS: Final = 8
 
 _NULL, _ETHERNET, _PPP, _HDLC, _LOOP, _SLL, _SLL2 = 0, 1, 9, 50, 108, 113, 276
 _RAW: Final = (12, 14, 101)
-_RAW_FOUR, _RAW_SIX = 228, 229
+_RAW_IPV4, _RAW_IPV6 = 228, 229
 UNREAD: Final = 0xFFFF
 """A link type that is none: its frames are left to tshark."""
-LINKS: Final = frozenset({_NULL, _ETHERNET, _PPP, _HDLC, _LOOP, _SLL, _SLL2, *_RAW, _RAW_FOUR, _RAW_SIX})
+LINKS: Final = frozenset({_NULL, _ETHERNET, _PPP, _HDLC, _LOOP, _SLL, _SLL2, *_RAW, _RAW_IPV4, _RAW_IPV6})
 """The link types (LINKTYPE_ numbers) read here."""
 
-_TYPE_FOUR, _TYPE_SIX, _TYPE_PPPOE, _TYPE_MPLS = 0x0800, 0x86DD, 0x8864, 0x8847
+_TYPE_IPV4, _TYPE_IPV6, _TYPE_PPPOE, _TYPE_MPLS = 0x0800, 0x86DD, 0x8864, 0x8847
 _TAG_TYPES: Final = (0x8100, 0x88A8, 0x9100)
 _NOTHING_TYPES: Final = (
     0x0806,  # ARP
@@ -57,15 +56,15 @@ _NOTHING_TYPES: Final = (
     0x893A,  # IEEE 1905
     0x9000,  # loopback test
 )
-_MOST_LENGTH: Final = 1500
+_MAX_LENGTH: Final = 1500
 """An Ethernet type up to this is a length, and an LLC header follows."""
 _SPANNING_TREE: Final = 0x424203
 _CISCO: Final = (0xAAAA0300000C2000, 0xAAAA0300000C2003, 0xAAAA0300000C2004, 0xAAAA0300000C010B)
 """LLC and SNAP headers of CDP, VTP, DTP and PVST+."""
-_PPP_FOUR, _PPP_SIX, _PPP_CONTROL = 0x0021, 0x0057, 0x8000
-_FAMILIES: Final = {2: FOUR, 24: SIX, 28: SIX, 30: SIX}
+_PPP_IPV4, _PPP_IPV6, _PPP_CONTROL = 0x0021, 0x0057, 0x8000
+_FAMILIES: Final = {2: IPV4, 24: IPV6, 28: IPV6, 30: IPV6}
 """Address families of the BSD null header."""
-_MOST_FAMILY: Final = 0xFFFF
+_MAX_FAMILY: Final = 0xFFFF
 """A larger one was written in the other byte order."""
 _HARDWARE: Final = (1, 512, 772, 65534)
 """ARPHRD_ numbers of cooked captures that have an Ethernet type: Ethernet, PPP, loopback, none."""
@@ -76,7 +75,7 @@ class LinkPayload:
     """What link headers say, shapes (n,)."""
 
     kind: Array
-    """int8: NOTHING, FOUR, SIX or ASK."""
+    """int8: NOT_IP, IPV4, IPV6 or DELEGATE."""
     at: Int64Array
     """Where the IP packet begins in the frames' data."""
     src_mac: Int64Array
@@ -97,7 +96,7 @@ def read(frames: Frames, interfaces: Sequence[Interface]) -> LinkPayload:
     count = len(frames)
     absent = np.full(count, -1, dtype=np.int64)
     found = LinkPayload(
-        kind=np.full(count, ASK, dtype=np.int8),
+        kind=np.full(count, DELEGATE, dtype=np.int8),
         at=frames.start.copy(),
         src_mac=absent.copy(),
         dst_mac=absent.copy(),
@@ -110,11 +109,11 @@ def read(frames: Frames, interfaces: Sequence[Interface]) -> LinkPayload:
     for one in np.unique(link).tolist():
         rows = np.flatnonzero(link == one)
         if one < 0:
-            found.kind[rows] = NOTHING
+            found.kind[rows] = NOT_IP
         elif one in LINKS:
             _read_link(one, frames, found, rows)
     # A frame longer than itself is left to tshark whatever it holds.
-    found.kind[frames.captured > frames.length] = ASK
+    found.kind[frames.captured > frames.length] = DELEGATE
     return found
 
 
@@ -132,8 +131,8 @@ def _read_link(link: int, frames: Frames, found: LinkPayload, rows: Int64Array) 
         _read_ppp(frames, found, framed if link == _HDLC else rows)
     else:
         version = _number(frames, found, rows, 1) >> 4
-        allowed = {_RAW_FOUR: (FOUR,), _RAW_SIX: (SIX,)}.get(link, (FOUR, SIX))
-        found.kind[rows] = np.where(np.isin(version, allowed), version, ASK)
+        allowed = {_RAW_IPV4: (IPV4,), _RAW_IPV6: (IPV6,)}.get(link, (IPV4, IPV6))
+        found.kind[rows] = np.where(np.isin(version, allowed), version, DELEGATE)
 
 
 def _number(frames: Frames, found: LinkPayload, rows: Int64Array, width: int) -> Int64Array:
@@ -173,7 +172,7 @@ def _read_cooked(link: int, frames: Frames, found: LinkPayload, rows: Int64Array
     for byte in range(6):
         address = address << 8 | header[:, address_at + byte]
     found.src_mac[rows] = np.where(length == 6, address, -1)  # noqa: PLR2004 - bytes of an Ethernet address
-    whole = (frames.captured[rows] >= size) & np.isin(hardware, _HARDWARE) & (kind > _MOST_LENGTH)
+    whole = (frames.captured[rows] >= size) & np.isin(hardware, _HARDWARE) & (kind > _MAX_LENGTH)
     found.at[rows] += size
     _read_type(frames, found, rows, np.where(whole, kind, -1))
 
@@ -182,7 +181,7 @@ def _read_family(link: int, frames: Frames, found: LinkPayload, rows: Int64Array
     """Read BSD null headers, in either byte order, or loop headers, in network order."""
     family = _number(frames, found, rows, 4)
     if link == _NULL:
-        family = np.where(family > _MOST_FAMILY, family.astype(np.uint32).byteswap().astype(np.int64), family)
+        family = np.where(family > _MAX_FAMILY, family.astype(np.uint32).byteswap().astype(np.int64), family)
     for known, kind in _FAMILIES.items():
         found.kind[rows[family == known]] = kind
     found.at[rows] += 4
@@ -190,18 +189,18 @@ def _read_family(link: int, frames: Frames, found: LinkPayload, rows: Int64Array
 
 def _read_type(frames: Frames, found: LinkPayload, rows: Int64Array, kind: Int64Array) -> None:
     """Read on by Ethernet types, -1 standing for one that is not known, at the places found so far."""
-    plain = kind == _TYPE_FOUR
+    plain = kind == _TYPE_IPV4
     if not plain.all():
         kind = _read_tags(frames, found, rows, kind)
         _read_labels(frames, found, rows[kind == _TYPE_MPLS])
         _read_sessions(frames, found, rows[kind == _TYPE_PPPOE])
-        _read_lengths(frames, found, rows[(kind >= 0) & (kind <= _MOST_LENGTH)])
+        _read_lengths(frames, found, rows[(kind >= 0) & (kind <= _MAX_LENGTH)])
         nothing = np.isin(kind, _NOTHING_TYPES)
-        found.kind[rows[nothing]] = NOTHING
+        found.kind[rows[nothing]] = NOT_IP
         found.ended[rows[nothing]] = kind[nothing]
-        found.kind[rows[kind == _TYPE_SIX]] = SIX
-        rows = rows[kind == _TYPE_FOUR]
-    found.kind[rows] = FOUR
+        found.kind[rows[kind == _TYPE_IPV6]] = IPV6
+        rows = rows[kind == _TYPE_IPV4]
+    found.kind[rows] = IPV4
 
 
 def _read_tags(frames: Frames, found: LinkPayload, rows: Int64Array, kind: Int64Array) -> Int64Array:
@@ -210,7 +209,7 @@ def _read_tags(frames: Frames, found: LinkPayload, rows: Int64Array, kind: Int64
     if not len(tagged):
         return kind
     kind = kind.copy()
-    for _ in range(_MOST_TAGS):
+    for _ in range(_MAX_TAGS):
         word = _number(frames, found, rows[tagged], 4)
         of = rows[tagged]
         _stack(found, of, (word >> 16 & 0xFFF) + 1)
@@ -236,7 +235,7 @@ def _stack(found: LinkPayload, rows: Int64Array, tag: Int64Array) -> None:
 
 def _read_labels(frames: Frames, found: LinkPayload, rows: Int64Array) -> None:
     """Read MPLS labels without a special meaning (RFC 3032), and take what follows by its first bits."""
-    for _ in range(_MOST_LABELS):
+    for _ in range(_MAX_LABELS):
         if not len(rows):
             return
         word = _number(frames, found, rows, 4)
@@ -247,7 +246,7 @@ def _read_labels(frames: Frames, found: LinkPayload, rows: Int64Array) -> None:
         wired = _read_pseudowires(frames, found, bottom)
         bottom = bottom[~wired]
         version = _number(frames, found, bottom, 1) >> 4
-        found.kind[bottom] = np.where(np.isin(version, (FOUR, SIX)), version, ASK)
+        found.kind[bottom] = np.where(np.isin(version, (IPV4, IPV6)), version, DELEGATE)
 
 
 def _read_pseudowires(frames: Frames, found: LinkPayload, rows: Int64Array) -> BoolArray:
@@ -274,21 +273,21 @@ def _read_sessions(frames: Frames, found: LinkPayload, rows: Int64Array) -> None
     _read_ppp(frames, found, rows)
     # tshark sees no more of a packet than the session's header says there is.
     word = _number(frames, found, rows, 8)
-    stated = np.where(found.kind[rows] == FOUR, word >> 32, word >> 16) & 0xFFFF
-    total = np.where(found.kind[rows] == FOUR, stated, stated + 40)
-    carries = np.isin(found.kind[rows], (FOUR, SIX))
+    stated = np.where(found.kind[rows] == IPV4, word >> 32, word >> 16) & 0xFFFF
+    total = np.where(found.kind[rows] == IPV4, stated, stated + 40)
+    carries = np.isin(found.kind[rows], (IPV4, IPV6))
     # A packet that states no length is as long as the session's header says, not as the frame.
-    found.kind[rows[carries & ((word == -1) | (stated == 0) | (total + 2 > length))]] = ASK
+    found.kind[rows[carries & ((word == -1) | (stated == 0) | (total + 2 > length))]] = DELEGATE
 
 
 def _read_ppp(frames: Frames, found: LinkPayload, rows: Int64Array) -> None:
     """Read PPP protocol numbers of two bytes."""
     protocol = _number(frames, found, rows, 2)
     found.at[rows] += 2
-    found.kind[rows[protocol == _PPP_FOUR]] = FOUR
-    found.kind[rows[protocol == _PPP_SIX]] = SIX
+    found.kind[rows[protocol == _PPP_IPV4]] = IPV4
+    found.kind[rows[protocol == _PPP_IPV6]] = IPV6
     control = (protocol >= _PPP_CONTROL) & (found.session[rows] >= 0)
-    found.kind[rows[control]] = NOTHING
+    found.kind[rows[control]] = NOT_IP
     found.ended[rows[control]] = ENDED_PPP
 
 
@@ -298,5 +297,5 @@ def _read_lengths(frames: Frames, found: LinkPayload, rows: Int64Array) -> None:
         return
     header = _number(frames, found, rows, 8)
     nothing = (header >> 40 == _SPANNING_TREE) | np.isin(header.astype(np.uint64), np.array(_CISCO, dtype=np.uint64))
-    found.kind[rows[nothing]] = NOTHING
+    found.kind[rows[nothing]] = NOT_IP
     found.ended[rows[nothing]] = 0

@@ -1,9 +1,8 @@
 """Packets behind MPLS labels ─► which of them are Ethernet frames, and where those begin; whole arrays at a time.
 
-Promises: nothing in a label tells a pseudowire (RFC 4448), a frame may follow a control word, whose first half is zero, or the label
+Nothing in a label tells a pseudowire (RFC 4448), a frame may follow a control word, whose first half is zero, or the label
 itself, and an address that begins with 4 or 6 looks like an IP packet (RFC 4928). So a packet counts as an Ethernet frame only if the
 IP header in it is right in version, lengths and checksum, and no right IPv4 header stands in its own place.
-Must not know: labels, what lies in IP packets.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _TYPE_AT: Final = 12
-_TYPE_FOUR, _TYPE_SIX = 0x0800, 0x86DD
+_TYPE_IPV4, _TYPE_IPV6 = 0x0800, 0x86DD
 _TAG_TYPES: Final = (0x8100, 0x88A8, 0x9100)
 _MAX_TAGS: Final = 4
 _CONTROL_WORD_BYTES: Final = 4
@@ -59,8 +58,8 @@ def _carry_packets(data: Array, at: Int64Array, captured: Int64Array, end: Int64
     for _ in range(_MAX_TAGS):
         place = place + 4 * np.isin(_number(data, place, captured, 2), _TAG_TYPES)
     kind = _number(data, place, captured, 2)
-    four = (kind == _TYPE_FOUR) & _are_four(data, place + 2, captured, end)
-    either: BoolArray = four | ((kind == _TYPE_SIX) & _are_six(data, place + 2, captured, end))
+    four = (kind == _TYPE_IPV4) & _are_four(data, place + 2, captured, end)
+    either: BoolArray = four | ((kind == _TYPE_IPV6) & _are_six(data, place + 2, captured, end))
     return either
 
 

@@ -1,8 +1,7 @@
 """Frames ─► TCP headers and what ICMP errors quote of them, as whole arrays.
 
-Promises: a row for exactly the frames tshark would give one, with what it would give; frames that are not fully understood
+A row for exactly the frames tshark would give one, with what it would give; frames that are not fully understood
 are named and have none. A field is read as far as the frame was captured.
-Must not know: files, tables of more than these frames.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _PORTS_BYTES, _DECODED_BYTES, _CHECKSUM_BYTES, _HEADER_BYTES = 4, 16, 18, 20
 """How much of a header tshark wants to see to decode ports, all up to the window, the checksum, the rest."""
 _TUNNELLED: Final = 0xFF
 """The second byte of a GTP message that holds a packet."""
-_NATIVE_PROTOCOLS: Final = (ip.NONE, ip.TCP, ip.UDP, ip.ICMP, ip.ICMP6, *ip.NOTHING)
+_NATIVE_PROTOCOLS: Final = (ip.NONE, ip.TCP, ip.UDP, ip.ICMP, ip.ICMP6, *ip.WITHOUT_TCP)
 """The protocols of packets that need not be left to tshark for being of that protocol."""
 _PROTOCOLS: Final = 258
 """All protocol numbers, and the two negative ones."""
@@ -62,7 +61,7 @@ class Decoded:
     quotes: list[dict[str, Array]]
     """Columns of the quotes table, likewise, in parts."""
     options: bytes
-    asked: Int64Array
+    delegated: Int64Array
     """Which of the frames are left to tshark, rising."""
     endings: Endings
     """What the others that hold no segment ended in."""
@@ -88,14 +87,14 @@ def decode(frames: Frames, interfaces: Sequence[Interface], known: Dictionaries)
     carried = link.read(frames, interfaces)
     network = _read_networks(frames, interfaces, carried)
     ends = frames.start + frames.captured
-    asked = ~_marks(_NATIVE_PROTOCOLS, _PROTOCOLS)[network.protocol]
+    delegated = ~_marks(_NATIVE_PROTOCOLS, _PROTOCOLS)[network.protocol]
     datagrams = np.flatnonzero(network.protocol == ip.UDP)
-    asked[datagrams[may_carry_tunnel(frames.data, network.at[datagrams], ends[datagrams])]] = True
+    delegated[datagrams[may_carry_tunnel(frames.data, network.at[datagrams], ends[datagrams])]] = True
     rows = np.flatnonzero(network.protocol == ip.TCP)
     if len(rows) == len(frames):
         rows = np.arange(len(frames))
     sound, header = _judge_headers(frames, network, rows)
-    asked[rows[~sound]] = True
+    delegated[rows[~sound]] = True
     if not sound.all():
         rows, header = rows[sound], header[sound]
     columns = _read_columns(frames, network, rows, header)
@@ -104,12 +103,12 @@ def decode(frames: Frames, interfaces: Sequence[Interface], known: Dictionaries)
     columns |= _encode_links(carried, interfaces, frames, rows, known)
     columns["checksum_state"] = _verify(frames, network, rows, columns, sums_)
     options = _collect_options(frames.data, network.at[rows] + _HEADER_BYTES, columns)
-    quoted = _read_quotes(frames, network, carried, known, asked)
-    held = asked.copy()
+    quoted = _read_quotes(frames, network, carried, known, delegated)
+    held = delegated.copy()
     held[rows] = True
     for part in quoted:
         held[part["frame"] - np.uint32(frames.first)] = True
-    return Decoded(columns, quoted, options, np.flatnonzero(asked), _find_endings(frames, network, carried, np.flatnonzero(~held)))
+    return Decoded(columns, quoted, options, np.flatnonzero(delegated), _find_endings(frames, network, carried, np.flatnonzero(~held)))
 
 
 def _find_endings(frames: Frames, network: Network, carried: LinkPayload, rows: Int64Array) -> Endings:
@@ -131,7 +130,7 @@ def _find_endings(frames: Frames, network: Network, carried: LinkPayload, rows: 
         found.count([(name, int((protocol == number).sum()))])
     others = rows[~linked & ~np.isin(protocol, (ip.UDP, ip.ICMP, ip.ICMP6))]
     # What the first header states, as tshark shows it: behind options there may be another protocol.
-    stated = frames.data[carried.at[others] + np.where(carried.kind[others] == link.SIX, _NEXT6_AT, _PROTOCOL4_AT)]
+    stated = frames.data[carried.at[others] + np.where(carried.kind[others] == link.IPV6, _NEXT6_AT, _PROTOCOL4_AT)]
     found.count(last_protocol.tally(stated, last_protocol.show_protocol))
     return found
 
@@ -146,7 +145,7 @@ def _read_networks(frames: Frames, interfaces: Sequence[Interface], carried: Lin
     fcs = frames.look_up(interfaces, "fcs", 0) > 0
     spans = HeaderSpans(carried.at, frames.start + frames.captured, frames.start + frames.length, fcs)
     families: list[tuple[Int64Array, IpPackets]] = []
-    for kind, read in ((link.FOUR, ip.read4), (link.SIX, ip.read6)):
+    for kind, read in ((link.IPV4, ip.read4), (link.IPV6, ip.read6)):
         rows = np.flatnonzero(carried.kind == kind)
         families.append((rows, read(frames.data, spans if len(rows) == len(frames) else spans.take(rows))))
     for rows, packets in families:
@@ -155,7 +154,7 @@ def _read_networks(frames: Frames, interfaces: Sequence[Interface], carried: Lin
     count = len(frames)
     network = Network(
         families=families,
-        protocol=np.where(carried.kind == link.ASK, ip.UNDECODED, ip.NONE),
+        protocol=np.where(carried.kind == link.DELEGATE, ip.UNDECODED, ip.NONE),
         at=np.zeros(count, dtype=np.int64),
         length=np.zeros(count, dtype=np.int64),
         ttl=np.zeros(count, dtype=np.int16),
@@ -219,7 +218,7 @@ def _read_columns(frames: Frames, network: Network, rows: Int64Array, header: Ar
     payload = length - size
     held = np.where(decoded, np.clip(there - size, 0, payload), 0)
 
-    def told(value: Array, bytes_: int, absent: int = -1) -> Array:
+    def if_captured(value: Array, bytes_: int, absent: int = -1) -> Array:
         return value if whole else np.where(there >= bytes_, value, absent)
 
     return {
@@ -231,15 +230,15 @@ def _read_columns(frames: Frames, network: Network, rows: Int64Array, header: Ar
         "ip_id": network.id[rows],
         "ip_ecn": network.ecn[rows],
         "fragment": np.zeros(len(rows), dtype=bool),
-        "seq": told(header["seq"], _DECODED_BYTES, 0).astype(np.uint32),
-        "ack": told(header["ack"], _DECODED_BYTES, 0).astype(np.uint32),
-        "flags": told(header["flags"] & 0xFFF, _DECODED_BYTES, 0).astype(np.uint16),
-        "window": told(header["window"].astype(np.int32), _DECODED_BYTES).astype(np.int32),
-        "urgent": told(header["urgent"].astype(np.int32), _HEADER_BYTES).astype(np.int32),
-        "header_length": told(size, _DECODED_BYTES).astype(np.int16),
+        "seq": if_captured(header["seq"], _DECODED_BYTES, 0).astype(np.uint32),
+        "ack": if_captured(header["ack"], _DECODED_BYTES, 0).astype(np.uint32),
+        "flags": if_captured(header["flags"] & 0xFFF, _DECODED_BYTES, 0).astype(np.uint16),
+        "window": if_captured(header["window"].astype(np.int32), _DECODED_BYTES).astype(np.int32),
+        "urgent": if_captured(header["urgent"].astype(np.int32), _HEADER_BYTES).astype(np.int32),
+        "header_length": if_captured(size, _DECODED_BYTES).astype(np.int16),
         "header_captured": captured.astype(np.int16),
-        "checksum": told(header["checksum"].astype(np.int32), _CHECKSUM_BYTES).astype(np.int32),
-        "payload_length": told(payload, _DECODED_BYTES).astype(np.int32),
+        "checksum": if_captured(header["checksum"].astype(np.int32), _CHECKSUM_BYTES).astype(np.int32),
+        "payload_length": if_captured(payload, _DECODED_BYTES).astype(np.int32),
         "payload_captured": held.astype(np.int32),
         "payload_start": np.where((held > 0) & (header["flags"] & schema.RST == 0), at + size, -1),
         "option_length": options.astype(np.int16),
@@ -310,17 +309,19 @@ def _collect_options(data: Array, at: Int64Array, columns: dict[str, Array]) -> 
     return bytes(collected)
 
 
-def _read_quotes(frames: Frames, network: Network, carried: LinkPayload, known: Dictionaries, asked: BoolArray) -> list[dict[str, Array]]:
-    """Return the quotes in ICMP errors, and mark in `asked` the errors that are left to tshark."""
+def _read_quotes(
+    frames: Frames, network: Network, carried: LinkPayload, known: Dictionaries, delegated: BoolArray
+) -> list[dict[str, Array]]:
+    """Return the quotes in ICMP errors, and mark in `delegated` the errors that are left to tshark."""
     parts: list[dict[str, Array]] = []
     for version, protocol, (of, packets) in zip((4, 6), (ip.ICMP, ip.ICMP6), network.families, strict=True):
         strange = ip.ICMP6 if protocol == ip.ICMP else ip.ICMP
-        asked[of[packets.protocol == strange]] = True
+        delegated[of[packets.protocol == strange]] = True
         errors = np.flatnonzero(packets.protocol == protocol)
         if not len(errors):
             continue
         found, unsure = icmp.read(frames.data, version, packets, errors, (frames.start + frames.captured)[of])
-        asked[of[unsure]] = True
+        delegated[of[unsure]] = True
         if not len(found.rows):
             continue
         rows = of[found.rows]

@@ -1,9 +1,8 @@
 """TCP option bytes ─► columns, one decoder for every engine; and their text.
 
-Promises: whole arrays at a time; where many rows are laid out alike, as a stack's are, that layout is read once and the
+Whole arrays at a time; where many rows are laid out alike, as a stack's are, that layout is read once and the
 numbers are taken from the same bytes of all of them, and the rest is walked, a step for each place an option can stand at,
 never for each row. An option that is cut or has a length its kind does not allow is not decoded and marks its row.
-Must not know: what an option means for a connection.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ _HEADER: Final = 2
 _BLOCK: Final = 8
 _MAGIC_HEADER: Final = 4
 _CHUNK: Final = 1 << 16
-_LAYOUTS: Final = 16
+_MAX_LAYOUTS: Final = 16
 """Layouts looked for in one call at most: a capture has some per stack."""
 _MIN_LAYOUT_ROWS: Final = 256
 """So few rows are walked at once."""
-_ODD: Final = 4
+_MAX_RARE_MAX_LAYOUTS: Final = 4
 """After so many layouts that fit few rows no more are looked for."""
 _LENGTHS: Final = {MSS: (4,), WINDOW_SCALE: (3,), SACK_PERMITTED: (2,), SACK: (10, 18, 26, 34), TIMESTAMPS: (10,), MD5: (18,)}
 """The lengths RFC 9293 3.2, RFC 7323 2.2 and 3.2, RFC 2018 2 and 3, and RFC 2385 3 allow."""
@@ -105,7 +104,7 @@ def decode(option_bytes: bytes, start: IntArray, length: IntArray) -> pd.DataFra
 
 
 def overlay(option_bytes: bytes) -> Array:
-    """Return the `MOST_BYTES` bytes from each place on, zero beyond the end; they share one memory."""
+    """Return the `MAX_OPTION_BYTES` bytes from each place on, zero beyond the end; they share one memory."""
     import numpy as np
 
     data = np.frombuffer(option_bytes + bytes(MAX_OPTION_BYTES), dtype=np.uint8)
@@ -113,7 +112,7 @@ def overlay(option_bytes: bytes) -> Array:
 
 
 def gather_bytes(runs: Array, start: IntArray, size: IntArray) -> ByteArray:
-    """Return the option bytes of each row out of an `overlay`, shape (n, `MOST_BYTES`), zero beyond the row's own `size`."""
+    """Return the option bytes of each row out of an `overlay`, shape (n, `MAX_OPTION_BYTES`), zero beyond the row's own `size`."""
     import numpy as np
 
     words: Array = runs[np.where(size > 0, start, 0)].view(np.uint64).reshape(len(size), _WORDS)
@@ -122,7 +121,7 @@ def gather_bytes(runs: Array, start: IntArray, size: IntArray) -> ByteArray:
 
 
 def _masks() -> Array:
-    """Return, for each number of bytes up to `MOST_BYTES`, the words that keep so many and clear the rest."""
+    """Return, for each number of bytes up to `MAX_OPTION_BYTES`, the words that keep so many and clear the rest."""
     import numpy as np
 
     kept = np.arange(MAX_OPTION_BYTES) < np.arange(MAX_OPTION_BYTES + 1)[:, None]
@@ -144,7 +143,7 @@ class _Layout:
     """Words that keep kinds, lengths and whatever else decides how the row is read."""
     words: Array
     """What is kept."""
-    told: dict[str, Any]
+    constant: dict[str, Any]
     """Columns that are not blank, numbers apart."""
     numbers: tuple[tuple[str, int, int], ...]
     """Column, and where in the row its number stands: offset and width in bytes."""
@@ -165,13 +164,13 @@ def _decode(columns: dict[str, Array], rows: Array, text: Array, size: Array, la
     while len(rows) > _MIN_LAYOUT_ROWS:
         layout = next(known, None)
         if layout is None:
-            if odd == _ODD or len(layouts) == _LAYOUTS:
+            if odd == _MAX_RARE_MAX_LAYOUTS or len(layouts) == _MAX_LAYOUTS:
                 break
             layout = _read_layout(text[0], int(size[0]))
             layouts.append(layout)
         fits = layout.fits(words, size)
         odd += int(np.count_nonzero(fits) < _MIN_LAYOUT_ROWS)
-        for name, value in layout.told.items():
+        for name, value in layout.constant.items():
             columns[name][rows[fits]] = value
         for name, at, width in layout.numbers:
             columns[name][rows[fits]] = np.ascontiguousarray(text[fits, at : at + width]).view(f">u{width}")[:, 0]
@@ -200,9 +199,9 @@ def _read_layout(text: Array, size: int) -> _Layout:
         at += length
     walked = _blank(1)
     _walk(walked, text[None], np.array([size]))
-    told = {name: column[0] for name, column in walked.items() if name not in numbers and column[0] != _COLUMNS[name][1]}
+    constant = {name: column[0] for name, column in walked.items() if name not in numbers and column[0] != _COLUMNS[name][1]}
     words = mask.view(np.uint64)
-    return _Layout(size, words, text.view(np.uint64) & words, told, tuple(numbers.values()))
+    return _Layout(size, words, text.view(np.uint64) & words, constant, tuple(numbers.values()))
 
 
 def find(option_bytes: bytes, start: IntArray, length: IntArray, kind: int) -> Array:

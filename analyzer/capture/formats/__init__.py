@@ -1,8 +1,7 @@
 """Capture file formats: where each frame lies, when it was captured and how long it was, window by window.
 
-Promises: the same frames in the same order with the same numbers as tshark gives; damage ends the frames where it is met and says where and
+The same frames in the same order with the same numbers as tshark gives; damage ends the frames where it is met and says where and
 what; a file of a kind that is not read here is refused before or while it is read, never half understood.
-Must not know: what a frame holds.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def read(
-    path: Path, outline: ScanState, window: int | None = None, *, begin: ResumePoint | None = None, stop: int | None = None
+    path: Path, scan_state: ScanState, window: int | None = None, *, begin: ResumePoint | None = None, stop: int | None = None
 ) -> Iterator[Frames]:
-    """Give the frames of the capture at `path`, some thousands at a time; `outline` is filled in as they come.
+    """Give the frames of the capture at `path`, some thousands at a time; `scan_state` is filled in as they come.
 
     From `begin` on, which must be no place in a gzip file, and those whose records begin before byte `stop`.
 
@@ -31,8 +30,8 @@ def read(
 
     with FileWindow(path, window, 0 if begin is None else begin.byte, stop) as buffer:
         if begin is not None:
-            outline.interfaces[:] = begin.interfaces
+            scan_state.interfaces[:] = begin.interfaces
         ng = pcapng.recognise(buffer.store) if begin is None else isinstance(begin.kind, pcapng_blocks.Blocks)
-        yield from (pcapng.read if ng else pcap.read)(buffer, outline, begin, stop)
-        if buffer.damage and not outline.damage:
-            outline.damage = f"{buffer.damage} after {buffer.base + buffer.size} bytes of what it holds"
+        yield from (pcapng.read if ng else pcap.read)(buffer, scan_state, begin, stop)
+        if buffer.damage and not scan_state.damage:
+            scan_state.damage = f"{buffer.damage} after {buffer.base + buffer.size} bytes of what it holds"

@@ -1,7 +1,6 @@
 """The clocks of a pcapng file: whether any of them is finer than a nanosecond.
 
-Promises: a walk over the file's blocks, as long as tshark would need for some thousand frames; nothing heavy is imported.
-Must not know: frames, numpy.
+A walk over the file's blocks, as long as tshark would need for some thousand frames; nothing heavy is imported.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ BINARY: Final = 0x80
 _FINEST: Final = {False: 9, True: 30}
 """The highest power, of 10 and of 2, that is no finer than a nanosecond."""
 _INTERFACE: Final = 1
-_LEAST_BYTES, _MOST_BYTES = 12, 16 << 20
+_MIN_BLOCK_BYTES, _MAX_BLOCK_BYTES = 12, 16 << 20
 _FIXED_BYTES: Final = 8
 """What an interface description has before its options."""
 _RESOLUTION: Final = 9
@@ -45,21 +44,21 @@ def has_fine_clock(path: Path) -> bool:
 def _read_resolutions(file: BinaryIO) -> Iterator[int]:
     """Give the if_tsresol of each interface, up to the first block that is not whole and sound."""
     order = "<"
-    head = file.read(_LEAST_BYTES)
+    head = file.read(_MIN_BLOCK_BYTES)
     if head[: magic.MAGIC_BYTES] != magic.PCAPNG:
         return
-    while len(head) == _LEAST_BYTES:
+    while len(head) == _MIN_BLOCK_BYTES:
         (kind,) = struct.unpack_from(order + "I", head)
         if kind == magic.PCAPNG_SECTION:
             order = "<" if head[8:] == magic.PCAPNG_LITTLE else ">"
         length = struct.unpack_from(order + "I", head, 4)[0] + 3 & ~3
-        if not _LEAST_BYTES <= length <= _MOST_BYTES:
+        if not _MIN_BLOCK_BYTES <= length <= _MAX_BLOCK_BYTES:
             return
         if kind == _INTERFACE:
-            yield from _read_options(head[8:] + file.read(length - _LEAST_BYTES), order)
+            yield from _read_options(head[8:] + file.read(length - _MIN_BLOCK_BYTES), order)
         else:
-            file.seek(length - _LEAST_BYTES, 1)
-        head = file.read(_LEAST_BYTES)
+            file.seek(length - _MIN_BLOCK_BYTES, 1)
+        head = file.read(_MIN_BLOCK_BYTES)
 
 
 def _read_options(body: bytes, order: str) -> Iterator[int]:

@@ -1,9 +1,8 @@
-"""Whether a zstd or lz4 file is whole, told by its frame and block headers alone.
+"""Check by frame and block headers alone whether a zstd or lz4 file is whole.
 
 tshark reads a cut lz4 file, and some cut zstd files, as if they ended there. A gzip file it judges rightly.
 
-Promises: reads headers and skips what they announce; nothing is decompressed.
-Must not know: captures.
+Reads headers and skips what they announce; nothing is decompressed.
 """
 
 from __future__ import annotations

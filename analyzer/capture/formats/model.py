@@ -40,7 +40,7 @@ class Frames:
     """Consecutive frames whose bytes are in memory. All arrays have shape (n,)."""
 
     data: Array
-    """uint8: the window; valid until the next one is asked for."""
+    """uint8: the window; valid until the next one is read."""
     first: int
     """Number of the first frame, from 1 where reading began."""
     base: int

@@ -1,7 +1,6 @@
 """The pcap format ─► frames: both byte orders, micro- and nanoseconds, and Kuznetzov's modified records.
 
-Promises: as `frames`. What Wireshark tells by guessing (old versions, swapped lengths, vendors' record headers) is foreign.
-Must not know: pcapng.
+As `frames`. What Wireshark tells by guessing (old versions, swapped lengths, vendors' record headers) is foreign.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _LINK_BITS: Final = 0xFFFF
 _RESERVED_BITS: Final = 0x03FF0000
 _FCS_PRESENT: Final = 0x04000000
 _SECOND: Final = 10**9
-_LONGEST: Final = 128 << 20
+_MAX_LENGTH_BYTES: Final = 128 << 20
 """Above this original length Wireshark doubts that it reads the right variant of the format."""
 _SURE_RECORDS: Final = 4
 """How many records Wireshark looks at to tell the variants apart."""
@@ -46,7 +45,7 @@ _SURE_RECORDS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """A kind of pcap record; see `chains.Kind`."""
+    """A kind of pcap record; see `resync.RecordFormat`."""
 
     order: str
     """struct's and numpy's letter of the byte order."""
@@ -54,7 +53,7 @@ class Records:
     tick: int
     """Nanoseconds."""
 
-    def following(self, data: Array, at: Int64Array, size: int) -> Int64Array:
+    def next_records(self, data: Array, at: Int64Array, size: int) -> Int64Array:
         """Return where the next records begin, -1 where there is none."""
         # The buffer's padding is longer than a record header.
         length = gather_rows(data, at + 8, 4).view(f"{self.order}u4").astype(np.int64)
@@ -64,7 +63,7 @@ class Records:
             after[bad] = -1
         return after
 
-    def follow(self, store: Store, at: int, size: int) -> int:
+    def next_record(self, store: Store, at: int, size: int) -> int:
         """Return where the next record begins, -1 when there is none."""
         if at + self.header > size:
             return -1
@@ -72,12 +71,12 @@ class Records:
         after: int = at + self.header + length
         return after if length <= MAX_CAPTURED_BYTES and after <= size else -1
 
-    def mark(self, like: bytes) -> tuple[bytes, int]:
+    def signature(self, like: bytes) -> tuple[bytes, int]:
         """Return the upper half of the seconds, which change by the day."""
         offset = 2 if self.order == "<" else 0
         return like[offset : offset + 2], offset
 
-    def plausible(self, data: Array, at: Int64Array, like: bytes) -> BoolArray:
+    def is_plausible(self, data: Array, at: Int64Array, like: bytes) -> BoolArray:
         """Return whether the fields at each of `at` have values a record near one that begins with `like` might have."""
         fields = gather_rows(data, np.minimum(at, len(data) - 16), 16).view(f"{self.order}u4").reshape(len(at), 4)
         (near,) = struct.unpack_from(self.order + "I", like)
@@ -87,15 +86,15 @@ class Records:
         return fits
 
 
-def read(buffer: FileWindow, outline: ScanState, begin: ResumePoint | None = None, stop: int | None = None) -> Iterator[Frames]:
-    """Give the frames of the capture in `buffer`; see `frames.read`."""
+def read(buffer: FileWindow, scan_state: ScanState, begin: ResumePoint | None = None, stop: int | None = None) -> Iterator[Frames]:
+    """Give the frames of the capture in `buffer`; see `formats.read`."""
     if begin is not None:
         records, place = cast("Records", begin.kind), 0
     elif buffer.size < _HEADER_BYTES:
-        outline.damage = cut_short(0, 0)
+        scan_state.damage = cut_short(0, 0)
         return
     else:
-        records, place = _read_header(buffer.store, outline), _HEADER_BYTES
+        records, place = _read_header(buffer.store, scan_state), _HEADER_BYTES
     # Only the records that the file begins with are doubtful.
     first, doubtful = 1, begin is None
     while True:
@@ -104,21 +103,21 @@ def read(buffer: FileWindow, outline: ScanState, begin: ResumePoint | None = Non
             yield _locate(records, buffer, at, first, doubtful=doubtful and first <= _SURE_RECORDS)
             first += len(at)
         if stop is not None and buffer.base + end >= stop:
-            outline.place = ResumePoint(buffer.base + end, records, tuple(outline.interfaces))
+            scan_state.place = ResumePoint(buffer.base + end, records, tuple(scan_state.interfaces))
             return
         if not buffer.ended and not _is_bad(records, buffer, end):
             buffer.advance(end)
             place = 0
             continue
         if end < buffer.size:
-            outline.damage = _explain(records, buffer, end)
+            scan_state.damage = _explain(records, buffer, end)
             if doubtful and first <= _SURE_RECORDS:
                 message = "a pcap file whose first records are none of the usual kind"
                 raise UnsupportedFormatError(message)
         return
 
 
-def _read_header(store: Store, outline: ScanState) -> Records:
+def _read_header(store: Store, scan_state: ScanState) -> Records:
     """Return the kind of records the file header states."""
     for order in "<>":
         number, major, minor, _, _, _, link = struct.unpack_from(order + "IHHiIII", store)
@@ -130,7 +129,7 @@ def _read_header(store: Store, outline: ScanState) -> Records:
     if (major, minor) != _VERSION or link & _RESERVED_BITS:
         message = f"a pcap file of version {major}.{minor}"
         raise UnsupportedFormatError(message)
-    outline.interfaces.append(Interface(link & _LINK_BITS, fcs=link >> 28 if link & _FCS_PRESENT else 0))
+    scan_state.interfaces.append(Interface(link & _LINK_BITS, fcs=link >> 28 if link & _FCS_PRESENT else 0))
     return Records(order, *_MAGICS[number])
 
 
@@ -158,7 +157,7 @@ def _locate(records: Records, buffer: FileWindow, at: Int64Array, first: int, *,
     if int(part.max()) * records.tick >= _SECOND:
         message = "a pcap file with impossible fractions of seconds"
         raise UnsupportedFormatError(message)
-    if doubtful and (length[:_SURE_RECORDS] > _LONGEST).any():
+    if doubtful and (length[:_SURE_RECORDS] > _MAX_LENGTH_BYTES).any():
         message = "a pcap file whose first records are none of the usual kind"
         raise UnsupportedFormatError(message)
     return Frames(

@@ -1,8 +1,7 @@
 """The pcapng format ─► frames: sections, byte orders, interfaces, the three kinds of packet block.
 
-Promises: as `frames`. A custom block counts as a frame, blocks of other unknown types do not, as in Wireshark; kinds of
+As `frames`. A custom block counts as a frame, blocks of other unknown types do not, as in Wireshark; kinds of
 block that it gives a meaning of their own (system calls, journal entries) are foreign.
-Must not know: pcap.
 """
 
 from __future__ import annotations
@@ -77,8 +76,8 @@ def recognise(store: Store, place: int = 0) -> bool:
     return store[place : place + magic.MAGIC_BYTES] == magic.PCAPNG
 
 
-def read(buffer: FileWindow, outline: ScanState, begin: ResumePoint | None = None, stop: int | None = None) -> Iterator[Frames]:
-    """Give the frames of the capture in `buffer`; see `frames.read`."""
+def read(buffer: FileWindow, scan_state: ScanState, begin: ResumePoint | None = None, stop: int | None = None) -> Iterator[Frames]:
+    """Give the frames of the capture in `buffer`; see `formats.read`."""
     section, first = _enter(begin), 1
     while True:
         place, damage = 0, ""
@@ -86,7 +85,7 @@ def read(buffer: FileWindow, outline: ScanState, begin: ResumePoint | None = Non
         parts: list[Frames] = []
         while place < buffer.size and not damage and (stop is None or buffer.base + place < stop):
             if recognise(buffer.store, place):
-                section, after, damage = _open(section, buffer, place, outline)
+                section, after, damage = _open(section, buffer, place, scan_state)
                 if damage or after < 0:
                     break
                 place = after
@@ -94,18 +93,18 @@ def read(buffer: FileWindow, outline: ScanState, begin: ResumePoint | None = Non
             at, end = resync.cut(_walk(section, buffer, place), buffer.base, stop)
             if not len(at):
                 break
-            frames, damage, place = _locate(section, buffer.store, (at, end), outline)
+            frames, damage, place = _locate(section, buffer.store, (at, end), scan_state)
             if len(frames):
                 parts.append(frames)
         if parts:
             yield _join(parts, first, buffer.base)
             first += sum(map(len, parts))
         if not damage and stop is not None and buffer.base + place >= stop:
-            outline.place = ResumePoint(buffer.base + place, section.kind, tuple(outline.interfaces), tuple(section.described))
+            scan_state.place = ResumePoint(buffer.base + place, section.kind, tuple(scan_state.interfaces), tuple(section.described))
             return
         damage = damage or _judge(section.kind, buffer, place)
         if damage or buffer.ended:
-            outline.damage = damage and f"the capture is damaged at byte {buffer.base + place}: {damage}"
+            scan_state.damage = damage and f"the capture is damaged at byte {buffer.base + place}: {damage}"
             return
         buffer.advance(place)
 
@@ -125,13 +124,13 @@ def _enter(begin: ResumePoint | None) -> PcapngSection:
     return PcapngSection(cast("pcapng_blocks.Blocks", begin.kind), list(begin.described), len(begin.interfaces) - len(begin.described))
 
 
-def _open(before: PcapngSection, buffer: FileWindow, place: int, outline: ScanState) -> tuple[PcapngSection, int, str]:
+def _open(before: PcapngSection, buffer: FileWindow, place: int, scan_state: ScanState) -> tuple[PcapngSection, int, str]:
     """Return the section whose header is at `place`, where its blocks begin (-1 when that is not there yet), and damage."""
     try:
         kind, after = pcapng_blocks.read_section(buffer.store, place, buffer.size)
     except DamageError as error:
         return before, -1, str(error)
-    return PcapngSection(kind, base=len(outline.interfaces)), after, ""
+    return PcapngSection(kind, base=len(scan_state.interfaces)), after, ""
 
 
 def _walk(section: PcapngSection, buffer: FileWindow, place: int) -> tuple[Int64Array, int]:
@@ -144,7 +143,7 @@ def _walk(section: PcapngSection, buffer: FileWindow, place: int) -> tuple[Int64
         count = section.kind.sound(buffer.data, at, end)
         parts.append(at[:count])
         place = end if count == len(at) else int(at[count])
-        if horizon == buffer.size or count < len(at) or section.kind.follow(buffer.store, place, buffer.size) < 0:
+        if horizon == buffer.size or count < len(at) or section.kind.next_record(buffer.store, place, buffer.size) < 0:
             return np.concatenate(parts), place
         section.ahead *= 8
 
@@ -161,7 +160,7 @@ def _judge(kind: pcapng_blocks.Blocks, buffer: FileWindow, place: int) -> str:
     return "it ends within a block" if left and buffer.ended else ""
 
 
-def _locate(section: PcapngSection, store: Store, walked: tuple[Int64Array, int], outline: ScanState) -> tuple[Frames, str, int]:
+def _locate(section: PcapngSection, store: Store, walked: tuple[Int64Array, int], scan_state: ScanState) -> tuple[Frames, str, int]:
     """Return the frames of some blocks, as far as these are sound, what is wrong with the next block if they are not, and where that is.
 
     Without damage, that is where the blocks end.
@@ -178,7 +177,7 @@ def _locate(section: PcapngSection, store: Store, walked: tuple[Int64Array, int]
     sound, damage, place = len(at), "", end
     for row in np.flatnonzero(kinds == pcapng_blocks.INTERFACE).tolist():
         try:
-            _describe(section, pcapng_blocks.read_interface(store, int(at[row]), int(stop[row]) + 4, section.kind.order), outline)
+            _describe(section, pcapng_blocks.read_interface(store, int(at[row]), int(stop[row]) + 4, section.kind.order), scan_state)
         except DamageError as error:
             sound, damage, place = row, str(error), int(at[row])
             break
@@ -194,7 +193,7 @@ def _locate(section: PcapngSection, store: Store, walked: tuple[Int64Array, int]
 
 
 def _refuse_metadata(section: PcapngSection, store: Store, found: tuple[Int64Array, Int64Array, Int64Array]) -> None:
-    """Raise `ForeignError` for a block of names, statistics or secrets that tshark might call damaged."""
+    """Raise `UnsupportedFormatError` for a block of names, statistics or secrets that tshark might call damaged."""
     rows = np.flatnonzero(np.isin(found[2], metadata.TYPES))
     for at, stop, kind in zip(*(column[rows].tolist() for column in found), strict=True):
         if not metadata.is_sound(kind, store, at, stop, section.kind.order):
@@ -202,12 +201,12 @@ def _refuse_metadata(section: PcapngSection, store: Store, found: tuple[Int64Arr
             raise UnsupportedFormatError(message)
 
 
-def _describe(section: PcapngSection, described: Description, outline: ScanState) -> None:
+def _describe(section: PcapngSection, described: Description, scan_state: ScanState) -> None:
     """Take an interface in."""
     if described.link in _FOREIGN_LINKS:
         message = f"a pcapng file with an interface of link type {described.link}"
         raise UnsupportedFormatError(message)
-    outline.interfaces.append(Interface(described.link, number=len(section.described), fcs=described.fcs))
+    scan_state.interfaces.append(Interface(described.link, number=len(section.described), fcs=described.fcs))
     section.described.append(described)
 
 
@@ -272,7 +271,7 @@ def _find_bad(section: PcapngSection, data: Array, packets: PacketBlocks, known:
 
 
 def _refuse_options(section: PcapngSection, data: Array, at: Int64Array, code: Int64Array) -> None:
-    """Raise `ForeignError` for options that matter and are rare: a frame check sequence, hashes, verdicts."""
+    """Raise `UnsupportedFormatError` for options that matter and are rare: a frame check sequence, hashes, verdicts."""
     flagged = at[code == _FLAGS]
     flags = gather_rows(data, flagged + 4, 4).view(f"{section.kind.order}u4")
     if (flags & _FCS_BITS).any() or np.isin(code, (_HASH, _VERDICT)).any():

@@ -1,7 +1,6 @@
 """pcapng blocks ─► where each lies, what the interfaces are, and the time of a tick.
 
-Promises: as Wireshark reads them, damage included: a block that it refuses is a `DamageError`.
-Must not know: frames.
+As Wireshark reads them, damage included: a block that it refuses is a `DamageError`.
 """
 
 from __future__ import annotations
@@ -42,11 +41,11 @@ class DamageError(PcaplintError):
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """The blocks of a section of one byte order, its header left out; see `chains.Kind`."""
+    """The blocks of a section of one byte order, its header left out; see `resync.RecordFormat`."""
 
     order: str
 
-    def following(self, data: Array, at: Int64Array, size: int) -> Int64Array:
+    def next_records(self, data: Array, at: Int64Array, size: int) -> Int64Array:
         """Return where the next blocks begin by the first of their two lengths, -1 where there is none; `sound` is to be asked."""
         # The buffer's padding is longer than the head of a block.
         length = gather_rows(data, at + 4, 4).view(f"{self.order}u4").astype(np.int64)
@@ -60,7 +59,7 @@ class Blocks:
         wrong = (head[:, 0] == magic.PCAPNG_SECTION) | (head[:, 1] + np.uint32(3) & ~np.uint32(3) != trailer + np.uint32(3) & ~np.uint32(3))
         return int(wrong.argmax()) if wrong.any() else len(at)
 
-    def follow(self, store: Store, at: int, size: int) -> int:
+    def next_record(self, store: Store, at: int, size: int) -> int:
         """Return where the next block begins, -1 when there is none."""
         if at + MIN_BLOCK_BYTES > size:
             return -1
@@ -76,15 +75,15 @@ class Blocks:
         (length,) = struct.unpack_from(self.order + "I", store, at + 4)
         return int(length) + 3 & ~3
 
-    def mark(self, like: bytes) -> tuple[bytes, int]:
+    def signature(self, like: bytes) -> tuple[bytes, int]:
         """Return the type of an enhanced packet block, which most blocks are, or that of `like` if it holds a packet."""
         (own,) = struct.unpack_from(self.order + "I", like)
         return struct.pack(self.order + "I", own if own in (PACKET, SIMPLE) else ENHANCED), 0
 
-    def plausible(self, data: Array, at: Int64Array, like: bytes) -> BoolArray:
+    def is_plausible(self, data: Array, at: Int64Array, like: bytes) -> BoolArray:
         """Return at which of `at` a block might be: one at an even place, whose two lengths are the same."""
         del like
-        after = self.following(data, at, len(data))
+        after = self.next_records(data, at, len(data))
         found: BoolArray = (at % 4 == 0) & (after >= 0)
         head = gather_rows(data, at[found] + 4, 4).view(f"{self.order}u4")
         tail = gather_rows(data, after[found] - 4, 4).view(f"{self.order}u4")
@@ -168,7 +167,7 @@ def read_options(store: Store, at: int, stop: int, order: str) -> dict[int, byte
 def read_times(ticks: Array, described: Description) -> Int64Array:
     """Return uint64 ticks as int64 nanoseconds since the epoch.
 
-    Parts of a nanosecond are dropped. Raises `ForeignError` for times before 1970 or that 64 bits do not hold.
+    Parts of a nanosecond are dropped. Raises `UnsupportedFormatError` for times before 1970 or that 64 bits do not hold.
     """
     if not len(ticks):
         return np.zeros(0, dtype=np.int64)

@@ -1,9 +1,8 @@
 """Records that state their own length ─► where each begins, many parts of a window at once.
 
-Promises: exactly the records that a walk from the first to the last finds. A window is divided at places that look like
-records, all parts are walked in lockstep, and a part counts only if the part before ended where it begins; where it does
+Exactly the records that a walk from the first to the last finds. A window is divided at places that look like
+records, all parts are walked in parallel, and a part counts only if the part before ended where it begins; where it does
 not, the walk goes on record by record until it does.
-Must not know: what a record holds.
 """
 
 from __future__ import annotations
@@ -33,16 +32,16 @@ _HOPS: Final = 2
 class RecordFormat(Protocol):
     """How records of one kind are told and walked."""
 
-    def following(self, data: Array, at: Int64Array, size: int) -> Int64Array:
+    def next_records(self, data: Array, at: Int64Array, size: int) -> Int64Array:
         """Return where the record after each of `at` begins; -1 where none whole and sound lies before `size`."""
 
-    def follow(self, store: Store, at: int, size: int) -> int:
+    def next_record(self, store: Store, at: int, size: int) -> int:
         """Return the same of one record."""
 
-    def mark(self, like: bytes) -> tuple[bytes, int]:
+    def signature(self, like: bytes) -> tuple[bytes, int]:
         """Return bytes that a record which begins with `like` shares with most others, and their offset in it."""
 
-    def plausible(self, data: Array, at: Int64Array, like: bytes) -> BoolArray:
+    def is_plausible(self, data: Array, at: Int64Array, like: bytes) -> BoolArray:
         """Return what of `at` might be records, given what another one begins with."""
 
 
@@ -89,7 +88,7 @@ class Search:
         while True:
             reach = min(reach, apart, self.size - int(nominal[-1]))
             rows, at = self._match(first, apart, len(nominal), reach)
-            right = self._look_right(at)
+            right = self._verify_chain(at)
             rows, leading = np.unique(rows[right], return_index=True)
             found[rows] = at[right][leading]
             # Some parts may do without a beginning of their own, if not too many.
@@ -99,7 +98,7 @@ class Search:
 
     def _match(self, first: int, apart: int, count: int, reach: int) -> tuple[Int64Array, Int64Array]:
         """Return where the mark of a record is found, and behind which of `count` places."""
-        mark, offset = self.kind.mark(self.like)
+        mark, offset = self.kind.signature(self.like)
         # One byte that is rarely 0 leaves few places to look at the others.
         rare = next((place for place, byte in enumerate(mark) if byte), 0)
         shape = count, max(reach - len(mark), 0)
@@ -112,13 +111,13 @@ class Search:
         at -= offset
         return rows[at >= 0], at[at >= 0]
 
-    def _look_right(self, at: Int64Array) -> BoolArray:
+    def _verify_chain(self, at: Int64Array) -> BoolArray:
         """Return at which of `at` a chain of plausible records begins."""
         right = np.ones(len(at), dtype=bool)
         rows = np.arange(len(at))
         for _ in range(self.hops):
-            sound = self.kind.plausible(self.data, at, self.like)
-            after = self.kind.following(self.data, at[sound], self.size)
+            sound = self.kind.is_plausible(self.data, at, self.like)
+            after = self.kind.next_records(self.data, at[sound], self.size)
             right[rows[~sound]] = False
             right[rows[sound][after < 0]] = False
             rows, at = rows[sound][after >= 0], after[after >= 0]
@@ -128,7 +127,7 @@ class Search:
 def _step(kind: RecordFormat, store: Store, start: int, size: int, known: frozenset[int]) -> tuple[Int64Array, int]:
     """Walk record by record, to one that begins in `known` at the latest."""
     found: list[int] = []
-    append, follow, at = found.append, kind.follow, start
+    append, follow, at = found.append, kind.next_record, start
     while at not in known:
         after = follow(store, at, size)
         if after < 0:
@@ -145,7 +144,7 @@ def _walk_parts(kind: RecordFormat, store: Store, starts: Int64Array, size: int)
     rows, at, stop = np.arange(len(starts)), starts, np.append(starts[1:], size)
     steps: list[tuple[Int64Array, Int64Array]] = []
     while len(rows):
-        after = kind.following(data, at, size)
+        after = kind.next_records(data, at, size)
         sound = after >= 0
         if not sound.all():
             ends[rows[~sound]] = at[~sound]

@@ -1,4 +1,4 @@
-"""How far a capture was read, and what is known of it there."""
+"""The state of a scan over a capture file, and the places where it can be resumed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ResumePoint:
     interfaces: tuple[Interface, ...]
     """All of the file so far."""
     described: tuple[Description, ...] = ()
-    """What a pcapng section says of its own."""
+    """The interfaces of the current pcapng section."""
 
 
 @dataclass(slots=True)
@@ -32,6 +32,6 @@ class ScanState:
     damage: str = ""
     """What ended the frames before the end of the file, in one line."""
     place: ResumePoint | None = None
-    """Where reading stopped because it was told to."""
+    """Where reading stopped at the byte given."""
     lost: list[str] = field(default_factory=list)
     """How processes ended that were to read a part of the file and did not."""

@@ -1,8 +1,7 @@
 """A file, plain or gzip, as a buffer that moves over it.
 
-Promises: never more than one window of the file in memory, never a mapping; what a damaged gzip file still gives is given.
+Never more than one window of the file in memory, never a mapping; what a damaged gzip file still gives is given.
 The buffer ends in `PAD_BYTES` that are no part of the file, so that a header may be gathered at its last byte.
-Must not know: what the bytes mean.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 WINDOW_BYTES: Final = 1 << 24
-_LEAST_WINDOW_BYTES: Final = 1 << 20
+_MIN_WINDOW_BYTES: Final = 1 << 20
 _BEYOND_BYTES: Final = 1 << 19
 """How far behind the place to stop at a window reaches: the last record, nearly always."""
 PAD_BYTES: Final = 64
@@ -35,7 +34,7 @@ class Gzip:
     """The inside of a gzip file of one member or more, read in order.
 
     Ends early, `damage` then saying why, where the file is cut or a checksum is wrong. What follows the last member and is none
-    is a `ForeignError`: Wireshark reads it as it is.
+    is a `UnsupportedFormatError`: Wireshark reads it as it is.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -94,16 +93,16 @@ class FileWindow:
     """A window of a file's bytes: `store[:size]` begins at byte `base` of what the file holds."""
 
     def __init__(self, path: Path, window: int | None = None, begin: int = 0, stop: int | None = None) -> None:
-        """Open `path` at byte `begin`, not to be read far beyond `stop` unless asked to; raises `OSError`."""
+        """Open `path` at byte `begin`, not to be read far beyond `stop` except by `advance`; raises `OSError`."""
         self._file = path.open("rb", buffering=0)
         head = self._file.read(len(magic.GZIP))
         self._file.seek(begin)
         self._gzip = Gzip(self._file) if head == magic.GZIP else None
         self._limit = None if stop is None else stop + _BEYOND_BYTES
         # A small file is not worth a large window, which is filled with zeros first; one byte more shows where it ends.
-        self._capacity = window or min(WINDOW_BYTES, max(path.stat().st_size + 1, _LEAST_WINDOW_BYTES))
-        # Memory straight from the system: an allocator that has once been given back so large a piece keeps all it gets below that
-        # size, and columns that grow leave holes in it.
+        self._capacity = window or min(WINDOW_BYTES, max(path.stat().st_size + 1, _MIN_WINDOW_BYTES))
+        # Memory straight from the system: an allocator that has once been given back so large a region keeps all it gets below that
+        # size, and columns that grow fragment it.
         self.store = mmap.mmap(-1, self._capacity + PAD_BYTES)
         self.base = begin
         self.size = 0

@@ -1,8 +1,7 @@
-"""A stretch of a capture ─► pieces: what some thousands of its frames hold, fit to be sent from one process to another.
+"""Decode a byte range of a capture into picklable batches of a few thousand frames.
 
-Promises: the pieces of a stretch, taken in where the stretch before ended, give what reading on would have given; no piece
-depends on the windows that frames were read in. The frames that tshark is to read are in a piece, bytes and all.
-Must not know: processes, tshark, tables of more than a piece.
+The batches of a byte range that begins where the range before ended are those that reading on would give; none depends on the
+windows that frames were read in. The frames that are delegated to tshark are in their batch, bytes included.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ if TYPE_CHECKING:
     from analyzer.capture.decode.last_protocol import Endings
 
 
-RUNS: Final = 16
-"""So many runs of frames, equally far apart in the file, are read by tshark as well when the engines are to be compared."""
-_LEAST_APART: Final = 1 << 22
-RUN_BYTES: Final = 1 << 15
-"""A run is the frames that begin in so many bytes."""
+SAMPLE_RUNS: Final = 16
+"""Number of samples, equally spaced in the file, that tshark reads as well when the engines are compared."""
+_MIN_SAMPLE_INTERVAL_BYTES: Final = 1 << 22
+SAMPLE_BYTES: Final = 1 << 15
+"""A sample is the frames that begin within so many bytes."""
 
 
 @dataclass(slots=True)
 class DecodedBatch:
-    """What some consecutive frames hold; their numbers count from where the stretch begins."""
+    """The content of consecutive frames; frame numbers count from the beginning of the byte range."""
 
     count: int
     short: int
@@ -47,22 +46,22 @@ class DecodedBatch:
     """What the frames without a segment ended in, those left to tshark excepted."""
     clock: Timestamps
     segments: dict[str, Array]
-    """As in `headers.Decoded`."""
+    """As in `tcp.Decoded`."""
     quotes: list[dict[str, Array]]
     options: bytes
     payloads: bytes
     """Of a compressed file, which does not hold them as they are: `payload_start` counts within. Else it counts bytes of the file."""
     texts: dict[str, list[int]]
-    """Where a stretch has dictionaries of its own: the values new in this piece, in the order of their codes."""
+    """If the byte range has its own dictionaries: the values new in this batch, in the order of their codes."""
     interfaces: list[Interface]
-    """Those that are new in this piece."""
-    asked: Int64Array
+    """Those that are new in this batch."""
+    delegated: Int64Array
     """Numbers of the frames that are left to tshark."""
     compared: Int64Array
     """Numbers of frames that both are to read."""
-    lent: Frames
-    """Both of these."""
-    lent_numbers: Int64Array
+    delegated_frames: Frames
+    """Copies of both, in order."""
+    delegated_numbers: Int64Array
 
 
 @dataclass(slots=True)
@@ -74,66 +73,66 @@ class ByteRange:
     """None for the start of the file."""
     stop: int | None = None
     """Frames whose records begin before this byte are read; None for all."""
-    apart: int = 0
-    """How far the runs of frames that both engines read are from each other, in bytes; 0 for none."""
-    packed: bool = False
+    sample_interval: int = 0
+    """Bytes between the samples that both engines read; 0 for none."""
+    compressed: bool = False
     """Whether the file is compressed."""
     undecoded: bool = False
     """Whether all frames are left to tshark."""
-    outline: ScanState = field(default_factory=ScanState)
+    scan_state: ScanState = field(default_factory=ScanState)
 
 
-def measure(size: int) -> int:
+def choose_interval(size: int) -> int:
     """Return how far apart runs of frames are in a file of `size` bytes."""
-    return max(size // RUNS, _LEAST_APART)
+    return max(size // SAMPLE_RUNS, _MIN_SAMPLE_INTERVAL_BYTES)
 
 
-def read(stretch: ByteRange, known: Dictionaries | None = None) -> Iterator[DecodedBatch]:
-    """Give the pieces of a stretch, whose `outline` is filled in meanwhile.
+def read(byte_range: ByteRange, known: Dictionaries | None = None) -> Iterator[DecodedBatch]:
+    """Yield the batches of a byte range, whose `scan_state` is filled in meanwhile.
 
-    Texts are put into `known`, if given, and else into dictionaries of this stretch's own.
+    Texts are put into `known`, if given, and else into dictionaries of the byte range.
 
-    Raises `ForeignError`, `OSError`.
+    Raises `UnsupportedFormatError`, `OSError`.
     """
     texts = Dictionaries() if known is None else known
-    interfaces = 0 if stretch.begin is None else len(stretch.begin.interfaces)
+    interfaces = 0 if byte_range.begin is None else len(byte_range.begin.interfaces)
     counted = dict.fromkeys(Dictionaries.__slots__, 0)
-    for frames in formats.read(stretch.path, stretch.outline, begin=stretch.begin, stop=stretch.stop):
-        if stretch.begin is None and frames.first == 1:
-            _refuse_link(stretch.outline)
-        piece = _take(frames, stretch, texts)
-        piece.interfaces = stretch.outline.interfaces[interfaces:]
-        interfaces = len(stretch.outline.interfaces)
+    for frames in formats.read(byte_range.path, byte_range.scan_state, begin=byte_range.begin, stop=byte_range.stop):
+        if byte_range.begin is None and frames.first == 1:
+            _refuse_link(byte_range.scan_state)
+        batch = _decode(frames, byte_range, texts)
+        batch.interfaces = byte_range.scan_state.interfaces[interfaces:]
+        interfaces = len(byte_range.scan_state.interfaces)
         if known is None:
             for name, before in counted.items():
                 values = getattr(texts, name).values
-                piece.texts[name] = list(itertools.islice(reversed(values), len(values) - before))[::-1]
+                batch.texts[name] = list(itertools.islice(reversed(values), len(values) - before))[::-1]
                 counted[name] = len(values)
-        yield piece
+        yield batch
 
 
-def _refuse_link(outline: ScanState) -> None:
-    """Raise `ForeignError` for a pcap file all of whose frames would be left to tshark, or refused by it."""
-    first = outline.interfaces[0] if outline.interfaces else None
+def _refuse_link(scan_state: ScanState) -> None:
+    """Raise `UnsupportedFormatError` for a pcap file all of whose frames would be left to tshark, or refused by it."""
+    first = scan_state.interfaces[0] if scan_state.interfaces else None
     if first is not None and first.number < 0 and first.link not in link.LINKS:
         message = f"a pcap file of link type {first.link}"
         raise UnsupportedFormatError(message)
 
 
-def _take(frames: Frames, stretch: ByteRange, known: Dictionaries) -> DecodedBatch:
+def _decode(frames: Frames, byte_range: ByteRange, known: Dictionaries) -> DecodedBatch:
     """Return what `frames` hold, `texts` and `interfaces` left out."""
-    interfaces = stretch.outline.interfaces
-    if stretch.undecoded:
+    interfaces = byte_range.scan_state.interfaces
+    if byte_range.undecoded:
         interfaces = [replace(interface, link=link.UNREAD) for interface in interfaces]
     decoded = tcp.decode(frames, interfaces, known)
     number = frames.first + np.arange(len(frames))
     clock = Timestamps(absent=int((frames.time == schema.NO_TIME).sum()))
-    clock.follow(frames.time, number)
+    clock.observe(frames.time, number)
     compared = np.zeros(0, dtype=np.int64)
-    if stretch.apart:
-        here = np.flatnonzero((frames.base + frames.start) % stretch.apart < RUN_BYTES)
-        compared = np.setdiff1d(here[frames.interface[here] >= 0], decoded.asked)
-    lent = np.sort(np.concatenate((decoded.asked, compared)))
+    if byte_range.sample_interval:
+        here = np.flatnonzero((frames.base + frames.start) % byte_range.sample_interval < SAMPLE_BYTES)
+        compared = np.setdiff1d(here[frames.interface[here] >= 0], decoded.delegated)
+    delegated_frames = np.sort(np.concatenate((decoded.delegated, compared)))
     return DecodedBatch(
         count=len(frames),
         short=int((frames.captured < frames.length).sum()),
@@ -142,21 +141,21 @@ def _take(frames: Frames, stretch: ByteRange, known: Dictionaries) -> DecodedBat
         segments=decoded.segments,
         quotes=decoded.quotes,
         options=decoded.options,
-        payloads=place_payloads(frames, decoded.segments, packed=stretch.packed),
+        payloads=place_payloads(frames, decoded.segments, compressed=byte_range.compressed),
         texts={},
         interfaces=[],
-        asked=number[decoded.asked],
+        delegated=number[decoded.delegated],
         compared=number[compared],
-        lent=frames.copy(lent),
-        lent_numbers=number[lent],
+        delegated_frames=frames.copy(delegated_frames),
+        delegated_numbers=number[delegated_frames],
     )
 
 
-def place_payloads(frames: Frames, segments: dict[str, Array], *, packed: bool) -> bytes:
+def place_payloads(frames: Frames, segments: dict[str, Array], *, compressed: bool) -> bytes:
     """Count `payload_start` from where the file begins; of a compressed one within the payloads, which are returned."""
     start = segments["payload_start"]
     held = start >= 0
-    if not packed:
+    if not compressed:
         start[held] += frames.base
         return b""
     length = segments["payload_captured"][held].astype(np.int64)

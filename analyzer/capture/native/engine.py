@@ -1,8 +1,7 @@
-"""The native engine: frames decoded here as whole arrays, the few that are not understood by tshark.
+"""The native engine: frames decoded here as whole arrays, those that are not decoded here by tshark.
 
-Promises: the tables the pyshark engine gives, row by row and column by column; a frame that nobody decoded makes the capture
-incomplete; a disagreement between the engines about a frame that both decoded is a note.
-Must not know: connections.
+The tables equal those of the pyshark engine, row by row and column by column. A frame that neither engine decoded makes the
+capture incomplete; a disagreement about a frame that both decoded is a note.
 """
 
 from __future__ import annotations
@@ -63,15 +62,15 @@ class NativeRequest:
 class Reading:
     """What was read so far."""
 
-    own: merge.Rows = field(default_factory=merge.Rows)
-    outline: scan.ScanState = field(default_factory=scan.ScanState)
+    native: merge.Rows = field(default_factory=merge.Rows)
+    scan_state: scan.ScanState = field(default_factory=scan.ScanState)
     counts: Counts = field(default_factory=Counts)
     clock: Timestamps = field(default_factory=Timestamps)
-    asked: list[Int64Array] = field(default_factory=list)
+    delegated: list[Int64Array] = field(default_factory=list)
     """Numbers of the frames left to tshark, in parts."""
     compared: list[Int64Array] = field(default_factory=list)
     """Numbers of frames that both read, in parts."""
-    overdue: bool = False
+    timed_out: bool = False
     spool: Spool = field(default_factory=Spool)
     """Payloads that the file does not hold as they are."""
 
@@ -79,70 +78,72 @@ class Reading:
 def read(request: NativeRequest) -> Capture:
     """Return the capture at a path.
 
-    Raises `ForeignError` when it is of a kind that only tshark reads, `MachineError` when tshark cannot be used, `OSError` when
-    the file is gone.
+    Raises `UnsupportedFormatError` when it is of a kind that only tshark reads, `EnvironmentFaultError` when tshark cannot be
+    used, `OSError` when the file is gone.
     """
     begun, reading = time.monotonic(), Reading()
-    apart = batches.measure(request.path.stat().st_size) if request.compare and request.tshark is not None else 0
-    whole = batches.ByteRange(request.path, apart=apart, packed=magic.is_gzip(request.path), outline=reading.outline)
+    sample_interval = batches.choose_interval(request.path.stat().st_size) if request.compare and request.tshark is not None else 0
+    whole = batches.ByteRange(
+        request.path, sample_interval=sample_interval, compressed=magic.is_gzip(request.path), scan_state=reading.scan_state
+    )
     whole.undecoded = request.undecoded
-    with DelegatedFrames() as handover:
+    with DelegatedFrames() as delegated_frames:
         try:
-            with contextlib.closing(split.read(whole, reading.own.known, request.processes, begun + request.seconds)) as found:
-                for piece in found:
-                    _take_in(reading, piece, handover, request)
+            with contextlib.closing(split.read(whole, reading.native.known, request.processes, begun + request.seconds)) as found:
+                for batch in found:
+                    _add_batch(reading, batch, delegated_frames, request)
                     if time.monotonic() - begun > request.seconds:
-                        reading.overdue = True
+                        reading.timed_out = True
                         break
         except DeadlineExceededError:
-            reading.overdue = True
+            reading.timed_out = True
         rest = None
-        if len(handover) and request.tshark is not None:
+        if len(delegated_frames) and request.tshark is not None:
             left = max(request.seconds - (time.monotonic() - begun), 1.0)
-            rest, counts = handover.read(Reader(request.shown, request.tshark, left, reading.spool), reading.compared)
+            rest, counts = delegated_frames.read(Reader(request.shown, request.tshark, left, reading.spool), reading.compared)
             reading.counts.add(counts)
     return _conclude(reading, rest, request, time.monotonic() - begun)
 
 
-def _take_in(reading: Reading, piece: batches.DecodedBatch, handover: DelegatedFrames, request: NativeRequest) -> None:
+def _add_batch(reading: Reading, batch: batches.DecodedBatch, delegated_frames: DelegatedFrames, request: NativeRequest) -> None:
     """Keep what some frames hold and hand over what is not understood."""
     if request.tshark is not None:
-        if not request.undecoded and not reading.counts.frames and piece.count >= _MANY_FRAMES and 2 * len(piece.asked) > piece.count:
+        if not request.undecoded and not reading.counts.frames and batch.count >= _MANY_FRAMES and 2 * len(batch.delegated) > batch.count:
             message = "a capture of frames most of which only tshark reads"
             raise UnsupportedFormatError(message)
-        handover.add(piece.lent, reading.outline.interfaces, piece.lent_numbers)
-    reading.asked.append(piece.asked)
-    reading.compared.append(piece.compared)
-    piece.segments["option_start"] += len(reading.own.options)
-    if piece.payloads:
-        start = piece.segments["payload_start"]
-        start[start >= 0] += reading.spool.add(piece.payloads)
-    reading.own.segments.add(piece.segments)
-    reading.own.options += piece.options
-    for part in piece.quotes:
-        reading.own.quotes.add(part)
-    reading.clock.go_on(piece.clock)
-    reading.counts.frames += piece.count
-    reading.counts.short += piece.short
-    reading.counts.endings.add(piece.endings)
+        delegated_frames.add(batch.delegated_frames, reading.scan_state.interfaces, batch.delegated_numbers)
+    reading.delegated.append(batch.delegated)
+    reading.compared.append(batch.compared)
+    batch.segments["option_start"] += len(reading.native.options)
+    if batch.payloads:
+        start = batch.segments["payload_start"]
+        start[start >= 0] += reading.spool.add(batch.payloads)
+    reading.native.segments.add(batch.segments)
+    reading.native.options += batch.options
+    for part in batch.quotes:
+        reading.native.quotes.add(part)
+    reading.clock.merge(batch.clock)
+    reading.counts.frames += batch.count
+    reading.counts.short += batch.short
+    reading.counts.endings.add(batch.endings)
     if request.progress is not None:
         request.progress(reading.counts.frames)
 
 
 def _conclude(reading: Reading, rest: Capture | None, request: NativeRequest, seconds: float) -> Capture:
     """Return the capture made of both engines' rows."""
-    asked, compared = (np.concatenate([np.zeros(0, dtype=np.int64), *parts]) for parts in (reading.asked, reading.compared))
-    differing = _compare(reading.own, rest, compared) if rest is not None else []
-    segments, quotes, options = merge.merge(reading.own, rest, asked)
+    delegated, compared = (np.concatenate([np.zeros(0, dtype=np.int64), *parts]) for parts in (reading.delegated, reading.compared))
+    differing = _compare(reading.native, rest, compared) if rest is not None else []
+    segments, quotes, options = merge.merge(reading.native, rest, delegated)
     missing = rest.stats["missing"] if rest is not None else ()
     notes = list(describe(reading.counts, reading.clock, missing, found=bool(len(segments) or len(quotes))))
     notes += [
         Note("process-lost", f"a process that read a part of the file ended early ({how}); this one read it instead")
-        for how in reading.outline.lost
+        for how in reading.scan_state.lost
     ]
     notes += differing
-    reason = _explain(reading, rest, asked, request)
-    engines = {"native": reading.counts.frames - len(asked), "pyshark": len(asked) + len(compared) if rest is not None else 0}
+    reason = _explain(reading, rest, delegated, request)
+    engines = {"native": reading.counts.frames - len(delegated), "pyshark": len(delegated) + len(compared) if rest is not None else 0}
     tshark = rest.stats if rest is not None else {}
     return Capture(
         path=request.shown,
@@ -152,7 +153,7 @@ def _conclude(reading: Reading, rest: Capture | None, request: NativeRequest, se
         packets=reading.counts.frames,
         complete=not reason,
         reason=reason,
-        readable=bool(reading.counts.frames or reading.outline.interfaces or not reading.outline.damage),
+        readable=bool(reading.counts.frames or reading.scan_state.interfaces or not reading.scan_state.damage),
         engines={name: count for name, count in engines.items() if count or (name == "native" and not request.undecoded)},
         notes=tuple(notes),
         start_time=reading.clock.first,
@@ -162,16 +163,16 @@ def _conclude(reading: Reading, rest: Capture | None, request: NativeRequest, se
     )
 
 
-def _explain(reading: Reading, rest: Capture | None, asked: Int64Array, request: NativeRequest) -> str:
+def _explain(reading: Reading, rest: Capture | None, delegated: Int64Array, request: NativeRequest) -> str:
     """Return why the capture is incomplete, in one line; empty when it is not."""
-    if reading.outline.damage:
-        return reading.outline.damage
-    if reading.overdue:
+    if reading.scan_state.damage:
+        return reading.scan_state.damage
+    if reading.timed_out:
         return f"reading was stopped: it took longer than {request.seconds:g} s"
     if rest is not None:
         return rest.reason
-    if len(asked):
-        return f"{len(asked)} frames, the first of them frame {asked[0]}, can only be read by tshark, which was not found"
+    if len(delegated):
+        return f"{len(delegated)} frames, the first of them frame {delegated[0]}, can only be read by tshark, which was not found"
     return ""
 
 

@@ -1,7 +1,6 @@
-"""The rows of both engines ─► one table each, in order of frames; and whether they agree where they overlap.
+"""Merge the rows of both engines into one table each, ordered by frame, and compare them where they overlap.
 
-Promises: columns, dtypes and shared categories as `tables` says; no column is in memory twice but one at a time.
-Must not know: how rows were read.
+Columns, dtypes and shared categories are those of `schema.SEGMENTS` and `schema.QUOTES`; at most one column is in memory twice.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class Columns:
         dtype = next(_dtype(column) for column in self.table.columns if column.name == name)
         return np.frombuffer(self._bytes.get(name, bytearray()), dtype=dtype)
 
-    def give_up(self, name: str) -> Array:
+    def pop_column(self, name: str) -> Array:
         """Return a column that is not needed here any more."""
         found = self.column(name)
         self._bytes.pop(name, None)
@@ -62,23 +61,23 @@ class Rows:
     options: bytearray = field(default_factory=bytearray)
 
 
-def merge(own: Rows, rest: Capture | None, asked: Int64Array) -> tuple[pd.DataFrame, pd.DataFrame, bytes]:
-    """Return segments, quotes and option bytes: all own rows, and those of `rest` whose frames are among `asked`."""
-    if rest is not None:
-        _add(own.segments, rest.segments, asked, own.known, len(own.options))
-        _add(own.quotes, rest.quotes, asked, own.known, 0)
-        own.options += rest.option_bytes
+def merge(native: Rows, tshark: Capture | None, delegated: Int64Array) -> tuple[pd.DataFrame, pd.DataFrame, bytes]:
+    """Return segments, quotes and option bytes: all native rows, and those of `tshark` whose frames are among `delegated`."""
+    if tshark is not None:
+        _add(native.segments, tshark.segments, delegated, native.known, len(native.options))
+        _add(native.quotes, tshark.quotes, delegated, native.known, 0)
+        native.options += tshark.option_bytes
     # All texts are known before the first table is made: the tables share them.
     dtypes = {
-        name: pd.CategoricalDtype(pd.Index(getattr(own.known, name).texts() or [""], dtype=object))
+        name: pd.CategoricalDtype(pd.Index(getattr(native.known, name).texts() or [""], dtype=object))
         for name in set(DICTIONARY_NAMES.values())
     }
-    return _order(own.segments, dtypes), _order(own.quotes, dtypes), bytes(own.options)
+    return _order(native.segments, dtypes), _order(native.quotes, dtypes), bytes(native.options)
 
 
-def _add(columns: Columns, table: pd.DataFrame, asked: Int64Array, known: Dictionaries, base: int) -> None:
-    """Add the rows of `table` whose frames are among `asked`, texts as codes of `known`, options `base` bytes further on."""
-    table = table[np.isin(table["frame"].to_numpy(), asked)]
+def _add(columns: Columns, table: pd.DataFrame, delegated: Int64Array, known: Dictionaries, base: int) -> None:
+    """Add the rows of `table` whose frames are among `delegated`, texts as codes of `known`, options `base` bytes further on."""
+    table = table[np.isin(table["frame"].to_numpy(), delegated)]
     part: dict[str, Array] = {}
     for name in table.columns:
         if name in DICTIONARY_NAMES:
@@ -98,7 +97,7 @@ def _order(rows: Columns, dtypes: dict[str, pd.CategoricalDtype]) -> pd.DataFram
     order = None if (frame[1:] >= frame[:-1]).all() else np.argsort(frame, kind="stable")
     columns: dict[str, object] = {"capture": np.zeros(len(frame), dtype=np.uint16)}
     for column in rows.table.columns[1:]:
-        values = rows.give_up(column.name)
+        values = rows.pop_column(column.name)
         values = values if order is None else values[order]
         if column.dtype == "category":
             columns[column.name] = pd.Categorical.from_codes(values, dtype=dtypes[DICTIONARY_NAMES[column.name]])
@@ -107,14 +106,14 @@ def _order(rows: Columns, dtypes: dict[str, pd.CategoricalDtype]) -> pd.DataFram
     return pd.DataFrame(columns, copy=False)
 
 
-def first_difference(own: Rows, rest: Capture, compared: Int64Array) -> int | None:
-    """Return the first of the frames `compared` of which the native rows and those of `rest` are not the same; None if all are."""
-    pairs = (own.segments, rest.segments), (own.quotes, rest.quotes)
-    frames = [frame for ours, theirs in pairs for frame in _differ(own, ours, (theirs, rest.option_bytes), compared)]
+def first_difference(native: Rows, tshark: Capture, compared: Int64Array) -> int | None:
+    """Return the first of the frames `compared` of which the native rows and those of `tshark` are not the same; None if all are."""
+    pairs = (native.segments, tshark.segments), (native.quotes, tshark.quotes)
+    frames = [frame for ours, theirs in pairs for frame in _differing_frames(native, ours, (theirs, tshark.option_bytes), compared)]
     return min(frames, default=None)
 
 
-def _differ(own: Rows, columns: Columns, theirs: tuple[pd.DataFrame, bytes], compared: Int64Array) -> list[int]:
+def _differing_frames(native: Rows, columns: Columns, theirs: tuple[pd.DataFrame, bytes], compared: Int64Array) -> list[int]:
     """Return frames in which rows of one table differ."""
     frame, option_bytes = theirs
     chosen = frame[np.isin(frame["frame"].to_numpy(), compared)]
@@ -127,12 +126,12 @@ def _differ(own: Rows, columns: Columns, theirs: tuple[pd.DataFrame, bytes], com
     for column in columns.table.columns[1:]:
         values = columns.column(column.name)[of]
         if column.dtype == "category":
-            texts: list[str] = getattr(own.known, DICTIONARY_NAMES[column.name]).texts()
+            texts: list[str] = getattr(native.known, DICTIONARY_NAMES[column.name]).texts()
             values = np.array([texts[code] for code in values.tolist()], dtype=object)
         if column.name not in {"option_start", "payload_start"}:
             wrong |= np.asarray(values != chosen[column.name].to_numpy(), dtype=bool)
     if "option_start" in chosen:
         places = [columns.column("option_start")[of], chosen["option_start"].to_numpy(), columns.column("option_length")[of]]
         for row, (a, b, size) in enumerate(np.stack(places, axis=1).astype(np.int64).tolist()):
-            wrong[row] |= own.options[a : a + size] != option_bytes[b : b + size]
+            wrong[row] |= native.options[a : a + size] != option_bytes[b : b + size]
     return [int(number) for number in chosen["frame"].to_numpy()[wrong]]

@@ -1,9 +1,7 @@
-"""Processes that read parts of a file for this one.
+"""Worker processes that read byte ranges of one file.
 
-Promises: a part is given to whoever is free, in order, this process included; a process that cannot be started or ends early
-costs nothing but time: its part is left to this one. None outlives the `with`; if this process is killed, the others end at
-their next piece.
-Must not know: what pieces hold, how parts were chosen.
+Ranges are taken in order by the next free process, this one included. A process that cannot be started or ends early costs
+time only: its range is read here. No process outlives the `with`; if this process is killed, the others end at their next batch.
 """
 
 from __future__ import annotations
@@ -38,23 +36,23 @@ class DeadlineExceededError(PcaplintError):
     """Time is up."""
 
 
-class State(Enum):
+class RangeState(Enum):
     """How far a part is."""
 
     WAITING = 1
     TAKEN = 2
     READ = 3
-    LEFT = 4
-    """To be read, if at all, where it is needed."""
+    LOCAL = 4
+    """To be read, if at all, by this process when it is needed."""
 
 
 @dataclass(slots=True)
 class RangeTask:
     """A part of the file, and what is known of it so far."""
 
-    stretch: ByteRange
-    state: State = State.WAITING
-    pieces: deque[DecodedBatch] = field(default_factory=deque)
+    byte_range: ByteRange
+    state: RangeState = RangeState.WAITING
+    decoded: deque[DecodedBatch] = field(default_factory=deque)
     foreign: str = ""
     """Why only tshark reads it, empty when that is not so."""
 
@@ -69,11 +67,11 @@ class RangeReaders:
         """How processes ended that left a part half read."""
         self._change = threading.Condition()
         self._closing = False
-        self._team = local.WorkerPool(_start, min(count, len(parts) - 1), self._drive)
+        self._pool = local.WorkerPool(_start, min(count, len(parts) - 1), self._drive)
 
     def __enter__(self) -> Self:
         """Start the processes."""
-        self._team.__enter__()
+        self._pool.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -83,14 +81,14 @@ class RangeReaders:
     def wait(self, part: RangeTask, deadline: float) -> bool:
         """Return whether `part` has been read, False if the caller is to do it; until then read other parts.
 
-        Raises `OverdueError` when `time.monotonic()` passes `deadline`.
+        Raises `DeadlineExceededError` when `time.monotonic()` passes `deadline`.
         """
         while True:
             with self._change:
-                if part.state is State.WAITING:
-                    part.state = State.LEFT
-                if part.state is not State.TAKEN:
-                    return part.state is State.READ
+                if part.state is RangeState.WAITING:
+                    part.state = RangeState.LOCAL
+                if part.state is not RangeState.TAKEN:
+                    return part.state is RangeState.READ
                 other = self._next()
                 if other is None:
                     self._change.wait(_WAIT_SECONDS)
@@ -100,18 +98,18 @@ class RangeReaders:
             if other is not None:
                 _fill(other)
 
-    def leave(self, part: RangeTask) -> bool:
-        """See to it that nobody begins to read `part`; return False: nobody has read it as it is needed."""
+    def keep_local(self, part: RangeTask) -> bool:
+        """Keep other processes from starting `part`; return False: it has not been read from the right place."""
         with self._change:
-            if part.state is State.WAITING:
-                part.state = State.LEFT
+            if part.state is RangeState.WAITING:
+                part.state = RangeState.LOCAL
         return False
 
     def _next(self) -> RangeTask | None:
         """Take the next part that waits; the lock is held."""
-        found = None if self._closing else next((part for part in self.parts if part.state is State.WAITING), None)
+        found = None if self._closing else next((part for part in self.parts if part.state is RangeState.WAITING), None)
         if found is not None:
-            found.state = State.TAKEN
+            found.state = RangeState.TAKEN
         return found
 
     def _drive(self, process: subprocess.Popen[bytes]) -> None:
@@ -126,28 +124,28 @@ class RangeReaders:
                 if part is None:
                     through = True
                     return
-                local.send_task(process, part.stretch)
+                local.send_task(process, part.byte_range)
                 _collect(process, part)
                 with self._change:
-                    part.state = State.READ
+                    part.state = RangeState.READ
                     self._change.notify_all()
         except (OSError, EOFError, MemoryError, pickle.UnpicklingError):
             # It ended, or printed what it should not.
             return
         finally:
             if not through:
-                self._lose(process, part)
+                self._release(process, part)
 
-    def _lose(self, process: subprocess.Popen[bytes], part: RangeTask | None) -> None:
-        """Let go of a process that ended while it had `part`."""
+    def _release(self, process: subprocess.Popen[bytes], part: RangeTask | None) -> None:
+        """Release a process that ended while it had `part`, and mark `part` to be read here."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_END_SECONDS)
         process.kill()
         process.wait()
         with self._change:
-            if part is not None and part.state is State.TAKEN:
-                part.pieces.clear()
-                part.state = State.LEFT
+            if part is not None and part.state is RangeState.TAKEN:
+                part.decoded.clear()
+                part.state = RangeState.LOCAL
             if not self._closing:
                 self.lost.append(f"signal {-process.returncode}" if (process.returncode or 0) < 0 else f"status {process.returncode}")
             self._change.notify_all()
@@ -156,7 +154,7 @@ class RangeReaders:
         """End all processes and threads."""
         with self._change:
             self._closing = True
-        self._team.close()
+        self._pool.close()
 
 
 def _start() -> subprocess.Popen[bytes]:
@@ -168,15 +166,15 @@ def _collect(process: subprocess.Popen[bytes], part: RangeTask) -> None:
     while process.stdout is not None:
         item = local.receive(cast("BinaryIO", process.stdout))
         if isinstance(item, worker.RangeDone):
-            part.stretch.outline, part.foreign = item.outline, item.foreign
+            part.byte_range.scan_state, part.foreign = item.scan_state, item.foreign
             return
-        part.pieces.append(item)
+        part.decoded.append(item)
 
 
 def _fill(part: RangeTask) -> None:
     """Read `part` here."""
     try:
-        part.pieces.extend(batches.read(part.stretch))
+        part.decoded.extend(batches.read(part.byte_range))
     except UnsupportedFormatError as error:
         part.foreign = str(error)
-    part.state = State.READ
+    part.state = RangeState.READ

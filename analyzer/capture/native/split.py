@@ -1,9 +1,8 @@
-"""One file, read in parts by several processes ─► its pieces in order.
+"""Read a file in byte ranges by several processes and return its batches in order.
 
-Promises: the pieces that one process reading from start to end would give, frame numbers and codes of texts included. A part
-begins where something looks like a record; it counts only if the part before ended there, with all that is known there the
-same, and is read again from the right place if not. So is a part whose process was lost.
-Must not know: tshark, tables.
+The batches are those that one process reading from start to end would give, frame numbers and dictionary codes included. A range
+begins where the bytes look like a record; its result counts only if the range before ended there in the same state, and it is
+read again from the right place if not. So is a range whose process was lost.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 MIN_FRAMES_PER_RANGE: Final = 1_000_000
 """A process more for fewer frames is not worth the memory its interpreter takes."""
 RANGES_PER_PROCESS: Final = 24
-"""A file is divided into so many parts, or more: whoever is free takes the next."""
+"""Minimum number of ranges per process; the next free process takes the next range."""
 MIN_RANGE_BYTES: Final = 1 << 23
 MAX_RANGE_BYTES: Final = 1 << 26
 _HEAD_BYTES: Final = 1 << 18
@@ -41,9 +40,9 @@ _HOPS: Final = 16
 
 
 def read(whole: ByteRange, known: Dictionaries, processes: int, deadline: float) -> Generator[DecodedBatch]:
-    """Give the pieces of a file in order, texts put into `known`; `whole.outline` is filled in meanwhile.
+    """Give the batches of a file in order, texts put into `known`; `whole.scan_state` is filled in meanwhile.
 
-    Raises `ForeignError`, `OSError`, and `crew.OverdueError` when the parts of others are waited for beyond `deadline`.
+    Raises `UnsupportedFormatError`, `OSError`, and `DeadlineExceededError` when the parts of others are waited for beyond `deadline`.
     """
     places = divide(whole.path) if processes > 1 and choose_engine.is_divisible(whole.path) else []
     processes = min(processes, max(int(choose_engine.estimate(whole.path) // MIN_FRAMES_PER_RANGE), 2))
@@ -52,19 +51,19 @@ def read(whole: ByteRange, known: Dictionaries, processes: int, deadline: float)
         return
     stops = [place.byte for place in places]
     parts = [
-        RangeTask(batches.ByteRange(whole.path, begin, stop, whole.apart))
+        RangeTask(batches.ByteRange(whole.path, begin, stop, whole.sample_interval))
         for begin, stop in zip([None, *places], [*stops, None], strict=True)
     ]
-    with RangeReaders(parts, processes - 1) as crew:
-        yield from _follow(whole, known, crew, deadline)
+    with RangeReaders(parts, processes - 1) as readers:
+        yield from _follow(whole, known, readers, deadline)
 
 
 def divide(path: Path) -> list[ResumePoint]:
     """Return places in the capture at `path`, rising, that look like the beginnings of records; none if it begins strangely."""
-    outline = scan.ScanState()
-    for _ in formats.read(path, outline, stop=_HEAD_BYTES):
+    scan_state = scan.ScanState()
+    for _ in formats.read(path, scan_state, stop=_HEAD_BYTES):
         pass
-    first = outline.place
+    first = scan_state.place
     if first is None:
         return []
     size = path.stat().st_size
@@ -84,51 +83,51 @@ def divide(path: Path) -> list[ResumePoint]:
     return found
 
 
-def _follow(whole: ByteRange, known: Dictionaries, crew: RangeReaders, deadline: float) -> Iterator[DecodedBatch]:
-    """Give the pieces of all parts, each from where the one before ended."""
+def _follow(whole: ByteRange, known: Dictionaries, readers: RangeReaders, deadline: float) -> Iterator[DecodedBatch]:
+    """Give the batches of all parts, each from where the one before ended."""
     place: ResumePoint | None = None
     count = 0
-    for part in crew.parts:
-        right = part.stretch.begin == place
-        ready = crew.wait(part, deadline) if right else crew.leave(part)
-        here = part.stretch if right else batches.ByteRange(whole.path, place, part.stretch.stop, whole.apart)
+    for part in readers.parts:
+        right = part.byte_range.begin == place
+        ready = readers.wait(part, deadline) if right else readers.keep_local(part)
+        here = part.byte_range if right else batches.ByteRange(whole.path, place, part.byte_range.stop, whole.sample_interval)
         first = count
-        for piece in _translate(part, known) if ready else batches.read(here, known):
-            _renumber(piece, first)
-            count += piece.count
-            whole.outline.interfaces.extend(piece.interfaces)
-            yield piece
+        for batch in _translate(part, known) if ready else batches.read(here, known):
+            _renumber(batch, first)
+            count += batch.count
+            whole.scan_state.interfaces.extend(batch.interfaces)
+            yield batch
         if ready and part.foreign:
             raise model.UnsupportedFormatError(part.foreign)
-        whole.outline.interfaces[:] = here.outline.interfaces
-        whole.outline.damage, place = here.outline.damage, here.outline.place
-        whole.outline.lost[:] = crew.lost
+        whole.scan_state.interfaces[:] = here.scan_state.interfaces
+        whole.scan_state.damage, place = here.scan_state.damage, here.scan_state.place
+        whole.scan_state.lost[:] = readers.lost
         if place is None:
             return
 
 
 def _translate(part: RangeTask, known: Dictionaries) -> Iterator[DecodedBatch]:
-    """Give the pieces of a part that was read with dictionaries of its own, in codes of `known`."""
+    """Give the batches of a part that was read with dictionaries of its own, in codes of `known`."""
     codes = {name: np.zeros(0, dtype=np.int32) for name in type(known).__slots__}
-    while part.pieces:
-        piece = part.pieces.popleft()
-        for name, values in piece.texts.items():
+    while part.decoded:
+        batch = part.decoded.popleft()
+        for name, values in batch.texts.items():
             new = getattr(known, name).encode(values).astype(np.int32)
             codes[name] = np.concatenate((codes[name], new)) if len(new) else codes[name]
-        for table in (piece.segments, *piece.quotes):
+        for table in (batch.segments, *batch.quotes):
             for column, name in DICTIONARY_NAMES.items():
                 if column in table:
                     table[column] = codes[name][table[column]]
-        yield piece
+        yield batch
 
 
-def _renumber(piece: DecodedBatch, first: int) -> None:
-    """Let the frames of a piece be numbered `first` higher."""
+def _renumber(batch: DecodedBatch, first: int) -> None:
+    """Let the frames of a batch be numbered `first` higher."""
     if not first:
         return
-    for table in (piece.segments, *piece.quotes):
+    for table in (batch.segments, *batch.quotes):
         table["frame"] = table["frame"] + np.uint32(first)
-    piece.asked = piece.asked + first
-    piece.compared = piece.compared + first
-    piece.lent_numbers = piece.lent_numbers + first
-    piece.clock.shift(first)
+    batch.delegated = batch.delegated + first
+    batch.compared = batch.compared + first
+    batch.delegated_numbers = batch.delegated_numbers + first
+    batch.clock.renumber(first)

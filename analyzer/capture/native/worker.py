@@ -1,7 +1,4 @@
-"""What runs in a process that reads parts of a file for another: orders come in, pieces go out.
-
-Must not know: who asks, which part comes first.
-"""
+"""Main module of a worker process that reads byte ranges: ranges in, batches out."""
 
 from __future__ import annotations
 
@@ -21,22 +18,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RangeDone:
-    """What is said after the pieces of a stretch."""
+    """The message after the last batch of a byte range."""
 
-    outline: ScanState
+    scan_state: ScanState
     foreign: str
     """Why it cannot be read here, empty when it can."""
 
 
 def serve() -> None:
-    """Read the stretches that are asked for, one after another."""
+    """Read the byte ranges received, one after another."""
     local.worker_main(_read)
 
 
-def _read(stretch: ByteRange) -> Iterator[object]:
+def _read(byte_range: ByteRange) -> Iterator[object]:
     foreign = ""
     try:
-        yield from batches.read(stretch)
+        yield from batches.read(byte_range)
     except UnsupportedFormatError as error:
         foreign = str(error)
-    yield RangeDone(stretch.outline, foreign)
+    yield RangeDone(byte_range.scan_state, foreign)

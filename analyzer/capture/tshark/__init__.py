@@ -1,1 +1,1 @@
-"""The pyshark engine: tshark in a sandbox, the fields it is asked for, and its output as columns."""
+"""The pyshark engine: tshark in a sandbox, the fields requested from it, and its output as columns."""

@@ -32,8 +32,8 @@ class BatchView:
         """Return a number of each row's layers."""
         return np.array([read(entry) for entry in self.kinds], dtype=np.int64)[self.codes]
 
-    def cells(self, name: str, ordinal: Int64Array | None = None) -> TsvColumn:
-        """Return the column of field `name`, empty cells when this tshark has no such field."""
+    def column(self, name: str, ordinal: Int64Array | None = None) -> TsvColumn:
+        """Return the column of field `name`, empty fields when this tshark has no such field."""
         found = self.grid.column(self.index.get(name, 0))
         if len(self.rows) < len(found):
             found = found.take(self.rows)
@@ -43,11 +43,11 @@ class BatchView:
 
     def either(self, four: str, six: str, version: Int64Array, ordinal: Int64Array) -> TsvColumn:
         """Return field `four` of IPv4 headers and field `six` of IPv6 headers, header number `ordinal` of its kind."""
-        return self.cells(four, ordinal).where(version == 4, self.cells(six, ordinal))  # noqa: PLR2004 - an IP version
+        return self.column(four, ordinal).where(version == 4, self.column(six, ordinal))  # noqa: PLR2004 - an IP version
 
     def last(self, name: str) -> Int64Array:
         """Return a number of the innermost TCP header, -1 where it has none."""
-        return self.cells(name, np.full(len(self.rows), -1, dtype=np.int64)).numbers()
+        return self.column(name, np.full(len(self.rows), -1, dtype=np.int64)).numbers()
 
     def only(self, keep: BoolArray) -> BatchView:
         """Return the view of some of these rows."""

@@ -1,8 +1,7 @@
 """Batches of tshark's columns ─► the segments and quotes tables.
 
-Promises: every frame is counted; a row appears in one table at most; a header quoted by an ICMP error is never a
+Every frame is counted; a row appears in one table at most; a header quoted by an ICMP error is never a
 segment; whole arrays at a time, a Python step only for each distinct text.
-Must not know: how tshark runs or ends.
 
 `header_captured` counts what tshark decodes: it reads nothing but the ports of a header cut before its 16th byte.
 """
@@ -50,9 +49,9 @@ class Dictionary:
 
     codes: dict[bytes, int] = field(default_factory=dict)
 
-    def encode(self, cells: TsvColumn) -> Int64Array:
+    def encode(self, column: TsvColumn) -> Int64Array:
         """Return the code of each cell."""
-        local, distinct = cells.factorize()
+        local, distinct = column.factorize()
         known = self.codes
         return np.array([known.setdefault(text, len(known)) for text in distinct], dtype=np.int64)[local] if distinct else local
 
@@ -67,7 +66,7 @@ class Dictionary:
 
 @dataclass(slots=True)
 class Counts:
-    """What is said about frames beside the tables."""
+    """Counts of frames for notes."""
 
     frames: int = 0
     malformed: int = 0
@@ -124,8 +123,8 @@ class SegmentBuilder:
 
     def _take(self, view: BatchView, number: Int64Array, protocols: list[bytes]) -> None:
         """Split a batch into segments, quotes and the rest, and count."""
-        time = self.clock.read(quirks.clear_custom_blocks(view.cells("frame.time_epoch"), view, protocols), number)
-        ports = view.cells("tcp.srcport").filled & view.cells("tcp.dstport").filled
+        time = self.clock.read(quirks.clear_custom_blocks(view.column("frame.time_epoch"), view, protocols), number)
+        ports = view.column("tcp.srcport").filled & view.column("tcp.dstport").filled
         carries = (view.fact(lambda entry: entry.tcp) == 1) & ports
         doubtful = remainder.find_doubtful_tunnels(view)
         carries &= ~doubtful
@@ -144,12 +143,12 @@ class SegmentBuilder:
         counts = self.counts
         # Of frames that hold no TCP, and of what was read as a tunnel and is none, it does not matter.
         suspect = view.fact(lambda entry: remainder.find_end(entry.names).suspect) == 1
-        counts.malformed += int((view.cells("_ws.malformed").filled & suspect & ~carries & ~doubtful).sum())
-        counts.short += int((view.cells("frame.cap_len").numbers() < view.cells("frame.len").numbers()).sum())
+        counts.malformed += int((view.column("_ws.malformed").filled & suspect & ~carries & ~doubtful).sum())
+        counts.short += int((view.column("frame.cap_len").numbers() < view.column("frame.len").numbers()).sum())
         last = np.full(len(view.rows), -1, dtype=np.int64)
-        stated = (view.cells("ip.proto", last).numbers() == _TCP) | (view.cells("ipv6.nxt", last).numbers() == _TCP)
-        stated |= view.cells("ipv6.fraghdr.nxt", last).numbers() == _TCP
-        fragments = np.maximum(view.cells("ip.fragment.count", last).numbers(), view.cells("ipv6.fragment.count", last).numbers())
+        stated = (view.column("ip.proto", last).numbers() == _TCP) | (view.column("ipv6.nxt", last).numbers() == _TCP)
+        stated |= view.column("ipv6.fraghdr.nxt", last).numbers() == _TCP
+        fragments = np.maximum(view.column("ip.fragment.count", last).numbers(), view.column("ipv6.fragment.count", last).numbers())
         # In a tunnel the fragments may be of what carries the tunnel, and state no TCP.
         whole = carries & (view.fact(lambda entry: entry.alone) == 1)
         counts.unread += int((stated & ~carries & ~doubtful).sum() - np.maximum(fragments[whole] - 1, 0).sum())
@@ -160,8 +159,8 @@ class SegmentBuilder:
     def _read_segments(self, view: BatchView, number: Int64Array, time: Int64Array) -> dict[str, Array]:
         """Return the columns of the segments table for one batch."""
         version, ordinal = view.fact(lambda entry: entry.network), view.fact(lambda entry: entry.ordinal)
-        fragment = view.cells("ip.fragment.count").filled | (view.cells("ipv6.fragment.count").filled)
-        text, length = view.cells("tcp.options", np.full(len(view.rows), -1, dtype=np.int64)).hexadecimal()
+        fragment = view.column("ip.fragment.count").filled | (view.column("ipv6.fragment.count").filled)
+        text, length = view.column("tcp.options", np.full(len(view.rows), -1, dtype=np.int64)).hexadecimal()
         start = len(self._options) + np.concatenate(([0], np.cumsum(length)[:-1]))
         self._options += text
         found = {
@@ -171,9 +170,9 @@ class SegmentBuilder:
             "src_port": view.last("tcp.srcport"),
             "dst_port": view.last("tcp.dstport"),
             **self._links(view),
-            "interface": view.cells("frame.interface_id").numbers(),
+            "interface": view.column("frame.interface_id").numbers(),
             "ttl": view.either("ip.ttl", "ipv6.hlim", version, ordinal).numbers(),
-            "ip_id": np.where(version == 4, view.cells("ip.id", ordinal).numbers(), -1),  # noqa: PLR2004 - an IP version
+            "ip_id": np.where(version == 4, view.column("ip.id", ordinal).numbers(), -1),  # noqa: PLR2004 - an IP version
             "ip_ecn": view.either("ip.dsfield.ecn", "ipv6.tclass.ecn", version, ordinal).numbers(),
             "fragment": fragment,
             "seq": view.last("tcp.seq_raw"),
@@ -199,7 +198,7 @@ class SegmentBuilder:
 
     def _keep_payloads(self, view: BatchView, found: dict[str, Int64Array]) -> Int64Array:
         """Put the payloads aside; return their addresses, -1 where there is none or tshark gave other bytes than were captured."""
-        data, length = view.cells("tcp.payload", np.full(len(view.rows), -1, dtype=np.int64)).unhexed()
+        data, length = view.column("tcp.payload", np.full(len(view.rows), -1, dtype=np.int64)).unhexlify()
         held = (length > 0) & (length >= found["payload_captured"])
         before = np.cumsum(length) - length
         address = self.spool.add(data) if data else 0
@@ -215,10 +214,10 @@ class SegmentBuilder:
     def _links(self, view: BatchView) -> dict[str, Int64Array]:
         """Return codes of link addresses, VLAN ids and tunnels."""
         ethernet = view.fact(lambda entry: entry.ethernet)
-        src, dst = view.cells("eth.src", ethernet), view.cells("eth.dst", ethernet)
+        src, dst = view.column("eth.src", ethernet), view.column("eth.dst", ethernet)
         for name in ("sll.src.eth", "wlan.sa"):
-            src = src.where(src.filled, view.cells(name, np.full(len(view.rows), -1, dtype=np.int64)))
-        dst = dst.where(dst.filled, view.cells("wlan.da", np.full(len(view.rows), -1, dtype=np.int64)))
+            src = src.where(src.filled, view.column(name, np.full(len(view.rows), -1, dtype=np.int64)))
+        dst = dst.where(dst.filled, view.column("wlan.da", np.full(len(view.rows), -1, dtype=np.int64)))
         known = self._dictionaries
         return {
             "src_mac": known["mac"].encode(src),
@@ -228,21 +227,21 @@ class SegmentBuilder:
                 view,
                 known["tunnel"],
                 ("gre.key", "vxlan.vni", "geneve.vni", "erspan.spanid", "pppoe.session_id"),
-                lambda entry, cells: layers.show_tunnels(entry, dict(zip(layers.TUNNELS, cells, strict=True))),
+                lambda entry, columns: layers.show_tunnels(entry, dict(zip(layers.TUNNELS, columns, strict=True))),
             ),
         }
 
     def _describe_vlans(self, view: BatchView) -> Int64Array:
         """Return codes of the VLAN stack."""
         names = ("vlan.id", "ieee8021ad.id")
-        return self._describe(view, self._dictionaries["vlan"], names, lambda entry, cells: layers.show_vlans(entry, *cells))
+        return self._describe(view, self._dictionaries["vlan"], names, lambda entry, columns: layers.show_vlans(entry, *columns))
 
     def _describe(
         self, view: BatchView, known: Dictionary, names: tuple[str, ...], show: Callable[[Layers, list[bytes]], str]
     ) -> Int64Array:
-        """Return codes of a text made of each row's layers and the cells of `names`, worked out once a combination."""
+        """Return codes of a text made of each row's layers and the values of `names`, worked out once a combination."""
         combined = view.codes
-        columns = [view.cells(name).factorize() for name in names]
+        columns = [view.column(name).factorize() for name in names]
         for codes, distinct in columns:
             if len(distinct) > 1:
                 combined = combined * len(distinct) + codes
@@ -250,8 +249,8 @@ class SegmentBuilder:
         first = first_rows(local)
         texts = []
         for row in first.tolist():
-            cells = [distinct[codes[row]] for codes, distinct in columns]
-            texts.append(known.code(show(view.kinds[view.codes[row]], cells).encode()))
+            values = [distinct[codes[row]] for codes, distinct in columns]
+            texts.append(known.code(show(view.kinds[view.codes[row]], values).encode()))
         return np.array(texts, dtype=np.int64)[local]
 
     def _judge_checksums(self, view: BatchView, found: dict[str, Int64Array]) -> Int64Array:
@@ -259,7 +258,7 @@ class SegmentBuilder:
         status = view.last("tcp.checksum.status")
         known = (status == 0) | (status == 1)
         state = np.where(known, _STATES[np.where(known, status, 0)], schema.CHECKSUM_UNVERIFIED)
-        state[view.cells("tcp.checksum.partial").filled] = schema.CHECKSUM_PARTIAL
+        state[view.column("tcp.checksum.partial").filled] = schema.CHECKSUM_PARTIAL
         bad = np.flatnonzero(state == schema.CHECKSUM_BAD)
         if len(bad):
             texts = self._dictionaries["address"].texts()
@@ -317,7 +316,7 @@ def _narrow(found: dict[str, Int64Array], table: schema.Table) -> dict[str, Arra
 
 
 def _assemble(parts: list[dict[str, Array]], table: schema.Table, dtypes: dict[str, pd.CategoricalDtype]) -> pd.DataFrame:
-    """Return the batches as one table; each column's parts are let go as soon as they are joined."""
+    """Return the batches as one table; each column's parts are freed as soon as they are joined."""
     columns: dict[str, object] = {}
     rows = sum(len(part["frame"]) for part in parts)
     for column in table.columns:
@@ -350,7 +349,7 @@ def _restore_payloads(view: BatchView, found: dict[str, Int64Array], version: In
     The checksum of such a segment covers bytes that are not there.
     """
     total = view.either("ip.len", "ipv6.plen", version, ordinal).numbers()
-    network = np.where(version == 4, view.cells("ip.hdr_len", ordinal).numbers(), 0)  # noqa: PLR2004 - an IP version
+    network = np.where(version == 4, view.column("ip.hdr_len", ordinal).numbers(), 0)  # noqa: PLR2004 - an IP version
     stated = total - network - found["header_length"]
     less = (view.fact(lambda entry: entry.adjacent) == 1) & (total > 0) & (found["payload_length"] >= 0) & ~found["fragment"].astype(bool)
     less &= stated > found["payload_length"]
@@ -365,7 +364,7 @@ def _measure_payloads(view: BatchView, found: dict[str, Int64Array], version: In
     The header of a plain packet follows its IP header; that of any other ends, with its payload, where the outermost
     IP packet ends.
     """
-    captured, size = view.cells("frame.cap_len").numbers(), view.cells("frame.len").numbers()
+    captured, size = view.column("frame.cap_len").numbers(), view.column("frame.len").numbers()
     outer, link = view.fact(lambda entry: entry.outer), view.fact(lambda entry: entry.link_length)
     zero = np.zeros(len(view.rows), dtype=np.int64)
     total = view.either("ip.len", "ipv6.plen", outer, zero).numbers()
@@ -375,7 +374,7 @@ def _measure_payloads(view: BatchView, found: dict[str, Int64Array], version: In
     link = np.where((link == _COOKED_BYTES) & (size - total == _COOKED_BYTES + 4), _COOKED_BYTES + 4, link)
     end = np.where(total > 0, link + total, size)
     header, payload = found["header_length"], found["payload_length"]
-    network_length = np.where(version == 4, view.cells("ip.hdr_len", ordinal).numbers(), _IPV6_BYTES)  # noqa: PLR2004 - an IP version
+    network_length = np.where(version == 4, view.column("ip.hdr_len", ordinal).numbers(), _IPV6_BYTES)  # noqa: PLR2004 - an IP version
     direct = view.fact(lambda entry: entry.adjacent and entry.alone) == 1
     begin = np.where(direct, link + network_length + header, end - payload)
     held = np.clip(captured - begin, 0, np.maximum(payload, 0))

@@ -1,8 +1,7 @@
 """The frames that only tshark understands, as a capture of their own, and what it makes of them.
 
-Promises: each frame keeps its bytes, lengths, link type and time, and all keep their order, so that fragments meet; rows come
+Each frame keeps its bytes, lengths, link type and time, and all keep their order, so that fragments meet; rows come
 back under the numbers and interfaces the frames had.
-Must not know: why a frame is handed over.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ class DelegatedFrames:
         return sum(len(part) for part in self.frames)
 
     def add(self, frames: Frames, interfaces: Sequence[Interface], numbers: Int64Array) -> None:
-        """Take `frames` over, which have `numbers` in the whole capture. Raises `MachineError` when there is no room for them."""
+        """Take `frames` over, which have `numbers` in the whole capture. Raises `EnvironmentFaultError` when there is no room for them."""
         if not len(frames):
             return
         self.frames.append(numbers)

@@ -1,9 +1,8 @@
 """The pyshark engine: tshark's own view of every frame, as columns.
 
-Promises: pyshark's process, path and option handling, but never its packet objects; the exit status of tshark is
+Pyshark's process, path and option handling, but never its packet objects; the exit status of tshark is
 awaited after its output has ended, and anything but 0 makes the capture incomplete, with the rows that came before;
 no child, folder or descriptor is left. Works in a thread that runs an event loop, and on every supported Python.
-Must not know: connections.
 """
 
 from __future__ import annotations
@@ -97,12 +96,12 @@ def _cut_rows(data: bytes) -> int:
 class ColumnCapture(pyshark.FileCapture):  # type: ignore[misc] # pyshark has no types
     """A capture file whose iteration gives batches of `tshark -T fields` rows as bytes.
 
-    `path` is absolute. After iteration `ending` says how tshark ended; `close` is to be called whatever happened.
+    `path` is absolute. After iteration `ending` states how tshark ended; `close` is to be called whatever happened.
     """
 
     def __init__(self, path: Path, tshark: Tshark, home: str, deadline: float, cancelled: threading.Event) -> None:
         """Prepare; tshark starts when iteration does."""
-        # A loop asked of asyncio's policy could be anyone's, and the policy is on its way out.
+        # The loop of asyncio's policy may belong to other code, and policies are deprecated.
         self._loop = _make_loop()
         self._tshark = tshark
         self._home = home
@@ -117,7 +116,7 @@ class ColumnCapture(pyshark.FileCapture):  # type: ignore[misc] # pyshark has no
                 keep_packets=False,
                 eventloop=self._loop,
                 tshark_path=tshark.path,
-                override_prefs={asked.name: asked.value for asked in fields.PREFERENCES if asked.name not in tshark.missing},
+                override_prefs={option.name: option.value for option in fields.PREFERENCES if option.name not in tshark.missing},
                 custom_parameters=["-Q", *fields.decode_as()],
             )
         except BaseException:
@@ -158,7 +157,7 @@ class ColumnCapture(pyshark.FileCapture):  # type: ignore[misc] # pyshark has no
         try:
             if self._eof_reached:
                 self.ending.status = await process.wait()
-            self.ending.overdue = process.overdue
+            self.ending.timed_out = process.timed_out
             self.ending.error = _stderr_summary(bytes(process.error_text), str(self.input_filepath))
         finally:
             process.close()
@@ -188,13 +187,13 @@ def _make_loop() -> asyncio.SelectorEventLoop:
 
 
 def _stderr_summary(text: bytes, path: str) -> str:
-    """Return what standard error says of the file at `path`, as one line made printable and short."""
+    """Return what standard error states about the file at `path`, as one line made printable and short."""
     lines = [line.strip().removeprefix("tshark: ") for line in text.decode("utf-8", "replace").splitlines()]
-    said = " ".join(line for line in lines if line and not line.startswith(_ROOT_WARNING))
+    text_shown = " ".join(line for line in lines if line and not line.startswith(_ROOT_WARNING))
     # The path is the user's own, and absolute: it would make two reports differ. A name of several lines is not found as it is.
-    said = re.sub(r'The file ".*?" (?=appears|isn|is |contains|can|could|does|has |was )', "the file ", said)
-    said = re.sub(rf'(?i:the) file "{re.escape(path)}"', "the file", said).replace(path, "the file")
-    return "".join(letter if letter.isprintable() else "?" for letter in said)[:_SHOWN_LETTERS]
+    text_shown = re.sub(r'The file ".*?" (?=appears|isn|is |contains|can|could|does|has |was )', "the file ", text_shown)
+    text_shown = re.sub(rf'(?i:the) file "{re.escape(path)}"', "the file", text_shown).replace(path, "the file")
+    return "".join(letter if letter.isprintable() else "?" for letter in text_shown)[:_SHOWN_LETTERS]
 
 
 def _loop_runs() -> bool:
@@ -235,7 +234,7 @@ def read(request: TsharkRequest) -> Capture:
 def read_counted(request: TsharkRequest) -> tuple[Capture, Counts]:
     """Return a capture as tshark sees it, and what was counted.
 
-    Raises `MachineError` when tshark cannot be started or refuses its arguments, `OSError` when the file is gone.
+    Raises `EnvironmentFaultError` when tshark cannot be started or refuses its arguments, `OSError` when the file is gone.
     """
     cancelled = threading.Event()
     if not _loop_runs():
@@ -267,12 +266,12 @@ def _read(request: TsharkRequest, cancelled: threading.Event) -> tuple[Capture, 
     with sandbox.private_home(tshark.forbidden) as home:
         capture = ColumnCapture(request.path, tshark, home, begun + request.seconds, cancelled)
         try:
-            gathering = _gather(capture, request)
+            builder = _build_segments(capture, request)
         finally:
             capture.close()
     ending = capture.ending
     ending.seconds = request.seconds
-    if ending.status == _USAGE_STATUS and not gathering.counts.frames:
+    if ending.status == _USAGE_STATUS and not builder.counts.frames:
         message = f"{tshark.path} (version {tshark.version}) cannot be used: {ending.error or 'it ended with status 1'}"
         raise EnvironmentFaultError(message)
     stats = {
@@ -282,10 +281,10 @@ def _read(request: TsharkRequest, cancelled: threading.Event) -> tuple[Capture, 
         "seconds": time.monotonic() - begun,
         "missing": tshark.missing,
     }
-    return _conclude(ending, gathering, request, stats)
+    return _conclude(ending, builder, request, stats)
 
 
-def _gather(capture: ColumnCapture, request: TsharkRequest) -> SegmentBuilder:
+def _build_segments(capture: ColumnCapture, request: TsharkRequest) -> SegmentBuilder:
     """Return what the batches of `capture` hold; sees to it that tshark is waited for."""
     batches = capture.start()
     # While tshark starts there is time for the slow imports, and to count the frames.
@@ -295,33 +294,33 @@ def _gather(capture: ColumnCapture, request: TsharkRequest) -> SegmentBuilder:
     from analyzer.capture.tshark.decode import SegmentBuilder
     from analyzer.capture.tshark.tsv import split_rows
 
-    gathering = SegmentBuilder(request.tshark.fields, request.spool, np.array(request.uncounted, dtype=np.int64))
+    builder = SegmentBuilder(request.tshark.fields, request.spool, np.array(request.uncounted, dtype=np.int64))
     # A generator left by an exception would be finished by the garbage collector, at any time.
     with contextlib.closing(batches):
         held = request.count or count(request.path)
         for batch in batches:
-            if capture.ending.astray:
+            if capture.ending.malformed_output:
                 continue
             grid, whole = split_rows(batch, len(request.tshark.fields))
-            if not gathering.add(grid):
-                capture.ending.astray = f"tshark's frame numbers jump after frame {gathering.counts.frames}"
+            if not builder.add(grid):
+                capture.ending.malformed_output = f"tshark's frame numbers jump after frame {builder.counts.frames}"
             elif not whole:
-                capture.ending.astray = f"tshark printed a row of another shape after frame {gathering.counts.frames}"
+                capture.ending.malformed_output = f"tshark printed a row of another shape after frame {builder.counts.frames}"
             if request.progress is not None:
-                request.progress(gathering.counts.frames)
-    told = gathering.counts.frames
-    capture.ending.missed = f"tshark ended after frame {told} of {held.frames}" if told < held.frames else held.damage
-    return gathering
+                request.progress(builder.counts.frames)
+    read_frames = builder.counts.frames
+    capture.ending.missed = f"tshark ended after frame {read_frames} of {held.frames}" if read_frames < held.frames else held.damage
+    return builder
 
 
-def _conclude(ending: Ending, gathering: SegmentBuilder, request: TsharkRequest, stats: dict[str, Any]) -> tuple[Capture, Counts]:
+def _conclude(ending: Ending, builder: SegmentBuilder, request: TsharkRequest, stats: dict[str, Any]) -> tuple[Capture, Counts]:
     """Return the capture made of what was gathered and of how tshark ended, and what was counted."""
     from analyzer import schema
     from analyzer.capture.diagnostics import describe
 
-    segments, quotes, option_bytes = gathering.finish()
+    segments, quotes, option_bytes = builder.finish()
     reason = explain(ending)
-    counts, clock = gathering.counts, gathering.clock
+    counts, clock = builder.counts, builder.clock
     capture = Capture(
         path=request.shown,
         segments=segments,
@@ -337,8 +336,8 @@ def _conclude(ending: Ending, gathering: SegmentBuilder, request: TsharkRequest,
         payloads=Payloads(request.path, request.spool),
         stats=stats,
     )
-    if gathering.strays:
-        capture = _recover(capture, gathering, request)
+    if builder.strays:
+        capture = _recover(capture, builder, request)
     schema.check(capture.segments, schema.SEGMENTS)
     schema.check(capture.quotes, schema.QUOTES)
     return replace(capture, notes=describe(counts, clock, stats["missing"], found=has_rows(capture))), counts
@@ -349,12 +348,12 @@ def has_rows(capture: Capture) -> bool:
     return bool(len(capture.segments) or len(capture.quotes))
 
 
-def _recover(capture: Capture, gathering: SegmentBuilder, request: TsharkRequest) -> Capture:
+def _recover(capture: Capture, builder: SegmentBuilder, request: TsharkRequest) -> Capture:
     """Return `capture` with the segments that tshark does not reach and the native engine does; the other strays are counted."""
     from analyzer.capture import recovery
 
-    found, rest = recovery.recover(request.path, gathering.strays, request.spool)
-    gathering.counts.endings.add(rest)
+    found, rest = recovery.recover(request.path, builder.strays, request.spool)
+    builder.counts.endings.add(rest)
     if not found.frames:
         return capture
     segments, quotes, option_bytes = recovery.merge(found, capture)

@@ -1,8 +1,7 @@
-"""What is asked of tshark: the fields, the protocols it may dissect, the preferences.
+"""Options of the tshark call: the fields, the protocols it may dissect, the preferences.
 
-Promises: one list each, in the order of the columns tshark prints. A field that may be absent from an older or newer
+One list each, in the order of the columns tshark prints. A field that may be absent from an older or newer
 tshark says what is lost without it.
-Must not know: how tshark is started, how its rows are parsed.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ FIELDS: Final = (
     Field("frame.len"),
     Field("frame.cap_len"),
     Field("frame.protocols"),
-    Field("frame.interface_id", "interfaces are not told apart"),
-    Field("frame.encap_type", "custom blocks of pcapng files are not told from frames of data"),
+    Field("frame.interface_id", "interfaces are not distinguished"),
+    Field("frame.encap_type", "custom blocks of pcapng files are not distinguished from frames of data"),
     Field("eth.src", "link addresses are not shown"),
     Field("eth.dst", "link addresses are not shown"),
     Field("eth.type", "Ethernet types are not shown"),
@@ -37,15 +36,15 @@ FIELDS: Final = (
     Field("sll.src.eth", "link addresses of cooked captures are not shown"),
     Field("wlan.sa", "link addresses of wireless captures are not shown"),
     Field("wlan.da", "link addresses of wireless captures are not shown"),
-    Field("vlan.id", "connections on different VLANs are not told apart"),
+    Field("vlan.id", "connections on different VLANs are not distinguished"),
     Field("vlan.etype", "Ethernet types behind VLAN tags are not shown"),
     Field("ieee8021ad.id", "outer VLAN ids of 802.1ad frames are not shown"),
-    Field("pppoe.session_id", "PPPoE sessions are not told apart"),
-    Field("gre.key", "GRE tunnels are not told apart"),
+    Field("pppoe.session_id", "PPPoE sessions are not distinguished"),
+    Field("gre.key", "GRE tunnels are not distinguished"),
     Field("vxlan.flags", "VXLAN headers are not verified"),
-    Field("vxlan.vni", "VXLAN networks are not told apart"),
-    Field("geneve.vni", "Geneve networks are not told apart"),
-    Field("erspan.spanid", "ERSPAN sessions are not told apart"),
+    Field("vxlan.vni", "VXLAN networks are not distinguished"),
+    Field("geneve.vni", "Geneve networks are not distinguished"),
+    Field("erspan.spanid", "ERSPAN sessions are not distinguished"),
     Field("ip.version", "segments behind MPLS labels are not found"),
     Field("ip.src"),
     Field("ip.dst"),
@@ -120,7 +119,7 @@ PREFERENCES: Final = (
     Preference("nameres.dns_pkt_addr_resolution", "FALSE", _NAMES),
 )
 
-LOSSES: Final = {asked.name: asked.loss for asked in (*FIELDS, *PREFERENCES)}
+LOSSES: Final = {option.name: option.loss for option in (*FIELDS, *PREFERENCES)}
 """What is lost without each field and each preference."""
 
 

@@ -1,8 +1,7 @@
 """tshark's list of a frame's protocols ─► which of its headers carries the TCP header.
 
-Promises: a pure function of that list; a header is named by its place among the headers of its kind, which is its place
+A pure function of that list; a header is named by its place among the headers of its kind, which is its place
 among the values tshark prints for a field of that kind.
-Must not know: any field's values.
 """
 
 from __future__ import annotations

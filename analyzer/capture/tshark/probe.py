@@ -1,8 +1,7 @@
 """Which tshark this machine has, and what it knows.
 
-Promises: the path is absolute and was asked for or found on PATH, never named by a file in the working directory; what
+The path is absolute and was asked for or found on PATH, never named by a file in the working directory; what
 a tshark knows is asked of it once and remembered on disk until the program changes.
-Must not know: captures.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Tshark:
 def locate(tshark: str | None = None) -> str:
     """Return the absolute path of tshark: the one named, or else the first on PATH or in the usual folders.
 
-    Raises `MachineError` when there is none, or the one named is not a program.
+    Raises `EnvironmentFaultError` when there is none, or the one named is not a program.
     """
     if tshark is not None:
         path = shutil.which(tshark, path=_search_path())
@@ -75,7 +74,7 @@ def _search_path() -> str:
 def probe(tshark: str | None = None) -> Tshark:
     """Return the tshark to use and what it knows, asking it once a process and once a version of the program.
 
-    Raises `MachineError` when there is none, when it does not run, or when it lacks a field nothing can be read without.
+    Raises `EnvironmentFaultError` when there is none, when it does not run, or when it lacks a field nothing can be read without.
     """
     path = locate(tshark)
     status = Path(path).stat()
@@ -101,7 +100,7 @@ def _probe(path: str, changed_ns: int, size: int) -> Tshark:
         fields=tuple(known["fields"]),
         missing=(
             *(field.name for field in missing),
-            *(asked.name for asked in fields.PREFERENCES if asked.name not in known["preferences"]),
+            *(option.name for option in fields.PREFERENCES if option.name not in known["preferences"]),
         ),
         forbidden=tuple(known["forbidden"]),
     )
@@ -115,7 +114,7 @@ def _digest() -> str:
 
 
 def _run(path: str, *arguments: str) -> bytes:
-    """Return what `path` prints for `arguments`; raises `MachineError` when it cannot."""
+    """Return what `path` prints for `arguments`; raises `EnvironmentFaultError` when it cannot."""
     with sandbox.private_home() as home:
         try:
             done = subprocess.run(
@@ -150,15 +149,15 @@ def _ask_version(path: str) -> str:
 
 
 def _ask_fields(path: str) -> dict[str, list[str]]:
-    """Return the wanted fields tshark knows, and the protocols it must be told to leave alone."""
+    """Return the wanted fields tshark knows, and the protocols it must be configured not to dissect."""
     wanted = {field.name.encode() for field in fields.FIELDS}
     known, protocols = set(), set()
     for line in _run(path, "-G", "fields").splitlines():
-        cells = line.split(b"\t", 3)
-        if cells[0] == b"F" and cells[2] in wanted:
-            known.add(cells[2].decode())
-        elif cells[0] == b"P":
-            protocols.add(cells[2].decode("utf-8", "replace").strip())
+        columns = line.split(b"\t", 3)
+        if columns[0] == b"F" and columns[2] in wanted:
+            known.add(columns[2].decode())
+        elif columns[0] == b"P":
+            protocols.add(columns[2].decode("utf-8", "replace").strip())
     # Protocols can be printed like fields.
     known |= {field.name for field in fields.FIELDS if field.name in protocols}
     return {
@@ -173,7 +172,7 @@ def _ask_preferences(path: str) -> list[str]:
     printed = {
         line.lstrip(b"#").partition(b":")[0].strip().decode("utf-8", "replace") for line in _run(path, "-G", "currentprefs").splitlines()
     }
-    return [asked.name for asked in fields.PREFERENCES if asked.name in printed]
+    return [option.name for option in fields.PREFERENCES if option.name in printed]
 
 
 def _cache_file(path: str) -> Path:

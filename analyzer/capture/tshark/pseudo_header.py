@@ -1,7 +1,6 @@
 """The sum of the pseudo-header, which a sender leaves to its network card to complete.
 
-Promises: RFC 9293 3.1 and RFC 8200 8.1, whole arrays at a time.
-Must not know: frames.
+RFC 9293 3.1 and RFC 8200 8.1, whole arrays at a time.
 """
 
 from __future__ import annotations

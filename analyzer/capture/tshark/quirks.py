@@ -1,9 +1,8 @@
 """In what the versions of tshark differ, as far as it matters here, and what is done about it.
 
-Promises: one row per difference, with the versions that show it; `tests/unit/capture/tshark/test_quirks.py` asks the installed tshark about
+One row per difference, with the versions that show it; `tests/unit/capture/tshark/test_quirks.py` asks the installed tshark about
 each row and fails where it answers otherwise. What can be made good gives the same tables on all versions; what cannot is a loss
 that `pcaplint doctor` and the notes of a capture tell.
-Must not know: how tshark is started.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from analyzer.capture.tshark.tsv import TsvBatch, TsvColumn
 
 Version = tuple[int, ...]
-ASKED: Final[tuple[Version, ...]] = ((4, 0), (4, 4), (4, 6))
+TESTED_VERSIONS: Final[tuple[Version, ...]] = ((4, 0), (4, 4), (4, 6))
 """The versions that all tests have run with, rising: those of Debian 12, Debian 13 and Debian sid."""
 
 
@@ -88,7 +87,7 @@ QUIRKS: Final = (
         since=(),
         until=(4, 2),
         what="there is no tcp.checksum.partial: a sum left to the network card is called bad, later good",
-        cure="a wrong sum that is the pseudo-header's is partial: segments.Gathering",
+        cure="a wrong sum that is the pseudo-header's is partial: decode.SegmentBuilder",
     ),
     Quirk(
         "damage-status-14",
@@ -127,10 +126,10 @@ def list_losses(version: str) -> list[str]:
     lacking = sorted(name for name, since in PROTOCOLS_SINCE.items() if known < since and name not in _RENAMED)
     if lacking:
         losses.append(f"TCP within {', '.join(lacking)} is not found")
-    if known[:2] < ASKED[0]:
-        losses.append(f"nothing is known of versions before {_show(ASKED[0])}")
-    if known[:2] > ASKED[-1]:
-        losses.append(f"nothing is known yet of versions after {_show(ASKED[-1])}")
+    if known[:2] < TESTED_VERSIONS[0]:
+        losses.append(f"nothing is known of versions before {_show(TESTED_VERSIONS[0])}")
+    if known[:2] > TESTED_VERSIONS[-1]:
+        losses.append(f"nothing is known yet of versions after {_show(TESTED_VERSIONS[-1])}")
     return losses
 
 
@@ -174,13 +173,13 @@ def drop_cut_headers(found: dict[str, Int64Array]) -> None:
 _CUSTOM_NAMES: Final = (b"", b"data")
 
 
-def clear_custom_blocks(cells: TsvColumn, view: BatchView, protocols: list[bytes]) -> TsvColumn:
-    """Return `cells` of a view, empty where the row is a custom block of a pcapng file and no packet (quirk `custom-block-times`).
+def clear_custom_blocks(column: TsvColumn, view: BatchView, protocols: list[bytes]) -> TsvColumn:
+    """Return `column` of a view, empty where the row is a custom block of a pcapng file and no packet (quirk `custom-block-times`).
 
     `protocols` are the lists of protocols that the view's codes stand for.
     """
     if "frame.encap_type" not in view.index:
-        return cells
+        return column
     suspect = np.array([text in _CUSTOM_NAMES for text in protocols], dtype=bool)[view.codes]
-    packet = ~suspect | view.cells("frame.encap_type").filled
-    return cells.where(packet, cells.between(cells.start, cells.start))
+    packet = ~suspect | view.column("frame.encap_type").filled
+    return column.where(packet, column.between(column.start, column.start))

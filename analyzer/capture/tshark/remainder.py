@@ -1,7 +1,6 @@
 """Rows of tshark's columns that are no segment ─► what their frames ended in, and which of them the native engine may know better.
 
-Promises: every row is counted once, or is a stray.
-Must not know: how tshark runs, files.
+Every row is counted once, or is a stray.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ _ERRORS: Final = ("icmp", "icmpv6")
 _TRANSPORTS: Final = ("tcp", "udp", "udplite")
 _TYPES: Final = {"eth": "eth.type", "vlan": "vlan.etype", "sll": "sll.etype"}
 _TAGS: Final = ("vlan", "ieee8021ad")
-_FEW_TAGS: Final = 4
-_SILENT: Final = frozenset({"", "data", "ethertype", "frame", "pkt_comment", "pcapng", "user_dlt"})
+_MAX_SURE_TAGS: Final = 4
+_MEANINGLESS: Final = frozenset({"", "data", "ethertype", "frame", "pkt_comment", "pcapng", "user_dlt"})
 """Names that say nothing of what a frame holds."""
 _LINKED: Final = frozenset({"ethertype", "llc", "arp"})
 """A frame with one of these names what it carries."""
@@ -60,25 +59,25 @@ class End:
 @functools.lru_cache(maxsize=4096)
 def find_end(names: tuple[str, ...]) -> End:
     """Return what tshark's list of a frame's protocols ends in."""
-    heard = [name for name in names if name not in _SILENT and not name.startswith("_ws")]
-    stray = "mpls" in heard or sum(name in _TAGS for name in heard) > _FEW_TAGS
-    errors = [name for name in heard if name in _ERRORS]
-    places = [place for place, name in enumerate(heard) if name in _NETWORKS]
+    meaningful = [name for name in names if name not in _MEANINGLESS and not name.startswith("_ws")]
+    stray = "mpls" in meaningful or sum(name in _TAGS for name in meaningful) > _MAX_SURE_TAGS
+    errors = [name for name in meaningful if name in _ERRORS]
+    places = [place for place, name in enumerate(meaningful) if name in _NETWORKS]
     if errors:
         return End(errors[0])
     if places:
-        after = [name for name in heard[places[-1] :] if name in _TRANSPORTS]
+        after = [name for name in meaningful[places[-1] :] if name in _TRANSPORTS]
         if after:
             return End(after[0], suspect=after[0] == "tcp", stray=stray)
-        return End("ip", _NETWORKS[heard[places[-1]]], suspect=True, stray=stray)
-    if "arp" in heard or "llc" in heard:
-        return End(last_protocol.ARP if "arp" in heard else last_protocol.LLC, stray=stray)
-    if not heard:
+        return End("ip", _NETWORKS[meaningful[places[-1]]], suspect=True, stray=stray)
+    if "arp" in meaningful or "llc" in meaningful:
+        return End(last_protocol.ARP if "arp" in meaningful else last_protocol.LLC, stray=stray)
+    if not meaningful:
         return End(LINK, hidden=True, suspect=True, stray=True)
     hidden = not _LINKED & set(names)
-    if heard[-1] in _TYPES:
-        return End("ethernet", _TYPES[heard[-1]], stray=stray)
-    return End(heard[-1], hidden=hidden, suspect=hidden, stray=stray)
+    if meaningful[-1] in _TYPES:
+        return End("ethernet", _TYPES[meaningful[-1]], stray=stray)
+    return End(meaningful[-1], hidden=hidden, suspect=hidden, stray=stray)
 
 
 def examine(view: BatchView, number: Int64Array, doubtful: BoolArray) -> tuple[Endings, list[tuple[str, Int64Array]]]:
@@ -118,9 +117,9 @@ def find_doubtful_tunnels(view: BatchView) -> BoolArray:
     unregistered = [port for _, port in encapsulations.load().unregistered]
     for place in range(int(datagrams.max())):
         for side in ("udp.srcport", "udp.dstport"):
-            strict |= np.isin(view.cells(side, np.full(len(view.rows), place)).numbers(), unregistered)
+            strict |= np.isin(view.column(side, np.full(len(view.rows), place)).numbers(), unregistered)
     for place in range(int(headers.max())):
-        flags = view.cells("vxlan.flags", np.full(len(view.rows), place)).numbers()
+        flags = view.column("vxlan.flags", np.full(len(view.rows), place)).numbers()
         wrong = (flags & _VXLAN_VALID == 0) | (strict & (flags & ~_VXLAN_FLAGS != 0))
         doubtful |= (place < headers) & np.where(flags < 0, strict, wrong)
     return doubtful
@@ -134,7 +133,7 @@ def find_guessed(view: BatchView, number: Int64Array) -> list[tuple[str, Int64Ar
 
 def _last(view: BatchView, name: str) -> Int64Array:
     """Return the last number of a field."""
-    return view.cells(name, np.full(len(view.rows), -1, dtype=np.int64)).numbers()
+    return view.column(name, np.full(len(view.rows), -1, dtype=np.int64)).numbers()
 
 
 def _show(end: End, value: int) -> str:
@@ -153,7 +152,7 @@ def _count(view: BatchView, end: End) -> list[tuple[str, int]]:
 
 def _count_ports(view: BatchView, ordinal: Int64Array) -> list[tuple[str, int]]:
     """Return the endings of datagrams by the ports of header number `ordinal`."""
-    src, dst = view.cells("udp.srcport", ordinal).numbers(), view.cells("udp.dstport", ordinal).numbers()
+    src, dst = view.column("udp.srcport", ordinal).numbers(), view.column("udp.dstport", ordinal).numbers()
     there = (src >= 0) & (dst >= 0)
     ports = np.where(there, last_protocol.services(np.maximum(src, 0), np.maximum(dst, 0)), _NO_PORT)
     return last_protocol.tally(ports, last_protocol.show_port)

@@ -1,8 +1,7 @@
 """A child process that sees nothing of its user and leaves nothing behind.
 
-Promises: the environment is made from scratch, HOME and all configuration folders are one empty private folder; the
+The environment is made from scratch, HOME and all configuration folders are one empty private folder; the
 child has its own process group and is waited for; the folder, the pipes and the group are gone when the `with` ends.
-Must not know: what the child prints.
 """
 
 from __future__ import annotations
@@ -35,7 +34,8 @@ _OPEN_FILES: Final = 256
 def private_home(forbidden: Sequence[str] = ()) -> Iterator[str]:
     """Give the path of an empty folder that only this user may enter (mode 0700), removed at the end.
 
-    A tshark that has it as its home dissects none of the protocols `forbidden`. Raises `MachineError` when there is no room for it.
+    A tshark that has it as its home dissects none of the protocols `forbidden`. Raises `EnvironmentFaultError` when there
+    is no room for it.
     """
     with temporary.folder() as home:
         if forbidden:
@@ -74,7 +74,7 @@ class Child:
     """Set by another thread to have the child killed."""
     error_text: bytearray = field(default_factory=bytearray)
     """The first bytes of standard error."""
-    overdue: bool = False
+    timed_out: bool = False
     """Whether it was killed for passing its deadline."""
     _poll: select.poll = field(default_factory=select.poll)
     _open: set[int] = field(default_factory=set)
@@ -107,7 +107,7 @@ class Child:
         while self._open and len(output) < size:
             left = self.deadline - time.monotonic()
             if left <= 0 or self.cancelled.is_set():
-                self.overdue = left <= 0
+                self.timed_out = left <= 0
                 self.kill()
                 break
             for descriptor, _ in self._poll.poll(int(min(left, _SLICE_SECONDS) * 1000) + 1):
@@ -138,7 +138,7 @@ class Child:
                 return self.process.wait(timeout=min(max(left, 0), _SLICE_SECONDS))
             except subprocess.TimeoutExpired:
                 if left <= 0 or self.cancelled.is_set():
-                    self.overdue = left <= 0
+                    self.timed_out = left <= 0
                     self.kill()
 
     def close(self) -> None:

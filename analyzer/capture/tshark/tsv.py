@@ -1,8 +1,7 @@
 """Tab-separated rows as bytes ─► columns, whole arrays at a time.
 
-Promises: a cell is found, never copied; an empty cell is -1 as a number and b"" as text; a cell that is not the number it
-should be is -1 and never an exception. A cell of several values (joined by commas) is narrowed to one by `pick`.
-Must not know: what the columns mean.
+A field is found, never copied; an empty field is -1 as a number and b"" as text; a field that is not the number it
+should be is -1 and never an exception. A field of several values (joined by commas) is narrowed to one by `pick`.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ COMMA: Final = 0x2C
 POINT: Final = 0x2E
 _PAD: Final = 32
 """Zero bytes before and after a batch, so that a gather of that width never leaves the buffer."""
-_WIDEST: Final = {10: 15, 16: 13}
+_MAX_DIGITS: Final = {10: 15, 16: 13}
 """The digits of each base that float64 sums without rounding."""
-_WIDEST_TIME: Final = 30
+_MAX_TIME_BYTES: Final = 30
 _NOT_A_DIGIT: Final = 99
 _NANOSECOND_DIGITS: Final = 9
 _SECOND_DIGITS: Final = 9
-"""Whole seconds of more digits than this may, as nanoseconds, not fit 64 bits; ten fit below `_MOST_SECONDS`."""
-_MOST_SECONDS: Final = 2**63 // 10**9 - 1
+"""Whole seconds of more digits than this may, as nanoseconds, not fit 64 bits; ten fit below `_MAX_SECONDS`."""
+_MAX_SECONDS: Final = 2**63 // 10**9 - 1
 _WORD: Final = 8
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 
@@ -52,7 +51,7 @@ _DIGITS: Final = _digit_values()
 
 @dataclass(frozen=True, slots=True)
 class TsvColumn:
-    """One column: where each row's cell begins and ends in the buffer."""
+    """One column: where each row's field begins and ends in the buffer."""
 
     buffer: ByteArray
     """The batch between `_PAD` zero bytes on either side."""
@@ -67,27 +66,27 @@ class TsvColumn:
 
     @property
     def filled(self) -> BoolArray:
-        """Whether each cell holds anything."""
+        """Whether each field holds anything."""
         return self.stop > self.start
 
     def between(self, start: Int64Array, stop: Int64Array) -> TsvColumn:
-        """Return the cells of these bounds in the same buffer."""
+        """Return the fields of these bounds in the same buffer."""
         return TsvColumn(self.buffer, self.commas, start, stop)
 
     def take(self, rows: Int64Array | BoolArray) -> TsvColumn:
-        """Return the cells of some rows."""
+        """Return the fields of some rows."""
         return self.between(self.start[rows], self.stop[rows])
 
     def where(self, own: BoolArray, other: TsvColumn) -> TsvColumn:
-        """Return these cells where `own` is true, those of `other`, a column of the same batch, where it is not."""
+        """Return these fields where `own` is true, those of `other`, a column of the same batch, where it is not."""
         return self.between(np.where(own, self.start, other.start), np.where(own, self.stop, other.stop))
 
     def widest(self) -> int:
-        """Return the length of the longest cell, 0 when there is none."""
+        """Return the length of the longest field, 0 when there is none."""
         return int((self.stop - self.start).max()) if len(self) else 0
 
     def matrix(self, width: int) -> ByteArray:
-        """Return the first `width` bytes of every cell, shape (rows, width), zero past the cell's end."""
+        """Return the first `width` bytes of every field, shape (rows, width), zero past the field's end."""
         found = self._gather(self.start, width)
         np.multiply(found, np.arange(width) < (self.stop - self.start)[:, None], out=found)
         return found
@@ -99,7 +98,7 @@ class TsvColumn:
         return overlay[start].view(np.uint8).reshape(len(start), width)
 
     def numbers(self) -> Int64Array:
-        """Return the cells as int64: decimal, or hexadecimal after 0x; -1 where empty or no number of 15 (13) digits at most."""
+        """Return the fields as int64: decimal, or hexadecimal after 0x; -1 where empty or no number of 15 (13) digits at most."""
         if not self.widest():
             return np.full(len(self), -1, dtype=np.int64)
         prefixed = (self.buffer[self.start] == ord("0")) & (self.buffer[self.start + 1] == ord("x")) & (self.stop - self.start > len("0x"))
@@ -109,9 +108,9 @@ class TsvColumn:
         return hexadecimal if prefixed.all() else np.where(prefixed, hexadecimal, self._sum(10))
 
     def _sum(self, base: int) -> Int64Array:
-        """Return the cells as numbers of `base`, -1 where empty, too long or of other characters."""
+        """Return the fields as numbers of `base`, -1 where empty, too long or of other characters."""
         length = self.stop - self.start
-        width = min(int(length.max()), _WIDEST[base])
+        width = min(int(length.max()), _MAX_DIGITS[base])
         digits = _DIGITS[self._gather(self.stop - width, width)]
         inside = np.arange(width, 0, -1, dtype=np.int64) <= length[:, None]
         np.multiply(digits, inside, out=digits)
@@ -120,11 +119,11 @@ class TsvColumn:
         return np.where(odd, -1, value).astype(np.int64)
 
     def nanoseconds(self) -> tuple[Int64Array, BoolArray]:
-        """Return decimal seconds as exact int64 nanoseconds, and which cells are something else (value 0).
+        """Return decimal seconds as exact int64 nanoseconds, and which fields are something else (value 0).
 
         Something else is also a number of more than nine decimals, and one that is beyond int64 as nanoseconds.
         """
-        width = min(self.widest(), _WIDEST_TIME)
+        width = min(self.widest(), _MAX_TIME_BYTES)
         length = self.stop - self.start
         dots = self.matrix(width) == POINT if width else np.zeros((len(self), 1), dtype=bool)
         point = self.start + np.where(dots.any(axis=1), dots.argmax(axis=1), length)
@@ -134,12 +133,12 @@ class TsvColumn:
         if decimals.any():
             fraction = self.between(self.stop - decimals, self.stop)._sum(10)  # noqa: SLF001 - another value of this class
             fraction = np.where(decimals > 0, fraction, 0)
-        odd = (seconds < 0) | (seconds > _MOST_SECONDS) | (fraction < 0) | (decimals > _NANOSECOND_DIGITS) | (length > width)
+        odd = (seconds < 0) | (seconds > _MAX_SECONDS) | (fraction < 0) | (decimals > _NANOSECOND_DIGITS) | (length > width)
         scale = 10 ** np.clip(_NANOSECOND_DIGITS - decimals, 0, _NANOSECOND_DIGITS)
         return np.where(odd, 0, np.where(odd, 0, seconds) * 10**_SECOND_DIGITS + fraction * scale), odd
 
     def pick(self, ordinal: Int64Array) -> TsvColumn:
-        """Return each cell narrowed to its value number `ordinal` (0 the first, -1 the last), empty when it has fewer."""
+        """Return each field narrowed to its value number `ordinal` (0 the first, -1 the last), empty when it has fewer."""
         commas = self.commas
         if not len(commas):
             return self if (ordinal <= 0).all() else self.between(self.start, np.where(ordinal <= 0, self.stop, self.start))
@@ -155,7 +154,7 @@ class TsvColumn:
         return self.between(np.where(absent, self.start, start), np.where(absent, self.start, stop))
 
     def factorize(self) -> tuple[Int64Array, list[bytes]]:
-        """Return a code a row and the distinct cells the codes stand for, in order of first appearance."""
+        """Return a code a row and the distinct fields the codes stand for, in order of first appearance."""
         import pandas as pd
 
         if not len(self):
@@ -165,7 +164,7 @@ class TsvColumn:
         codes, _ = pd.factorize(_fold_bytes(words))
         first = first_rows(codes)
         if not (words == words[first[codes]]).all():
-            # Two cells share a fold: next to impossible by chance, possible on purpose.
+            # Two fields share a fold: next to impossible by chance, possible on purpose.
             codes, _ = pd.factorize(np.unique(words, axis=0, return_inverse=True)[1].reshape(-1))
             first = first_rows(codes)
         buffer = self.buffer.tobytes() if len(first) > len(self) // 4 else self.buffer
@@ -173,9 +172,9 @@ class TsvColumn:
         return codes.astype(np.int64), [bytes(buffer[start:stop]) for start, stop in bounds]
 
     def hexadecimal(self) -> tuple[bytes, Int64Array]:
-        """Return the bytes that all cells spell in hexadecimal, end to end, and how many bytes each cell gave.
+        """Return the bytes that all fields spell in hexadecimal, end to end, and how many bytes each field gave.
 
-        Colons between the digits are passed over; a cell with any other letter gives none.
+        Colons between the digits are passed over; a field with any other letter gives none.
         """
         width = self.widest()
         if not width:
@@ -192,10 +191,10 @@ class TsvColumn:
         found = digits[spelled]
         return (found[0::2] << 4 | found[1::2]).tobytes(), count // 2
 
-    def unhexed(self) -> tuple[bytes, Int64Array]:
-        """Return the bytes that all cells spell in hexadecimal without colons, end to end, and how many bytes each cell gave.
+    def unhexlify(self) -> tuple[bytes, Int64Array]:
+        """Return the bytes that all fields spell in hexadecimal without colons, end to end, and how many bytes each field gave.
 
-        Cells may be long: nothing is as wide as the longest of them. A cell that spells no bytes gives none.
+        Fields may be long: nothing is as wide as the longest of them. A field that spells no bytes gives none.
         """
         length = np.zeros(len(self), dtype=np.int64)
         text, parts = self.buffer.data, list[bytes]()
@@ -214,7 +213,7 @@ class TsvBatch:
     buffer: ByteArray
     commas: Int64Array
     stops: Int64Array
-    """Position of the tab or newline that ends each cell, shape (columns, rows)."""
+    """Position of the tab or newline that ends each field, shape (columns, rows)."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -229,7 +228,7 @@ class TsvBatch:
 
 
 def split_rows(batch: bytes, columns: int) -> tuple[TsvBatch, bool]:
-    """Return `batch`, whole lines ended by newlines, as a grid, and whether every line had `columns` cells.
+    """Return `batch`, whole lines ended by newlines, as a grid, and whether every line had `columns` fields.
 
     When one has not, the grid ends before it.
     """

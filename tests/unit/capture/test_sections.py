@@ -47,9 +47,9 @@ def read(file: Path) -> Capture:
 def measure(file: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """Return how many calls reading a file takes, and how many places are looked at for a block."""
     calls = places = 0
-    real = pcapng_blocks.Blocks.following
+    real = pcapng_blocks.Blocks.next_records
 
-    def following(self: pcapng_blocks.Blocks, data: Array, at: Int64Array, size: int) -> Int64Array:
+    def next_records(self: pcapng_blocks.Blocks, data: Array, at: Int64Array, size: int) -> Int64Array:
         nonlocal places
         places += len(at)
         return real(self, data, at, size)
@@ -59,7 +59,7 @@ def measure(file: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
         del frame, event, argument
         calls += 1
 
-    monkeypatch.setattr(pcapng_blocks.Blocks, "following", following)
+    monkeypatch.setattr(pcapng_blocks.Blocks, "next_records", next_records)
     before = sys.getprofile()
     sys.setprofile(count)
     try:
@@ -84,14 +84,14 @@ def test_the_work_grows_with_the_number_of_sections(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("window", [None, 4096])
 def test_frames_keep_their_section_in_windows_of_any_size(tmp_path: Path, window: int | None) -> None:
     file = write(tmp_path / "x", 60)
-    outline = scan.ScanState()
-    found = list(formats.read(file, outline, window))
+    scan_state = scan.ScanState()
+    found = list(formats.read(file, scan_state, window))
     assert len(found) == 1 if window is None else len(found) > 1
     numbers = [number for part in found for number in range(part.first, part.first + len(part))]
     packets = sum(1 for number in range(60) if number % 5)
     assert numbers == list(range(1, packets + 9 + 1))
-    assert len(outline.interfaces) == sum(1 + number % 3 // 2 for number in range(60))
-    kept = [one for part in found for one in part.look_up(outline.interfaces, "number", -1).tolist()]
+    assert len(scan_state.interfaces) == sum(1 + number % 3 // 2 for number in range(60))
+    kept = [one for part in found for one in part.look_up(scan_state.interfaces, "number", -1).tolist()]
     expected = [kind for number in range(60) for kind in ([number % 3 // 2] if number % 5 else []) + ([-1] if number % 7 == 0 else [])]
     assert kept == expected
 

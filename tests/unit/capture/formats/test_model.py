@@ -82,15 +82,15 @@ VARIANTS = {
 
 def load(path: Path, window: int | None = None) -> tuple[list[Row], scan.ScanState]:
     """Return (time, captured, length, interface number, bytes) of each frame, after checking that numbers go on."""
-    outline = scan.ScanState()
+    scan_state = scan.ScanState()
     rows: list[Row] = []
-    for part in formats.read(path, outline, window):
+    for part in formats.read(path, scan_state, window):
         assert part.first == len(rows) + 1
-        numbers = [outline.interfaces[place].number if place >= 0 else -1 for place in part.interface.tolist()]
+        numbers = [scan_state.interfaces[place].number if place >= 0 else -1 for place in part.interface.tolist()]
         columns = (part.time, part.captured, part.length, part.start)
         for number, time, captured, length, start in zip(numbers, *(column.tolist() for column in columns), strict=True):
             rows.append((time, captured, length, number, part.data[start : start + captured].tobytes()))
-    return rows, outline
+    return rows, scan_state
 
 
 def ask_tshark(path: Path) -> list[Row]:
@@ -116,8 +116,8 @@ def ask_tshark(path: Path) -> list[Row]:
 def test_frames_are_those_of_tshark(tmp_path: Path, name: str) -> None:
     file = tmp_path / "x"
     file.write_bytes(VARIANTS[name])
-    found, outline = load(file)
-    assert not outline.damage
+    found, scan_state = load(file)
+    assert not scan_state.damage
     assert [(*row[:4], b"") for row in found] == ask_tshark(file)
 
 
@@ -193,9 +193,9 @@ def test_damage_ends_the_frames_where_tshark_ends_them(tmp_path: Path, name: str
     file = tmp_path / "x"
     file.write_bytes(data)
     for window in (None, 64):
-        found, outline = load(file, window)
+        found, scan_state = load(file, window)
         assert len(found) == count
-        assert words in outline.damage
+        assert words in scan_state.damage
     if shutil.which("tshark"):
         assert [(*row[:4], b"") for row in found] == ask_tshark(file)
 
@@ -246,7 +246,7 @@ def test_many_short_sections_are_read_like_one_long(tmp_path: Path, monkeypatch:
     parts = [section(order) + described(order) + enhanced(order) * (place % 9) for place, order in enumerate("<><<>>" * 20)]
     file = tmp_path / "x"
     file.write_bytes(b"".join(parts))
-    found, outline = load(file)
+    found, scan_state = load(file)
     assert len(found) == sum(place % 9 for place in range(120))
-    assert len(outline.interfaces) == 120
+    assert len(scan_state.interfaces) == 120
     assert {row[4] for row in found} == {ARP}

@@ -109,7 +109,7 @@ def many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(split, "MIN_FRAMES_PER_RANGE", 1)
     monkeypatch.setattr(split, "MIN_RANGE_BYTES", 1 << 12)
     monkeypatch.setattr(split, "_HEAD_BYTES", 1 << 10)
-    monkeypatch.setattr(batches, "_LEAST_APART", 1 << 16)
+    monkeypatch.setattr(batches, "_MIN_SAMPLE_INTERVAL_BYTES", 1 << 16)
 
 
 @pytest.fixture
@@ -202,9 +202,9 @@ def test_other_processes_read_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         collect(process, part)
 
     def wait(self: pool.RangeReaders, part: pool.RangeTask, deadline: float) -> bool:
-        while part.state in {pool.State.WAITING, pool.State.TAKEN} and time.monotonic() < deadline:
+        while part.state in {pool.RangeState.WAITING, pool.RangeState.TAKEN} and time.monotonic() < deadline:
             time.sleep(0.01)
-        return part.state is pool.State.READ or self.leave(part)
+        return part.state is pool.RangeState.READ or self.keep_local(part)
 
     monkeypatch.setattr(pool, "_collect", noted)
     monkeypatch.setattr(pool.RangeReaders, "wait", wait)
@@ -264,7 +264,7 @@ def test_waiting_for_others_ends_when_time_is_up(tmp_path: Path, monkeypatch: py
     wait = pool.RangeReaders.wait
 
     def patient(self: pool.RangeReaders, part: pool.RangeTask, deadline: float) -> bool:
-        while part.state is pool.State.WAITING and time.monotonic() < deadline + 60:
+        while part.state is pool.RangeState.WAITING and time.monotonic() < deadline + 60:
             time.sleep(0.01)
         return wait(self, part, deadline)
 
@@ -291,7 +291,7 @@ def shown():
 pool._start = shown
 wait = pool.RangeReaders.wait
 def patient(self, part, deadline):
-    while part.state is pool.State.WAITING:
+    while part.state is pool.RangeState.WAITING:
         time.sleep(0.01)
     print("waiting", flush=True)
     return wait(self, part, deadline)
@@ -365,11 +365,11 @@ def test_items_come_through_a_pipe_as_they_were() -> None:
 def test_clocks_of_two_halves_are_the_clock_of_the_whole(cut: int) -> None:
     times = np.array([5, schema.NO_TIME, 7, 3, 9, 8], dtype=np.int64)
     whole, left, right = timestamps.Timestamps(), timestamps.Timestamps(), timestamps.Timestamps()
-    whole.follow(times, np.arange(1, 7))
-    left.follow(times[:cut], np.arange(1, cut + 1))
-    right.follow(times[cut:], np.arange(1, 7 - cut))
-    right.shift(cut)
-    left.go_on(right)
+    whole.observe(times, np.arange(1, 7))
+    left.observe(times[:cut], np.arange(1, cut + 1))
+    right.observe(times[cut:], np.arange(1, 7 - cut))
+    right.renumber(cut)
+    left.merge(right)
     assert left == whole
 
 
@@ -379,8 +379,8 @@ def test_the_sample_that_both_read_does_not_depend_on_windows(tmp_path: Path, mo
     seen = []
     for window in (1 << 12, 1 << 24):
         monkeypatch.setattr("analyzer.capture.formats.window.WINDOW_BYTES", window)
-        monkeypatch.setattr("analyzer.capture.formats.window._LEAST_WINDOW_BYTES", window)
-        stretch = batches.ByteRange(file, apart=1 << 17)
-        seen.append([number for piece in batches.read(stretch, Dictionaries()) for number in piece.compared.tolist()])
+        monkeypatch.setattr("analyzer.capture.formats.window._MIN_WINDOW_BYTES", window)
+        byte_range = batches.ByteRange(file, sample_interval=1 << 17)
+        seen.append([number for piece in batches.read(byte_range, Dictionaries()) for number in piece.compared.tolist()])
     assert seen[0] == seen[1]
     assert 50 < len(seen[0]) < 1000

@@ -99,7 +99,7 @@ def test_a_missing_field_that_is_not_needed_is_a_note(tmp_path: Path) -> None:
     assert list(capture.segments["vlan"]) == [""]
     assert list(capture.segments["checksum_state"]) == [0]
     assert {note.text for note in capture.notes} == {
-        "this tshark lacks a field: connections on different VLANs are not told apart",
+        "this tshark lacks a field: connections on different VLANs are not distinguished",
         "this tshark lacks a field: TCP checksums are not verified",
     }
 
@@ -225,7 +225,7 @@ def test_what_the_native_engine_passes_over_leads_nowhere() -> None:
     # These two tshark may decode, and they hold nothing.
     harmless = forbidden | {"arp", "loop"}
     assert all(found.get(("ethertype", number), set()) <= harmless for number in link._NOTHING_TYPES)
-    assert all(found.get(("ip.proto", number), set()) <= harmless for number in ip.NOTHING)
+    assert all(found.get(("ip.proto", number), set()) <= harmless for number in ip.WITHOUT_TCP)
 
 
 def test_names_of_protocols_are_those_of_the_installed_tshark() -> None:
@@ -233,7 +233,7 @@ def test_names_of_protocols_are_those_of_the_installed_tshark() -> None:
     unknown = {
         name for name in encapsulations.load().protocols if name not in known and not any(one.startswith(f"{name}.") for one in known)
     }
-    if version[:2] in quirks.ASKED or version > quirks.ASKED[-1]:
+    if version[:2] in quirks.TESTED_VERSIONS or version > quirks.TESTED_VERSIONS[-1]:
         assert unknown == {name for name, since in quirks.PROTOCOLS_SINCE.items() if version < since}
     assert set(layers._LENGTHS) | set(layers.TUNNELS) | layers._UNNUMBERED <= encapsulations.load().protocols
 
