@@ -1,8 +1,6 @@
-"""What a connection is called elsewhere: its Community ID and the Wireshark display filter that selects it.
+"""The Community ID of each connection.
 
-Promises: one text a row of table `tables.CONNECTIONS`, in its order, dtype object; what is costly is done once per distinct
-address or tuple. A filter selects every frame of its connection, dropped copies included, and no other TCP segment.
-Must not know: verdicts, reports.
+One text per row of table `tables.CONNECTIONS`, in its order, dtype object; each distinct tuple is hashed once.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 import socket
 from base64 import b64encode
 from hashlib import sha1
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,25 +18,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analyzer.connections.concat import Array
-    from analyzer.connections.tuple_key import Bools, Ints
+    from analyzer.connections.tuple_key import Ints
 
-_BLOCK: Final = 32_768
-"""Rows that are lists of Python's values at a time."""
+MAX_BATCH_ROWS: Final = 32_768
+"""Rows that are converted to lists of Python values at a time."""
 _SEED_0: Final = b"\0\0"
 _TCP_AND_PADDING: Final = b"\x06\0"
-_NUMBERED: Final = {"gre": "gre.key", "vxlan": "vxlan.vni", "geneve": "geneve.vni", "erspan": "erspan.spanid", "pppoe": "pppoe.session_id"}
-"""The Wireshark field of the number a tunnel is told apart by."""
-_NESTED: Final = {"ipip": "ip.src#2", "6in6": "ipv6.src#2", "6in4": "(ip && ipv6)", "4in6": "(ip && ipv6)"}
-"""How Wireshark tells one IP header straight in another."""
-
-
-class _Ends(NamedTuple):
-    """Each flow's tuple, as numbers equal only within the same capture."""
-
-    family: Ints
-    """Equal where capture, addresses and ports are."""
-    crossed: Bools
-    """Another flow of the capture uses the same addresses and ports the other way round."""
 
 
 def community_id(flows: pd.DataFrame) -> Array:
@@ -46,7 +31,7 @@ def community_id(flows: pd.DataFrame) -> Array:
 
     Source: the Community ID flow hashing specification (Corelight), version 1.
     """
-    low, high, addresses = _addresses(flows)
+    low, high, addresses = address_codes(flows)
     packed = [socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text) for text in addresses]
     rank = np.empty(len(packed), np.int64)
     rank[np.array(sorted(range(len(packed)), key=packed.__getitem__), np.int64)] = np.arange(len(packed))
@@ -59,7 +44,7 @@ def community_id(flows: pd.DataFrame) -> Array:
     ports = np.stack([np.where(swap, server[first], client[first]), np.where(swap, client[first], server[first])], axis=1)
     wire = ports.astype(">u2").tobytes()
     names = np.empty(len(first), object)
-    for part in _parts(len(first)):
+    for part in row_batches(len(first)):
         texts = [
             _SEED_0 + packed[source] + packed[target] + _TCP_AND_PADDING + wire[4 * row : 4 * row + 4]
             for row, source, target in zip(range(part.start, part.stop), sources[part].tolist(), targets[part].tolist(), strict=True)
@@ -69,107 +54,15 @@ def community_id(flows: pd.DataFrame) -> Array:
     return named
 
 
-def wireshark_filter(flows: pd.DataFrame) -> Array:
-    """Return a display filter for each connection: addresses, ports, frame range, and VLAN or tunnel where others share those.
-
-    It selects within the connection's capture; frame numbers are Wireshark's. ICMP errors that quote the connection are left out.
-    """
-    ends = _ends(flows)
-    carried = _carriage(flows, ends)
-    quoted = np.bincount(ends.family, weights=flows["icmp_quotes"].to_numpy())[ends.family] > 0
-    filters = np.empty(len(flows), object)
-    for part in _parts(len(flows)):
-        rows = flows.iloc[part]
-        columns = [rows[name].to_list() for name in ("client_ip", "server_ip", "client_port", "server_port", "first_frame", "last_frame")]
-        more = [" && !icmp && !icmpv6" if about else "" for about in quoted[part].tolist()]
-        filters[part] = list(map(_filter, *columns, ends.crossed[part].tolist(), more))
-    for row, condition in carried.items():
-        filters[row] += f" && {condition}"
-    return filters
+def row_batches(size: int) -> list[slice]:
+    """Return slices that cover `size` rows, each of at most `MAX_BATCH_ROWS`, so that lists made from one of them stay small."""
+    return [slice(first, min(first + MAX_BATCH_ROWS, size)) for first in range(0, size, MAX_BATCH_ROWS)]
 
 
-def _parts(size: int) -> list[slice]:
-    """Return slices of so many rows that a list of them costs little memory."""
-    return [slice(first, min(first + _BLOCK, size)) for first in range(0, size, _BLOCK)]
-
-
-def _filter(client: str, server: str, port: int, service: int, first: int, last: int, crossed: bool, more: str) -> str:  # noqa: FBT001, PLR0913, PLR0917 - columns
-    exact = crossed or client == server or port == service
-    tuple_ = (_both_ways if exact else _either_way)(client, server, port, service)
-    frames = f"frame.number == {first}" if first == last else f"frame.number in {{{first}..{last}}}"
-    return f"{tuple_} && {frames}{more}"
-
-
-def _addresses(flows: pd.DataFrame) -> tuple[Ints, Ints, list[str]]:
-    """Return the clients' and servers' addresses as codes of the list of those in use."""
+def address_codes(flows: pd.DataFrame) -> tuple[Ints, Ints, list[str]]:
+    """Return the clients' and the servers' addresses as codes, and the texts that the codes index."""
     client, server = flows["client_ip"].array, flows["server_ip"].array
     codes = np.concatenate([client.codes, server.codes]).astype(np.int64)
     number, first = number_groups(codes)
     texts = client.categories[codes[first]].to_list()
     return number[: len(flows)], number[len(flows) :], texts
-
-
-def _ends(flows: pd.DataFrame) -> _Ends:
-    client, server, texts = _addresses(flows)
-    ports = [flows[name].to_numpy().astype(np.int64) for name in ("client_port", "server_port")]
-    bound = len(texts) << PORT_BITS
-    captures = (np.tile(flows["capture"].to_numpy().astype(np.int64), 2), int(flows["capture"].max() if len(flows) else 0) + 1)
-    straight = client << PORT_BITS | ports[0], server << PORT_BITS | ports[1]
-    across = client << PORT_BITS | ports[1], server << PORT_BITS | ports[0]
-    low = np.concatenate([np.minimum(*straight), np.minimum(*across)])
-    high = np.concatenate([np.maximum(*straight), np.maximum(*across)])
-    key, _ = pack([(low, bound), (high, bound), captures])
-    family, _ = number_groups(key[: len(flows)])
-    return _Ends(family, np.isin(key[len(flows) :], key[: len(flows)]))
-
-
-def _either_way(client: str, server: str, port: int, service: int) -> str:
-    address = "ipv6.addr" if ":" in client else "ip.addr"
-    return f"{address} == {client} && {address} == {server} && tcp.port == {port} && tcp.port == {service}"
-
-
-def _both_ways(client: str, server: str, port: int, service: int) -> str:
-    version = "ipv6" if ":" in client else "ip"
-    there = f"{version}.src == {client} && tcp.srcport == {port} && {version}.dst == {server} && tcp.dstport == {service}"
-    back = f"{version}.src == {server} && tcp.srcport == {service} && {version}.dst == {client} && tcp.dstport == {port}"
-    return there if (client, port) == (server, service) else f"(({there}) || ({back}))"
-
-
-def _carriage(flows: pd.DataFrame, ends: _Ends) -> dict[int, str]:
-    """Return, for the rows that share capture, addresses and ports with others on another VLAN or tunnel, what tells them apart."""
-    vlan, tunnel = flows["vlan"].array, flows["tunnel"].array
-    key, _ = pack([(vlan.codes, len(vlan.categories)), (tunnel.codes, len(tunnel.categories))])
-    kind, _ = number_groups(key)
-    least = np.full(int(ends.family.max(initial=-1)) + 1, len(kind))
-    most = np.full(len(least), -1)
-    np.minimum.at(least, ends.family, kind)
-    np.maximum.at(most, ends.family, kind)
-    # What is carried otherwise in each direction shares its addresses and ports with nothing but its own incarnations.
-    rows = np.flatnonzero((least < most)[ends.family] & ~flows["vlan_joined"].to_numpy())
-    seen: dict[int, set[tuple[str, str]]] = {}
-    for row in rows.tolist():
-        seen.setdefault(int(ends.family[row]), set()).add((vlan[row], tunnel[row]))
-    return {row: _tell_apart((vlan[row], tunnel[row]), seen[int(ends.family[row])]) for row in rows.tolist()}
-
-
-def _tell_apart(own: tuple[str, str], all_: set[tuple[str, str]]) -> str:
-    """Return the condition that holds for frames carried as `own` and for none carried as the others in `all_`."""
-    others = all_ - {own}
-    conditions = []
-    for place, (split, show) in enumerate(((".", _vlan_term), ("/", _tunnel_term))):
-        mine = [part for part in own[place].split(split) if part]
-        theirs = {part for other in others for part in other[place].split(split) if part}
-        if any(other[place] != own[place] for other in others):
-            conditions += [show(part) for part in mine] + [f"!{show(part)}" for part in sorted(theirs - set(mine))]
-    return " && ".join(conditions)
-
-
-def _vlan_term(tag: str) -> str:
-    return f"(vlan.id == {tag} || ieee8021ad.id == {tag})"
-
-
-def _tunnel_term(tunnel: str) -> str:
-    name, _, number = tunnel.partition(":")
-    if number:
-        return f"({_NUMBERED[name]} == {number})"
-    return _NESTED.get(name, name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from analyzer.connections import blocks, community_id, tcp_stats
+from analyzer.connections import blocks, community_id, display_filter, tcp_stats
 from analyzer.model import FINDINGS, FLOWS, SEVERITIES, STEPS
 from analyzer.openings import conn_state
 from analyzer.openings.steps import ICMP, UNREADABLE
@@ -49,7 +49,7 @@ def flows(connections: pd.DataFrame, others: Mapping[str, Any], ids: Array) -> p
         "excused": np.zeros(len(ids), bool),
         "client_first_ns": connections["client_first"].to_numpy(),
         "server_first_ns": connections["server_first"].to_numpy(),
-        "wireshark_filter": _text(community_id.wireshark_filter(connections)),
+        "wireshark_filter": _text(display_filter.wireshark_filter(connections)),
         "community_id": _text(community_id.community_id(connections)),
         **others,
     }

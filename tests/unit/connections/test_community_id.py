@@ -1,26 +1,16 @@
-"""Names of connections against communityid and tshark."""
+"""Community IDs of connections against communityid."""
 
 from __future__ import annotations
 
-import shutil
 import socket
-import subprocess
-from typing import TYPE_CHECKING
 
 import communityid
-import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer import connections
-from analyzer.connections.community_id import community_id, wireshark_filter
-from analyzer.notation import build, capture, parse
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-TSHARK = shutil.which("tshark")
+from analyzer.connections.community_id import community_id
+from analyzer.notation import capture, parse
 
 PORTS = st.sampled_from((0, 1, 80, 40000, 65535))
 ENDS = st.one_of(
@@ -29,7 +19,7 @@ ENDS = st.one_of(
 )
 
 
-def test_community_id_as_three_peers_have_it() -> None:
+def test_community_id_as_three_other_tools_have_it() -> None:
     script = "client 10.0.0.1:20000\nserver 192.0.2.10:80\n> S 1:1(0)"
     assert list(community_id(connections.group([capture(parse(script))]).flows)) == ["1:e2++VUKmO3WbKCpFOM3wZTunaIk="]
 
@@ -43,9 +33,9 @@ def test_community_id_is_that_of_communityid(ends: list[tuple[object, int, objec
     )
     script += "".join(f"{number}> S 1:1(0)\n" for number in range(1, len(ends) + 1))
     found = connections.group([capture(parse(script))])
-    peer = communityid.CommunityID()
+    other_tool = communityid.CommunityID()
     wanted = [
-        peer.calc(communityid.FlowTuple.make_tcp(row.client_ip, row.server_ip, row.client_port, row.server_port))
+        other_tool.calc(communityid.FlowTuple.make_tcp(row.client_ip, row.server_ip, row.client_port, row.server_port))
         for row in found.flows.itertuples()
     ]
     assert list(community_id(found.flows)) == wanted
@@ -63,69 +53,5 @@ def test_community_id_of_every_incarnation() -> None:
     assert names[0] == names[1] != names[2]
 
 
-def _ends(*ends: str) -> str:
-    return "client {}\nserver {}\nclient 2 {}\nserver 2 {}\n".format(*ends)
-
-
-FILTERS = {
-    "two connections": "> S 1:1(0)\n2> S 1:1(0)\n< R. 0:0(0) ack 2\n2< R. 0:0(0) ack 2",
-    "incarnations": "> S 1:1(0)\n< R. 0:0(0) ack 2\n> S 900:900(0)\n< R. 0:0(0) ack 901",
-    "incarnations in between others": "> S 1:1(0)\n2> S 1:1(0)\n< R. 0:0(0) ack 2\n> S 900:900(0)\n2< R. 0:0(0) ack 2\n< R. 0:0(0) ack 901",
-    "copies": "> S 1:1(0) id 1\n> S 1:1(0) id 1\n< R. 0:0(0) ack 2 id 2\n< R. 0:0(0) ack 2 id 2\n> S 900:900(0)",
-    "quotes": "> S 1:1(0)\n< icmp 3/1 quote 1\n> S 1:1(0)",
-    "quotes, IPv6": "client [2001:db8::1]:5\nserver [2001:db8::2]:80\n> S 1:1(0)\n< icmp 1/4 quote 1\n> S 1:1(0)",
-    "IPv6": "client [2001:db8::1]:5\nserver [2001:db8::2]:80\n> S 1:1(0)\n< S. 5:5(0) ack 2",
-    "VLANs": "> S 1:1(0) vlan 10\n> S 1:1(0) vlan 20\n< S. 5:5(0) ack 2 vlan 10\n< S. 5:5(0) ack 2 vlan 20",
-    "a VLAN and none": "> S 1:1(0) vlan 10\n> S 1:1(0)\n< S. 5:5(0) ack 2 vlan 10\n< S. 5:5(0) ack 2",
-    "a VLAN in another": "> S 1:1(0) vlan 10\n> S 1:1(0) vlan 10.20\n< S. 5:5(0) ack 2 vlan 10\n< S. 5:5(0) ack 2 vlan 10.20",
-    "a direction a VLAN": "> S 1:1(0) vlan 10\n< S. 5:5(0) ack 2 vlan 20\n> . 2:2(0) ack 6 vlan 10",
-    "a direction a VLAN, reused": (
-        "> S 1:1(0) vlan 10\n< R. 0:0(0) ack 2 vlan 20\n< S. 50000:50000(0) ack 90001 vlan 20\n> . 90001:90001(0) ack 50001 vlan 10\n"
-        "> S 200000:200000(0) vlan 10\n< S. 70000:70000(0) ack 200001 vlan 20"
-    ),
-    "self-connection": _ends("127.0.0.1:5", "127.0.0.1:5", "127.0.0.1:5", "127.0.0.1:6") + "> S 1:1(0)\n2> S 1:1(0)\n> S. 1:1(0) ack 2",
-    "same port at both ends": _ends("10.0.0.1:5", "10.0.0.2:5", "10.0.0.1:5", "10.0.0.2:6") + "> S 1:1(0)\n2> S 1:1(0)\n> S 1:1(0)",
-    "ports the other way round": _ends("10.0.0.1:5", "10.0.0.2:6", "10.0.0.1:6", "10.0.0.2:5") + "> S 1:1(0)\n2> S 1:1(0)\n> S 1:1(0)",
-    "one address at both ends": _ends("10.0.0.1:5", "10.0.0.1:6", "10.0.0.1:5", "10.0.0.2:6") + "> S 1:1(0)\n2> S 1:1(0)\n> S 1:1(0)",
-    "header cut": "> S 1:1(0)\n< S. 5:5(0) ack 2 cut 13\n> . 2:2(0) ack 6 cut 4",
-}
-
-
-@pytest.mark.skipif(TSHARK is None, reason="tshark is not installed")
-@pytest.mark.parametrize("name", FILTERS)
-def test_filter_selects_exactly_the_connection(name: str, tmp_path: Path) -> None:
-    script = parse(FILTERS[name])
-    file = tmp_path / "made.pcap"
-    file.write_bytes(build(script))
-    found = connections.group([capture(script)])
-    frames = _frames(found)
-    filters = list(wireshark_filter(found.flows))
-    assert [_selected(file, text) for text in filters] == frames
-    assert len(filters) == len(frames) > 0
-
-
-def _frames(found: connections.Connections) -> list[list[int]]:
-    """Return each flow's frames, dropped copies included."""
-    held = [list[int]() for _ in range(len(found.flows))]
-    for table in (found.segments, found.duplicates):
-        for flow, frame in zip(table["flow"], table["frame"], strict=True):
-            held[flow].append(frame)
-    return [sorted(frames) for frames in held]
-
-
-def _selected(file: Path, text: str) -> list[int]:
-    command = [str(TSHARK), "-r", str(file), "-Y", text, "-T", "fields", "-e", "frame.number"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [int(line) for line in done.stdout.split()]
-
-
-def test_filters_of_many_connections_are_all_different() -> None:
-    count = 300
-    script = "".join(f"{number}> S 1:1(0)\n" for number in range(1, count + 1))
-    found = connections.group([capture(parse(script))])
-    assert len(np.unique(wireshark_filter(found.flows).astype(str))) == count
-
-
 def test_no_connections_have_no_names() -> None:
-    found = connections.group([]).flows
-    assert len(community_id(found)) == len(wireshark_filter(found)) == 0
+    assert len(community_id(connections.group([]).flows)) == 0
