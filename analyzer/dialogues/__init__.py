@@ -100,7 +100,7 @@ def _link(request: DialogueRequest, batch: DialogueBatch, known: ConnectionConte
     """Return announced connection to the one that announced it, found by the parsers' `link` functions."""
     parsers = dict.fromkeys(protocol.reader for protocol in request.rules.protocols.values() if protocol.reader)
     links = [parser_module(name).link for name in parsers if hasattr(parser_module(name), "link")]
-    if not links or not any(dialogue.channels for dialogue in batch.dialogues.values()):
+    if not links or not any(dialogue.announced for dialogue in batch.dialogues.values()):
         return {}
     table, streams, opening = request.flows, request.streams, request.opening
     flows = linking.Flows(

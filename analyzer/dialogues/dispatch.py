@@ -160,7 +160,7 @@ def _parse_contiguous(run: _ShardRun) -> IntArray:
             if begins_with_proxy(first_bytes):
                 continue
             remaining[flow] = False
-            detection = run.dispatcher.detector.tell(first_bytes, server.read(0, MAX_SIGNATURE_BYTES), known.by_port)
+            detection = run.dispatcher.detector.detect_bytes(first_bytes, server.read(0, MAX_SIGNATURE_BYTES), known.by_port)
             batch.detections[flow] = detection
             protocol = shard.protocols.get(detection.service)
             if protocol is None or (protocol.id in fast_paths and fast_paths[protocol.id].take(flow, client, server, known.server_port)):
@@ -259,7 +259,7 @@ def _detect(run: _ShardRun, flow: int, opened: tuple[OpenStream, OpenStream], kn
             run.batch.overlaps[flow] = min(one.overlap.frame, run.batch.overlaps.get(flow, one.overlap.frame))
     if known.whole and skip_proxy(client):
         run.batch.proxied.append(flow)
-    detection = run.dispatcher.detector.hear(client, server, known.by_port)
+    detection = run.dispatcher.detector.detect(client, server, known.by_port)
     run.batch.detections[flow] = detection
     return detection
 
@@ -284,7 +284,7 @@ class _NestedDispatcher:
 
     def parse(self, client: Reader, server: Reader, context: ParserContext) -> Dialogue | None:
         """Return the dialogue inside another one; None when its protocol is not detected or it is too deep."""
-        protocol = self.protocols.get(self.detector.hear(client, server, UNKNOWN).service)
+        protocol = self.protocols.get(self.detector.detect(client, server, UNKNOWN).service)
         if protocol is None or not self.depth:
             return None
         deeper = replace(self, depth=self.depth - 1)

@@ -1,10 +1,8 @@
-"""What the reader of a protocol is given, and what it returns: frozen or plain values, no behaviour.
+"""The values that parsers of protocols receive and return.
 
-Facts are what rules may ask (`rules/protocols/<protocol>.toml` declares them); places are frames that a finding may cite; a row is a
-line of the transactions table. A fact that the capture does not tell is None, or is not there: a rule never takes it for false.
-
-Promises: nothing in here is a secret unless `Setting.secrets` said so.
-Must not know: rules, reports.
+Facts are values that rules may use (`rules/protocols/<protocol>.toml` declares them); places are frames that a finding may cite; a row is
+one row of the transactions table. A fact that the capture does not show is None or missing, never False. No value holds a secret unless
+`ParserContext.secrets` is set.
 """
 
 from __future__ import annotations
@@ -25,17 +23,17 @@ if TYPE_CHECKING:
 Fact = int | bool | str | None
 """A number (times in ns), a truth, or a word of an enumeration; None is unknown."""
 WORDS: Final = "words"
-"""The fact of an exchange that is text from the capture, see rules/protocols/any.toml: it is redacted as the cells of rows are."""
+"""The fact of an exchange that is text from the capture, see rules/protocols/any.toml: it is redacted like the text in rows."""
 Cell = int | float | bool | str | tuple[str, ...] | tuple[int, ...] | None
 """A value of the transactions table; None is absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParserContext:
-    """What is known of a connection beside its bytes."""
+    """Facts of a connection that do not come from its bytes."""
 
     secrets: bool = False
-    """Whether passwords and the like may be kept; False by default, and then they must not leave the reader."""
+    """Whether passwords and other secrets may be reported; when False, they must not leave the parser."""
     whole: bool = True
     """Whether the streams begin where the connection did (its opening was captured)."""
     client_ip: str = ""
@@ -47,7 +45,7 @@ class ParserContext:
     end_time: int = 0
     """When the capture ended, ns since the epoch."""
     nested: Callable[[Reader, Reader, ParserContext], Dialogue | None] | None = None
-    """Recognises and reads what follows in the same streams (a tunnel, an upgrade), from where the readers stand."""
+    """Recognises and reads what follows in the same streams (a tunnel, an upgrade), from the current positions of the readers."""
     opened_at: int = NO_TIME
     """When the opening was complete, ns since the epoch, NO_TIME when that is not known."""
     protocol: Protocol | None = None
@@ -60,7 +58,7 @@ class ParserContext:
 
 @dataclass(slots=True)
 class Exchange:
-    """A request and what answers it: a command and its reply, an HTTP request and its response."""
+    """A request and its answer: a command and its reply, an HTTP request and its response."""
 
     facts: dict[str, Fact] = field(default_factory=dict)
     places: dict[str, int | None] = field(default_factory=dict)
@@ -69,7 +67,7 @@ class Exchange:
 
 @dataclass(slots=True)
 class AnnouncedConnection:
-    """A connection that a dialogue announces: one endpoint says where it will listen, the other is to open it."""
+    """A connection that a dialogue announces: one endpoint names the address it listens on, the other opens it."""
 
     opener: Side
     """Which end of this dialogue is to open it; the other one listens."""
@@ -77,20 +75,20 @@ class AnnouncedConnection:
     """Where it listens, as `ipaddress` writes it; empty for the address it has in this dialogue."""
     port: int
     frame: int
-    """The frame the announcement is complete with: nobody can open it earlier."""
+    """The frame that completes the announcement: the connection cannot be opened earlier."""
     mode: str = ""
     """The protocol's word for how it was announced."""
     until: int | None = None
-    """The frame with the last that was said about it; None when nothing was."""
+    """The frame of the last reply about it; None without one."""
     exchanges: list[Exchange] = field(default_factory=list)
-    """The exchanges that are about it, in order; the last one is told how it fared."""
+    """The exchanges about it, in order; the last one gets the facts of the connection."""
     rows: list[dict[str, Cell]] = field(default_factory=list)
     """Their rows of the transactions table."""
 
 
 @dataclass(slots=True)
 class Dialogue:
-    """What one connection's endpoints said to each other."""
+    """The parsed dialogue of one connection."""
 
     service: str
     """The protocol's id."""
@@ -107,14 +105,14 @@ class Dialogue:
     tls_spot: Position | None = None
     """Where the first byte of TLS was captured."""
     after: str = ""
-    """The protocol spoken after an upgrade or inside a tunnel, if any."""
+    """The protocol after an upgrade or inside a tunnel, if any."""
     inner: Dialogue | None = None
-    """What was said there, if it can be read; its exchanges and rows are its own."""
+    """The dialogue there, if it can be parsed; its exchanges and rows are its own."""
     leads_to: str = ""
     """Where the tunnel leads, or what was upgraded to."""
-    channels: list[AnnouncedConnection] = field(default_factory=list)
+    announced: list[AnnouncedConnection] = field(default_factory=list)
     """Connections it announces, in order; the reader's module has a function `link` that finds them among all connections."""
     dropped: int = 0
     """Transactions beyond the most that are kept."""
     cut: bool = False
-    """Whether more was said than is kept in another way: exchanges, items of a list."""
+    """Whether other parts were left out: exchanges, items of a list."""

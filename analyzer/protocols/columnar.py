@@ -1,8 +1,4 @@
-"""Many dialogues of one protocol as columns: a fraction of the room that `dialogue.Dialogue`s take, and quick to hand to another process.
-
-Promises: a block says what the dialogues it was made of said; joined blocks say what each said.
-Must not know: any protocol, rules, reports.
-"""
+"""Hold many dialogues of one protocol as columns, which take a fraction of the memory of `api.Dialogue` objects and pickle quickly."""
 
 from __future__ import annotations
 
@@ -72,10 +68,10 @@ def _values(there: Sequence[Fact | Cell] | Array) -> Sequence[Any]:
 
 @dataclass(frozen=True, slots=True)
 class DialogueColumns:
-    """Dialogues of one protocol as columns: those with nothing out of the ordinary.
+    """Plain dialogues of one protocol as columns (see `is_plain`).
 
-    What `Dialogue` and `Exchange` say of one dialogue, a block says of all of its own; a fact without a column is unknown. Dialogues
-    that are encrypted, announce other connections, carry another protocol or hold more than is kept are in none.
+    The columns hold the fields of `Dialogue` and `Exchange`, one element each; a fact without a column is unknown. Dialogues
+    that are encrypted, announce other connections, carry another protocol or were cut are not held this way.
     """
 
     service: str
@@ -84,7 +80,7 @@ class DialogueColumns:
     summary: Sequence[str]
     facts: Mapping[str, DictionaryColumn]
     places: Mapping[str, Array]
-    """Frames, -1 where there is none, a value a dialogue."""
+    """Frames, one element per dialogue, -1 for none."""
     count: Array
     """Exchanges of each dialogue; the exchanges' columns are in order of dialogue and exchange."""
     exchange_facts: Mapping[str, DictionaryColumn]
@@ -93,16 +89,16 @@ class DialogueColumns:
     row_count: Array
     """Rows of the transactions table of each dialogue."""
     rows: Mapping[str, DictionaryColumn]
-    """Their cells."""
+    """Their columns."""
 
     @classmethod
-    def of(cls, service: str, said: Mapping[int, Dialogue]) -> DialogueColumns:
-        """Return dialogues, by connection, as a block; see `is_plain`."""
-        dialogues = list(said.values())
+    def of(cls, service: str, parsed: Mapping[int, Dialogue]) -> DialogueColumns:
+        """Return dialogues, by connection, as columns; see `is_plain`."""
+        dialogues = list(parsed.values())
         exchanges = list(chain.from_iterable(one.exchanges for one in dialogues))
         return cls(
             service=service,
-            flow=np.array(list(said), np.int64),
+            flow=np.array(list(parsed), np.int64),
             summary=[one.summary for one in dialogues],
             facts=_columns([one.facts for one in dialogues]),
             places=_frames([one.places for one in dialogues]),
@@ -115,7 +111,7 @@ class DialogueColumns:
 
     @classmethod
     def join(cls, blocks: Sequence[DialogueColumns]) -> list[DialogueColumns]:
-        """Return the blocks of each protocol as one."""
+        """Return the columns of each protocol concatenated."""
         services = dict.fromkeys(one.service for one in blocks)
         return [cls._join([one for one in blocks if one.service == service]) for service in services]
 
@@ -142,9 +138,9 @@ class DialogueColumns:
 
 
 def is_plain(dialogue: Dialogue) -> bool:
-    """Return whether a block can say all of a dialogue."""
-    held = dialogue.tls or dialogue.after or dialogue.inner or dialogue.channels or dialogue.dropped or dialogue.cut
-    return bool(dialogue.facts) and not held
+    """Return whether columns can hold the whole dialogue."""
+    special = dialogue.tls or dialogue.after or dialogue.inner or dialogue.announced or dialogue.dropped or dialogue.cut
+    return bool(dialogue.facts) and not special
 
 
 def _names(dicts: Sequence[Mapping[str, Any]]) -> dict[str, None]:

@@ -1,12 +1,9 @@
-"""Finds the connections that dialogues announce among all connections of a job.
+"""Find the connections that dialogues announce among all connections.
 
-A dialogue says "connect to this address and port", or "I listen there"; the connection that follows is one of its own, and nothing in it
-says whose it is. It is looked for by capture, address and port, in the order of frames: an announcement owns what was opened to its
-address from then until the next announcement of the same address.
-
-Promises: pure; linear in channels and connections but for sorting; a connection belongs to one channel at most; a connection that began
-without its opening being captured is no evidence of who opened it.
-Must not know: any protocol, rules, what a connection carried.
+A dialogue announces an address and port on which one endpoint listens; nothing in the connection that follows names the dialogue. It is
+searched by capture, address and port, in the order of frames: an announcement owns the connections opened to its address until the next
+announcement of the same address. A connection belongs to one announcement at most; one whose opening was not captured is no evidence of
+who opened it. Linear in announcements and connections except for sorting.
 """
 
 from __future__ import annotations
@@ -32,7 +29,7 @@ _Key: TypeAlias = tuple[int, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """Every connection of a job, a row each; the columns are equally long."""
+    """All connections, one element per connection in each column."""
 
     capture: npt.NDArray[np.integer[Any]]
     client_ip: Sequence[str]
@@ -59,11 +56,11 @@ class Flows:
 
 @dataclass(frozen=True, slots=True)
 class LinkedConnection:
-    """What became of a channel."""
+    """The result of the search for an announced connection."""
 
     control: int
     """The connection that announced it."""
-    channel: AnnouncedConnection
+    announcement: AnnouncedConnection
     flow: int = -1
     """The connection it announced; -1 when none was captured."""
     again: int = -1
@@ -74,16 +71,16 @@ class LinkedConnection:
     """Its first segment came before the announcement was complete."""
     wrong_opener: bool | None = False
     """The endpoint that was to listen opened it; None when its opening was not captured."""
-    other_peer: bool = False
-    """Whoever opened it, or was called by it, has another address than the other end of the dialogue."""
+    other_address: bool = False
+    """Its other endpoint has another address than the other end of the dialogue."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A channel with the addresses that may stand for it."""
+class _Sought:
+    """A announcement with the addresses that may stand for it."""
 
     control: int
-    channel: AnnouncedConnection
+    announcement: AnnouncedConnection
     capture: int
     peer: str
     """Who is to open it."""
@@ -92,22 +89,22 @@ class _Wanted:
 
 
 def find(announced: Mapping[int, Sequence[AnnouncedConnection]], flows: Flows) -> list[LinkedConnection]:
-    """Return what became of each channel in `announced`, by the number of the connection that announced it, in order of announcement."""
-    wanted = [_announcements(control, channel, flows) for control, channels in announced.items() for channel in channels]
-    wanted.sort(key=lambda one: (one.capture, one.channel.frame))
-    if not wanted:
+    """Return the result for each announcement in `announced` (by number of the announcing connection), in order of announcement."""
+    sought = [_search_for(control, announcement, flows) for control, announcements in announced.items() for announcement in announcements]
+    sought.sort(key=lambda one: (one.capture, one.announcement.frame))
+    if not sought:
         return []
-    search = _Search(wanted, flows)
-    first = [search.behind(one) for one in wanted]
-    return [found if found.flow >= 0 else search.before(one) for found, one in zip(first, wanted, strict=True)]
+    search = _Search(sought, flows)
+    first = [search.after(one) for one in sought]
+    return [found if found.flow >= 0 else search.before(one) for found, one in zip(first, sought, strict=True)]
 
 
-def _announcements(control: int, channel: AnnouncedConnection, flows: Flows) -> _Wanted:
+def _search_for(control: int, announcement: AnnouncedConnection, flows: Flows) -> _Sought:
     capture = int(flows.capture[control])
     client, server = flows.client_ip[control], flows.server_ip[control]
-    own, peer = (server, client) if channel.opener == "client" else (client, server)
-    ips = dict.fromkeys((channel.ip or own, own))
-    return _Wanted(control, channel, capture, peer, tuple((capture, ip, channel.port) for ip in ips))
+    own, peer = (server, client) if announcement.opener == "client" else (client, server)
+    ips = dict.fromkeys((announcement.ip or own, own))
+    return _Sought(control, announcement, capture, peer, tuple((capture, ip, announcement.port) for ip in ips))
 
 
 def _index(flows: Flows, keys: set[_Key]) -> tuple[Mapping[_Key, list[int]], Mapping[_Key, list[int]]]:
@@ -126,49 +123,49 @@ def _index(flows: Flows, keys: set[_Key]) -> tuple[Mapping[_Key, list[int]], Map
     return tables[0], tables[1]
 
 
-def _spans(wanted: Iterable[_Wanted]) -> Mapping[_Key, list[int]]:
+def _announced_at(sought: Iterable[_Sought]) -> Mapping[_Key, list[int]]:
     """Return the frames at which each address was announced, rising."""
-    spans = defaultdict[_Key, list[int]](list)
-    for one in wanted:
+    announced_at = defaultdict[_Key, list[int]](list)
+    for one in sought:
         for key in one.keys:
-            spans[key].append(one.channel.frame)
-    return spans
+            announced_at[key].append(one.announcement.frame)
+    return announced_at
 
 
 class _Search:
-    """Looks for the connections that channels announced; each is found for one channel only."""
+    """Looks for the connections that announcements announced; each is found for one announcement only."""
 
-    def __init__(self, wanted: Sequence[_Wanted], flows: Flows) -> None:
+    def __init__(self, sought: Sequence[_Sought], flows: Flows) -> None:
         self.flows = flows
-        self.called, self.callers = _index(flows, {key for one in wanted for key in one.keys})
-        self.spans = _spans(wanted)
+        self.by_server, self.by_client = _index(flows, {key for one in sought for key in one.keys})
+        self.announced_at = _announced_at(sought)
         self.taken: set[int] = set()
 
-    def behind(self, one: _Wanted) -> LinkedConnection:
+    def after(self, one: _Sought) -> LinkedConnection:
         """Look for connections that began behind the announcement: to the address, else from it, else to it from elsewhere."""
-        flows, strangers = self.flows, list[int]()
+        flows, others = self.flows, list[int]()
         for key in one.keys:
-            stop = self._next(key, one.channel.frame)
-            rows = self._until(stop, one, self.called.get(key, ()))
+            stop = self._next(key, one.announcement.frame)
+            rows = self._until(stop, one, self.by_server.get(key, ()))
             expected = [row for row in rows if flows.client_ip[row] == one.peer]
             if expected:
                 return self._choose(one, expected)
-            strangers += [row for row in rows if flows.first_frame[row] <= _end(one, flows) and flows.opener_known[row]]
-            for row in self._until(stop, one, self.callers.get(key, ())):
+            others += [row for row in rows if flows.first_frame[row] <= _end(one, flows) and flows.opener_known[row]]
+            for row in self._until(stop, one, self.by_client.get(key, ())):
                 if flows.server_ip[row] == one.peer:
                     self.taken.add(row)
                     wrong = True if flows.opener_known[row] else None
-                    return LinkedConnection(one.control, one.channel, row, openings=self._opened([row]), wrong_opener=wrong)
-        if strangers:
-            self.taken.add(strangers[0])
-            return LinkedConnection(one.control, one.channel, strangers[0], openings=self._opened(strangers), other_peer=True)
-        return LinkedConnection(one.control, one.channel)
+                    return LinkedConnection(one.control, one.announcement, row, openings=self._opened([row]), wrong_opener=wrong)
+        if others:
+            self.taken.add(others[0])
+            return LinkedConnection(one.control, one.announcement, others[0], openings=self._opened(others), other_address=True)
+        return LinkedConnection(one.control, one.announcement)
 
-    def before(self, one: _Wanted) -> LinkedConnection:
+    def before(self, one: _Sought) -> LinkedConnection:
         """Look for a connection that began before the announcement and was still there when it came."""
-        flows, frame = self.flows, one.channel.frame
+        flows, frame = self.flows, one.announcement.frame
         for key in one.keys:
-            rows = self.called.get(key, ())
+            rows = self.by_server.get(key, ())
             place = bisect_left(rows, frame, key=self._begins) - 1
             if place < 0:
                 continue
@@ -177,17 +174,17 @@ class _Search:
             lives = flows.first_frame[row] > flows.first_frame[one.control] and flows.last_frame[row] > frame
             if row not in self.taken and lives and flows.client_ip[row] == one.peer and flows.opener_known[row]:
                 self.taken.add(row)
-                return LinkedConnection(one.control, one.channel, row, openings=self._opened([row]), early=True)
-        return LinkedConnection(one.control, one.channel)
+                return LinkedConnection(one.control, one.announcement, row, openings=self._opened([row]), early=True)
+        return LinkedConnection(one.control, one.announcement)
 
-    def _choose(self, one: _Wanted, rows: Sequence[int]) -> LinkedConnection:
+    def _choose(self, one: _Sought, rows: Sequence[int]) -> LinkedConnection:
         """Take one that opened rather than an attempt before it."""
         opened = [row for row in rows if self.flows.opened[row]]
         row = (opened or rows)[0]
         self.taken.add(row)
         again = opened[1] if len(opened) > 1 else -1
         wrong = False if self.flows.opener_known[row] else None
-        return LinkedConnection(one.control, one.channel, row, again, len(opened), wrong_opener=wrong)
+        return LinkedConnection(one.control, one.announcement, row, again, len(opened), wrong_opener=wrong)
 
     def _opened(self, rows: Sequence[int]) -> int:
         return sum(bool(self.flows.opened[row]) for row in rows)
@@ -197,17 +194,17 @@ class _Search:
 
     def _next(self, key: _Key, frame: int) -> int:
         """Return the frame of the next announcement of an address."""
-        frames = self.spans[key]
+        frames = self.announced_at[key]
         place = bisect_right(frames, frame)
         return frames[place] if place < len(frames) else _FOREVER
 
-    def _until(self, stop: int, one: _Wanted, rows: Sequence[int]) -> Sequence[int]:
+    def _until(self, stop: int, one: _Sought, rows: Sequence[int]) -> Sequence[int]:
         """Return those of `rows` that began behind the announcement and before `stop`, and are no one else's."""
-        first = bisect_right(rows, one.channel.frame, key=self._begins)
+        first = bisect_right(rows, one.announcement.frame, key=self._begins)
         last = bisect_left(rows, stop, key=self._begins)
         return [row for row in rows[first:last] if row not in self.taken and row != one.control]
 
 
-def _end(one: _Wanted, flows: Flows) -> int:
-    """Return the frame behind which a stranger's connection to the address is not taken for the channel."""
-    return one.channel.until if one.channel.until is not None else int(flows.last_frame[one.control])
+def _end(one: _Sought, flows: Flows) -> int:
+    """Return the frame behind which a connection from another address is not taken for the announced one."""
+    return one.announcement.until if one.announcement.until is not None else int(flows.last_frame[one.control])

@@ -1,4 +1,4 @@
-"""Dialogues without their secrets."""
+"""Redact the text of a whole dialogue."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _KIND: Final = "kind"
 """The column that names what a row is: a word of the protocol file."""
 
 
-def prepare(setting: ParserContext) -> tuple[ParserContext, Redactor]:
-    """Return a setting with a redactor, and the redactor: that of the dialogue around this one, if there is one."""
-    redactor = setting.redactor or Redactor(enabled=not setting.secrets, patterns=setting.patterns)
-    return (setting if setting.redactor is not None else replace(setting, redactor=redactor)), redactor
+def prepare(context: ParserContext) -> tuple[ParserContext, Redactor]:
+    """Return the context with a redactor, and the redactor: that of the enclosing dialogue, if there is one."""
+    redactor = context.redactor or Redactor(enabled=not context.secrets, patterns=context.patterns)
+    return (context if context.redactor is not None else replace(context, redactor=redactor)), redactor
 
 
 def redact_dialogue(dialogue: Dialogue, redactor: Redactor) -> None:
-    """Redact all text of a dialogue: its summary, the cells of its rows but for their kind, and the words of its exchanges."""
+    """Redact all text of a dialogue: its summary, the text in its rows except their kind, and the words of its exchanges."""
     if not redactor.holds:
         return
     # A short secret may be a word of the server's greeting, from which the summary's name of the software is.
@@ -32,8 +32,8 @@ def redact_dialogue(dialogue: Dialogue, redactor: Redactor) -> None:
     for row in dialogue.rows:
         for name, cell in row.items():
             texts += _texts(name, cell)
-    said = [one.facts for one in dialogue.exchanges if isinstance(one.facts.get(WORDS), str)]
-    texts += [str(facts[WORDS]) for facts in said]
+    worded = [one.facts for one in dialogue.exchanges if isinstance(one.facts.get(WORDS), str)]
+    texts += [str(facts[WORDS]) for facts in worded]
     shown = iter(redactor.redact_all(texts))
     for row in dialogue.rows:
         for name, cell in row.items():
@@ -41,7 +41,7 @@ def redact_dialogue(dialogue: Dialogue, redactor: Redactor) -> None:
                 row[name] = next(shown)
             elif isinstance(cell, tuple) and cell and isinstance(cell[0], str):
                 row[name] = tuple(next(shown) for _ in cell)
-    for facts in said:
+    for facts in worded:
         facts[WORDS] = next(shown)
 
 

@@ -1,11 +1,8 @@
-"""What must not be seen of text that a dialogue carried: passwords, tokens, keys and the like, in URIs and in other text.
+"""Redact secrets in text from a dialogue: passwords, tokens and keys in URIs and in other text.
 
-Whatever is hidden is replaced by HIDDEN. Names stay: user names, names of parameters and of cookies. In doubt a value is hidden: an
-author's name that is lost in a report costs less than a token that is not. `rules/secrets.toml` says how secrets are named and what they
-look like; the shipped one counts where no patterns are given.
-
-Promises: no function raises on any text; none gives back a value it takes for a secret, in whatever encoding it came; linear.
-Must not know: connections, reports.
+Secrets are replaced by `HIDDEN`. Names are kept: user names, names of parameters and of cookies. In doubt a value is redacted: a lost
+author's name costs less than a leaked token. `rules/secrets.toml` lists names and forms of secrets; the shipped one is used where no
+patterns are given. No function raises on any text; all are linear.
 """
 
 from __future__ import annotations
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 
 _MARKS: Final = re.compile(r"[=@]|eyJ")
-"""Without one of these a text holds no secret that its name or its place would tell."""
+"""A text without one of these holds no secret that its name or place identifies."""
 _USERINFO: Final = re.compile(r"//([^/?#@\s]*(?:@[^/?#@\s]*)*)@")
 _BARE_USERINFO: Final = re.compile(
     r"(?<![^\s,;=\"'(<?&#])(?!mailto:|sips?:|xmpp:|acct:|im:|[0-9]{1,2}:[0-9])([^\s/?#@:,;=\"'(<]{0,200}:[^\s/?#@]{1,1000}"
@@ -39,19 +36,19 @@ _OF_QUERY: Final = re.compile(r"([?&;#\s]*+)([^&;#\s]*+)")
 _OF_TEXT: Final = re.compile(r"([?&;#\s,\"'()<>{}]*+)([^&;#\s,\"'()<>{}]*+)")
 _ANY_PARAMETER: Final = re.compile(r"(?<![^?&;#/=\s])([^?&;#=/\s]++)=(?=[^&;#\s])")
 """The name of a parameter with a value, of one inside the value of another too."""
-_SOME_NAME: Final = re.compile(r"([^?&;#=/\s,\"'()<>{}]+)=")
-"""What stands before each equals sign: the name of a parameter, whatever the context."""
+_NAME_BEFORE_EQUALS: Final = re.compile(r"([^?&;#=/\s,\"'()<>{}]+)=")
+"""The text before each equals sign: the name of a parameter, whatever the context."""
 _SEGMENT: Final = re.compile(r"(?<=/)([^/=;]{2,60})/(?=([^/;]{8,}))(?=[^/;]*[0-9])(?=[^/;]*[A-Za-z])")
 """A segment of a path, and the next one where that has letters and digits."""
 _MAX_DEPTH: Final = 3
-"""How often percent encoding is taken off, and how deep a URI inside a URI is looked into."""
+"""Rounds of percent decoding, and depth of URIs inside URIs."""
 
 
 def uri(text: str, patterns: SecretPatterns | None = None) -> str:
     """Return a URI, or the target of a request, without the passwords, tokens and keys in it; the very same text where it has none.
 
     What is hidden: userinfo but for a user name that a password follows (RFC 3986 3.2.1), values of parameters in the path, the query
-    and the fragment whose name says secret, with what follows them up to the next parameter, URIs among the values that hold such, and
+    and the fragment with the name of a secret, with what follows them up to the next parameter, URIs among the values that hold such, and
     what looks random anywhere. Where only decoding shows a secret, the text is returned decoded.
     """
     known = patterns or secrets.shipped()
@@ -66,12 +63,12 @@ def uri(text: str, patterns: SecretPatterns | None = None) -> str:
     return shown
 
 
-def text(said: str, patterns: SecretPatterns | None = None) -> str:
+def text(plain_text: str, patterns: SecretPatterns | None = None) -> str:
     """Return a text that is no URI without the passwords, tokens and keys in it: as `uri`, but a blank ends a value."""
     known = patterns or secrets.shipped()
-    if _is_clean(said, known):
-        return said
-    shown = _replace(said, _text_spans(said, known)) if _MARKS.search(said) else said
+    if _is_clean(plain_text, known):
+        return plain_text
+    shown = _replace(plain_text, _text_spans(plain_text, known)) if _MARKS.search(plain_text) else plain_text
     return shape.hide(shown, known)
 
 
@@ -93,7 +90,7 @@ def _is_clean(text: str, patterns: SecretPatterns) -> bool:
         return False
     if "/" in text and any(patterns.is_secret(match[1]) for match in _SEGMENT.finditer(text)):
         return False
-    return "=" not in text or not any(map(patterns.is_secret, _SOME_NAME.findall(text)))
+    return "=" not in text or not any(map(patterns.is_secret, _NAME_BEFORE_EQUALS.findall(text)))
 
 
 def named(text: str, patterns: SecretPatterns | None = None) -> tuple[str, ...]:
@@ -108,7 +105,7 @@ def authority(text: str, patterns: SecretPatterns | None = None) -> str:
 
 
 def carries_credentials(text: str, patterns: SecretPatterns | None = None) -> bool:
-    """Return whether a URI holds what whoever reads it can use: a password, a token, a key."""
+    """Return whether a URI holds usable credentials: a password, a token, a key."""
     known = patterns or secrets.shipped()
     plain = _decode(text)
     if shape.JWT.search(plain) or any(":" in match[1] for match in _USERINFO.finditer(plain)):
@@ -146,12 +143,12 @@ def _userinfo(text: str) -> Iterator[Span]:
             yield match.start(1) + colon + 1, match.end(1)
 
 
-def _parameters(text: str, part: Span, pieces: re.Pattern[str], patterns: SecretPatterns, depth: int) -> Iterator[Span]:
+def _parameters(text: str, part: Span, parts: re.Pattern[str], patterns: SecretPatterns, depth: int) -> Iterator[Span]:
     """Yield where the values of secret parameters stand in a part of a text, with what follows up to the next parameter."""
     at, stop = part
     begin = end = -1
     while at < stop:
-        match = pieces.match(text, at, stop)
+        match = parts.match(text, at, stop)
         if match is None or match.end() == at:
             break
         at = match.end()
@@ -165,7 +162,7 @@ def _parameters(text: str, part: Span, pieces: re.Pattern[str], patterns: Secret
             value = text[equals + 1 : at]
             if patterns.is_secret(name) or _holds_secret(value, patterns, depth):
                 begin, end = equals + 1, at
-        elif begin >= 0 and (pieces is not _OF_TEXT or not match[1] or _continues(match[1], empty=begin == end)):
+        elif begin >= 0 and (parts is not _OF_TEXT or not match[1] or _continues(match[1], empty=begin == end)):
             end = at
         elif begin >= 0:
             yield begin, end

@@ -32,15 +32,15 @@ _HOST: Final = re.compile(r"(?<![\w.%-])(?:[a-z0-9-]{1,63}\.){2,}[a-z]{2,24}(?![
 """A name with three labels or more (RFC 1123 2.1)."""
 _UUID: Final = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f])")
 _HEX: Final = re.compile(r"[0-9A-Fa-f]+")
-_PIECE: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _ENCODED: Final = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _LETTER: Final = re.compile(r"[A-Za-z]")
 _DIGIT: Final = re.compile(r"[0-9]")
-_PIECE_OF_TOKEN: Final = 5
+_MAX_WORD_OF_TOKEN: Final = 5
 """Letters and digits for each change, at the most, in what is random."""
-_PIECE_OF_DENSE: Final = 3
-_LEAST_CHANGES: Final = 4
-_LEAST_LETTERS: Final = 3
+_MAX_WORD_OF_DENSE: Final = 3
+MIN_CHANGES: Final = 4
+MIN_LETTERS: Final = 3
 
 
 def hide(text: str, patterns: SecretPatterns) -> str:
@@ -92,17 +92,17 @@ def _is_random(run: str, patterns: SecretPatterns) -> bool:
     size = len(run)
     if size < patterns.dense:
         return False
-    pieces = list(_PIECE.finditer(run))
-    digits = any(piece[0][0].isdigit() for piece in pieces)
-    letters = sum(len(piece[0]) for piece in pieces if not piece[0][0].isdigit())
+    words = list(_WORD.finditer(run))
+    digits = any(word[0][0].isdigit() for word in words)
+    letters = sum(len(word[0]) for word in words if not word[0][0].isdigit())
     if digits and letters and size >= patterns.hex and _HEX.fullmatch(run):
         return True
     # Between words there is something else; within what is random, mostly nothing.
-    changes = sum(one.end() == other.start() for one, other in pairwise(pieces))
-    plain = sum(len(piece[0]) for piece in pieces)
-    if letters < _LEAST_LETTERS or changes < _LEAST_CHANGES:
+    changes = sum(one.end() == other.start() for one, other in pairwise(words))
+    plain = sum(len(word[0]) for word in words)
+    if letters < MIN_LETTERS or changes < MIN_CHANGES:
         return False
     if size >= patterns.random:
-        return changes * (_PIECE_OF_TOKEN if digits else _PIECE_OF_DENSE) >= plain
-    mixed = digits and any(piece[0][0].islower() for piece in pieces) and any(piece[0][0].isupper() for piece in pieces)
-    return mixed and changes * _PIECE_OF_DENSE >= plain
+        return changes * (_MAX_WORD_OF_TOKEN if digits else _MAX_WORD_OF_DENSE) >= plain
+    mixed = digits and any(word[0][0].islower() for word in words) and any(word[0][0].isupper() for word in words)
+    return mixed and changes * _MAX_WORD_OF_DENSE >= plain

@@ -163,11 +163,11 @@ def grams(data: bytes) -> Iterator[tuple[int, Array]]:
         values = _BASE64[letters] & 63
         here, ahead = values[:-1], values[1:]
         wide = [_FOLDED[one].astype(np.uint32) for one in ((here << 2) | (ahead >> 4), (here << 4) | (ahead >> 2), (here << 6) | ahead)]
-        for turn in range(3):
-            steps = _steps(turn)
+        for rotation in range(3):
+            steps = _steps(rotation)
             stop = len(here) - steps[-1]
-            parts = [wide[(turn + byte) % 3][step : step + stop] << (8 * byte) for byte, step in enumerate(steps)]
-            yield FROM_BASE64 + turn, parts[0] | parts[1] | parts[2] | parts[3]
+            parts = [wide[(rotation + byte) % 3][step : step + stop] << (8 * byte) for byte, step in enumerate(steps)]
+            yield FROM_BASE64 + rotation, parts[0] | parts[1] | parts[2] | parts[3]
 
 
 def gram(folded: Array) -> Array:
@@ -176,9 +176,9 @@ def gram(folded: Array) -> Array:
     return wide[:-3] | (wide[1:-2] << 8) | (wide[2:-1] << 16) | (wide[3:] << 24)
 
 
-def _steps(turn: int) -> tuple[int, ...]:
-    """Return how far from the first letter of a byte in base64 those of the next ones stand, the byte being the `turn`th of its group."""
-    return tuple(4 * ((turn + byte) // 3) + (turn + byte) % 3 - turn for byte in range(GRAM))
+def _steps(rotation: int) -> tuple[int, ...]:
+    """Return the distances in base64 from the first letter of a byte, number `rotation` of its group, to those of the next bytes."""
+    return tuple(4 * ((rotation + byte) // 3) + (rotation + byte) % 3 - rotation for byte in range(GRAM))
 
 
 def decoded(data: bytes, at: int, encoding: int, size: int) -> bytes:
@@ -188,15 +188,15 @@ def decoded(data: bytes, at: int, encoding: int, size: int) -> bytes:
     if encoding == FROM_HEX:
         digits = _HEX_RUN.match(data, at, at + 2 * size)
         return bytes.fromhex(data[at : digits.end() - (digits.end() - at) % 2].decode("ascii")).translate(FOLD) if digits else b""
-    turn = encoding - FROM_BASE64
+    rotation = encoding - FROM_BASE64
     run = _BASE64_RUN.match(data, at, at + size * 4 // 3 + 8)
     if run is None:
         return b""
     # The letters before the first are not a part of it: any will do.
-    values = [0] * turn + _BASE64[np.frombuffer(run[0], np.uint8)].tolist()
+    values = [0] * rotation + _BASE64[np.frombuffer(run[0], np.uint8)].tolist()
     whole = bytes(
         ((values[place] << shift) | (values[place + 1] >> (6 - shift))) & 255
-        for place in range(turn, len(values) - 1)
+        for place in range(rotation, len(values) - 1)
         if (shift := 2 * (place % 4 + 1)) <= 6  # noqa: PLR2004 - the bits of a letter
     )
     return whole[:size].translate(FOLD)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HEAD_BYTES: Final = 5
 """Bytes that decide whether TLS begins: a record's header, or an SSL 2.0 hello up to its version."""
 MIN_HEAD_BYTES: Final = 3
-"""Bytes that tell clear text from TLS: content type and version, or length and message type."""
+"""Bytes that distinguish clear text from TLS: content type and version, or length and message type."""
 _RECORD: Final = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]")
 _SSL2_HELLO: Final = re.compile(rb"[\x80-\xff].\x01(?:\x03[\x00-\x03]|\x00\x02)", re.DOTALL)
 _ALERT: Final = 21

@@ -1,6 +1,6 @@
 """What a parser reads of its protocol file, built once per file.
 
-A parser turns the tables of `Protocol.data` into the forms that it looks up. `cached` keeps the result for as long as the same rules are
+A parser converts the tables of `Protocol.data` into the forms that it looks up. `cached` keeps the result for as long as the same rules are
 used, since a parser begins once per dialogue.
 """
 

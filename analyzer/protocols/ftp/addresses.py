@@ -1,7 +1,6 @@
-"""Where a data connection is to go: the addresses in PORT, EPRT, LPRT and the replies 227, 228 and 229.
+"""Parse the addresses of data connections in PORT, EPRT, LPRT and in the replies 227, 228 and 229.
 
-Promises: an address is written as `ipaddress` writes it, a port is 1 to 65535; what does not name both is None.
-Must not know: connections, rules.
+An address is written as `ipaddress` writes it, a port is 1 to 65535; a text that does not name both gives None.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ _BARS: Final = re.compile(rb"([\x21-\x7e])\1\1(\d{1,5})\1")
 """RFC 2428 3: three delimiters, the port and a delimiter; the delimiter may be any printable character."""
 _BARS_WITH_ADDRESS: Final = re.compile(rb"([!-/:-@\[-`{-~])([12])\1([0-9A-Fa-f:.]{2,45})\1(\d{1,5})\1")
 _EPRT: Final = re.compile(rb"\s*([\x21-\x7e])([12])\1([0-9A-Fa-f:.]{2,45})\1(\d{1,5})\1\s*")
-_HIGHEST: Final = 0xFFFF
+_MAX_PORT: Final = 0xFFFF
 _PRIVATE: Final = tuple(
     ip_network(text)
     for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10")
 )
-"""What does not cross the Internet: RFC 1918, 6598, 3927, 4193, 4291."""
+"""Networks that the Internet does not route: RFC 1918, 6598, 3927, 4193, 4291."""
 
 
 class Address(NamedTuple):
@@ -54,7 +53,7 @@ def of_eprt(argument: bytes) -> Address | None:
         return None
     versions = {b"1": 4, b"2": 6}
     port = int(found[4])
-    return Address(str(address), port) if address.version == versions[found[2]] and 0 < port <= _HIGHEST else None
+    return Address(str(address), port) if address.version == versions[found[2]] and 0 < port <= _MAX_PORT else None
 
 
 def of_pasv(text: bytes) -> Address | None:
@@ -80,7 +79,7 @@ def of_epsv(text: bytes) -> Address | None:
         full = _BARS_WITH_ADDRESS.search(text)
         return of_eprt(full[0]) if full else None
     port = int(found[2])
-    return Address("", port) if 0 < port <= _HIGHEST else None
+    return Address("", port) if 0 < port <= _MAX_PORT else None
 
 
 def is_private(ip: str) -> bool:

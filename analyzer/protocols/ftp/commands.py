@@ -1,7 +1,6 @@
-"""A line of an FTP client: the command it holds, without the TELNET commands in it, and what the protocol file knows of it.
+"""Parse the lines of an FTP client into commands, with what the protocol file lists about each.
 
-Promises: any bytes are a command; nothing here decides whether it was right to send it.
-Must not know: replies, rules.
+TELNET commands (RFC 854) are removed from the line. Any bytes are some command; whether it was right to send it is not decided here.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _IAC: Final = b"\xff"
 _TELNET: Final = re.compile(rb"\xff(?:\xff|\xfa.*?(?:\xff\xf0|$)|[\xfb-\xfe].?|[\xf0-\xf9])", re.DOTALL)
 """A TELNET command: a subnegotiation, an option, or one byte (RFC 854). IAC IAC is the byte 255, and so is IAC before anything else."""
 _PADDING: Final = b"\r\0"
-"""What may stand around a command: ends that other servers, or clients, know."""
+"""Bytes around a command that some clients and servers take for line ends."""
 _PADDED: Final = frozenset({b"\r", b"\0"})
 _ESCAPED: Final = b"\xff\xff"
 _WORDS: Final = re.compile(rb"[ \t]*([^ \t\x00]*)[ \t]?(.*)", re.DOTALL)
@@ -29,11 +28,11 @@ _WORDS: Final = re.compile(rb"[ \t]*([^ \t\x00]*)[ \t]?(.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class CommandSpec:
-    """What the protocol file says of a command."""
+    """The entry of a command in the protocol file."""
 
     name: str
     replies: frozenset[int]
-    """Codes that may end it, those any command may have included."""
+    """Codes of its final reply, those that any command may have included."""
     marks: frozenset[int]
     """Codes 1yz that may come before."""
     data: str
@@ -68,16 +67,16 @@ class CommandTable:
 
 
 class FtpCommand(NamedTuple):
-    """A client's line, taken apart."""
+    """A parsed line of a client."""
 
     verb: str
     """Its first word in capitals, whatever it is."""
     known: CommandSpec
     argument: bytes
     telnet: bool = False
-    """Whether TELNET commands stood in the line."""
+    """Whether the line held TELNET commands."""
     inside: bool = False
-    """Whether one of them stood behind the first letter."""
+    """Whether one of them was behind the first letter."""
 
 
 def _build(protocol: Protocol) -> CommandTable:
@@ -129,7 +128,7 @@ def parse(line: bytes, table: CommandTable) -> FtpCommand:
 
 
 def _lead(line: bytes) -> int:
-    """Return where the first byte that is neither blank nor TELNET stands."""
+    """Return the index of the first byte that is neither blank nor TELNET."""
     at = 0
     while at < len(line):
         match = _TELNET.match(line, at)

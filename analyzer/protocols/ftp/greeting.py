@@ -1,7 +1,6 @@
-"""The greeting of an FTP server: 220, or 120 and then 220, or a refusal (RFC 959 5.4).
+"""Fill in the facts of an FTP server's greeting: 220, or 120 and then 220, or a refusal (RFC 959 5.4).
 
-Promises: each fact of a greeting that any.toml leaves to the reader, but for whether the client spoke too early.
-Must not know: commands.
+Whether the client sent before the greeting was complete is left to the parser.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ if TYPE_CHECKING:
     from analyzer.protocols.ftp.commands import CommandTable
     from analyzer.protocols.ftp.replies import FtpReply
 
-READY_SOON: Final = 120
+DELAYED: Final = 120
 
 
 def note(dialogue: Dialogue, reply: FtpReply, code: int, table: CommandTable, opened_at: int) -> None:
-    """Take note of a greeting; `opened_at` is when the opening was complete, ns since the epoch, or NO_TIME."""
+    """Add the facts of a greeting; `opened_at` is when the opening was complete, ns since the epoch, or NO_TIME."""
     facts, places = dialogue.facts, dialogue.places
     if "greeting" not in places and (delay := timing.since(opened_at, reply.first)) is not None:
         facts["greeting_after"] = delay
@@ -27,4 +26,4 @@ def note(dialogue: Dialogue, reply: FtpReply, code: int, table: CommandTable, op
     facts["greeting_code"] = code
     facts["greeting_expected"] = code in table.greetings and facts.get("greeting_expected") is not False
     facts["greeting_refusal"] = code in table.refusals
-    facts["greeting_delayed"] = code == READY_SOON or facts.get("greeting_delayed", False)
+    facts["greeting_delayed"] = code == DELAYED or facts.get("greeting_delayed", False)

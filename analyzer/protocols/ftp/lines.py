@@ -1,10 +1,8 @@
-"""Commands of an FTP client that do not end with LF: with NUL, with CR alone, or with nothing.
+"""Split the bytes of an FTP client into commands that do not end with LF: with NUL, with CR alone, or with nothing.
 
-RFC 959 5.3.1 ends a command with CR LF. Many servers take other ends for one, and some take whatever a segment brings: where the server
-answers in the middle of a line, and no command waits, what the client had sent until then was a command.
-
-Promises: a password behind such an end is an argument of its own, never a part of another command's.
-Must not know: replies' meaning, states.
+RFC 959 5.3.1 ends a command with CR LF. Many servers accept other ends, and some take whatever a segment carries: where the server
+replies in the middle of a line and no command waits, the bytes sent until then were a command. A password behind such an end is the
+argument of its own command, never a part of the command before.
 """
 
 from __future__ import annotations
@@ -20,12 +18,13 @@ if TYPE_CHECKING:
 _ENDS: Final = re.compile(rb"\r?\x00+|\r+")
 _WORD: Final = re.compile(rb"([A-Za-z@]{3,4})(?=[ \t\r\x00]|$)")
 _LOGIN: Final = re.compile(rb"(?i)(?:USER|PASS|ACCT)[ \t]")
-"""Commands that a segment may begin with though the one before has no end, where no reply says so."""
+"""Commands that may begin at a segment boundary although the command before has no end and no reply came."""
 MAX_PARTS: Final = 100
+"""Commands that one line is split into."""
 
 
 def answered(client: Reader, line: Line, frame: int) -> Line | None:
-    """Return the part of `line` that was captured before `frame`, and move `client` behind it; None when that is nothing, or all."""
+    """Return the part of `line` captured before `frame` and move `client` behind it; None when that is nothing or the whole line."""
     stop = client.reached(line.start, frame)
     if not line.start < stop < line.stop:
         return None
@@ -34,7 +33,7 @@ def answered(client: Reader, line: Line, frame: int) -> Line | None:
 
 
 def parts(client: Reader, line: Line, table: CommandTable) -> list[Line]:
-    """Return the commands that `line` holds: it ends behind NUL and CR where a command follows, and at a segment that begins a login."""
+    """Return the commands in `line`, split behind NUL and CR where a command follows, and at a segment that begins a login."""
     marks = [found.end() for found in _ENDS.finditer(line.data)] if b"\r" in line.data or b"\0" in line.data else []
     cuts = {at for at in marks if (word := _WORD.match(line.data, at)) and word[1].upper().decode() in table.commands}
     cuts |= {at - line.start for at in client.begins(line.start, line.stop) if _LOGIN.match(line.data, at - line.start)}

@@ -1,12 +1,10 @@
-"""Reads the control connection of FTP: greeting, commands and their replies, in the order they were captured (RFC 959).
+"""Parse the control connection of FTP (RFC 959): greeting, commands and replies, in the order of capture.
 
-Both directions are read a line and a reply at a time; whichever was complete first is taken first, so that a reply finds the commands
-sent before it. Replies answer commands in order, but for one to a command sent during a transfer (STAT, ABOR, NOOP). Reading stops where
-TLS begins and goes on where it ends in the clear (CCC). The data connections announced are `Dialogue.channels`; `link` finds them.
-
-Promises: never raises, ends on any bytes, in time linear in their number; what was not captured is unknown, never false; no password
-leaves it unless the setting says so.
-Must not know: files, rules, verdicts.
+Lines of the client and replies of the server are read one at a time; whichever was complete first is handled first, so that a reply finds
+the commands sent before it. Replies answer commands in order, except the reply to a command sent during a transfer (STAT, ABOR, NOOP).
+Parsing stops where TLS begins and continues where it ends in the clear (CCC). Announced data connections go to `Dialogue.announced`;
+`link` finds them. Never raises and ends on any bytes, in linear time; facts that the capture does not show are None; passwords are
+redacted unless the context says otherwise.
 """
 
 from __future__ import annotations
@@ -34,14 +32,14 @@ MAX_COMMANDS: Final = 10_000
 """Commands of a dialogue that are kept."""
 _PROCEED, _CLOSING = 234, 421
 _FIRST_MARK, _FIRST_FINAL = 100, 200
-_PATIENCE: Final = 1_000_000_000
-"""Ns that a reply may still have been under way when the capture ended."""
+_MAX_REPLY_DELAY: Final = 1_000_000_000
+"""ns before the end of the capture within which a missing reply may still have been on its way."""
 
 
-def read(client: Reader, server: Reader, setting: ParserContext) -> Dialogue:
-    """Return what both ends of a control connection said, from where the readers stand."""
-    setting, redactor = prepare(setting)
-    found = _Parser(client, server, setting, redactor).run()
+def read(client: Reader, server: Reader, context: ParserContext) -> Dialogue:
+    """Return the dialogue on a control connection, from the current positions of the readers."""
+    context, redactor = prepare(context)
+    found = _Parser(client, server, context, redactor).run()
     redact_dialogue(found, redactor)
     return found
 
@@ -49,33 +47,33 @@ def read(client: Reader, server: Reader, setting: ParserContext) -> Dialogue:
 class _Parser:
     """One pass over both directions."""
 
-    def __init__(self, client: Reader, server: Reader, setting: ParserContext, redactor: Redactor) -> None:
-        self.client, self.server, self.setting = client, server, setting
+    def __init__(self, client: Reader, server: Reader, context: ParserContext, redactor: Redactor) -> None:
+        self.client, self.server, self.context = client, server, context
         self.dialogue = Dialogue("ftp")
         self.facts: dict[str, Fact] = self.dialogue.facts
         self.places = self.dialogue.places
-        self.table = commands.table_of(setting.protocol)
-        self.session = FtpSession(self.dialogue, setting, self.table)
+        self.table = commands.table_of(context.protocol)
+        self.session = FtpSession(self.dialogue, context, self.table)
         self.redactor = redactor
         self.pending = deque[PendingCommand]()
         self.number = 0
         self.line: Line | None = None
         self.reply: FtpReply | None = None
         self.line_order = self.order_before = self.reply_order = 0
-        self.line_torn = self.reply_torn = not setting.whole
+        self.line_torn = self.reply_torn = not context.whole
         """Whether the next line may begin in the middle of one."""
-        self.greeted = not setting.whole
-        self.patience = replies.PATIENCE
+        self.greeted = not context.whole
+        self.lookahead = replies.MAX_LINES_AFTER_END
         self.banner = b""
-        self.lost = setting.one_sided
+        self.lost = context.one_sided
         """Whether replies may have been missed since the last one."""
         self.closing = False
         self.agreed: int | None = None
-        """The frame of the reply that agreed to TLS, until TLS begins or does not."""
+        """The frame of the reply that agreed to TLS, until the client's next bytes are known."""
         self.slipped: int | None = None
         """The first frame of clear bytes between AUTH and its reply."""
-        self.complete = setting.whole and not setting.one_sided
-        """Whether everything that was said has been captured."""
+        self.complete = context.whole and not context.one_sided
+        """Whether all bytes so far were captured."""
         self.encrypted = False
         """Whether the client's next bytes are TLS."""
         self.cleared = False
@@ -101,18 +99,18 @@ class _Parser:
     # What comes next
 
     def _waits_for_auth(self) -> bool:
-        """Return whether what the client sent next may be TLS or not, as the server is about to say."""
+        """Return whether the reply to AUTH decides if the client's next bytes are TLS."""
         return bool(self.pending) and self.pending[-1].command.known.name == "AUTH" and not self.pending[-1].unsure
 
     def _is_server_next(self) -> bool:
         """Return whether the server's next reply may come before the client's line at hand."""
         if self.line is None:
             return True
-        spot = self.server.position()
-        return self.agreed is None and spot is not None and spot.frame < self.line_order
+        position = self.server.position()
+        return self.agreed is None and position is not None and position.frame < self.line_order
 
     def _goes_on(self) -> bool:
-        """Return whether more is to come though nothing is at hand: clear bytes behind TLS, or behind an AUTH without an answer."""
+        """Return whether to continue without a line or a reply: with clear bytes behind TLS, or behind an AUTH without a reply."""
         if self.cleared:
             self.cleared = False
             return True
@@ -141,7 +139,7 @@ class _Parser:
     def _next_reply(self) -> None:
         server = self.server
         before = self.line_order if self.line is not None else None
-        while (reply := replies.read(server, before, self.patience)) is None and server.gap:
+        while (reply := replies.read(server, before, self.lookahead)) is None and server.gap:
             server.jump()
             # A greeting that begins in a gap is not known to be missing.
             self.reply_torn = self.lost = self.greeted = True
@@ -155,18 +153,18 @@ class _Parser:
             self._begin_tls()
         else:
             self.reply_order = max(self.reply_order, reply.order)
-            self.patience >>= reply.end_odd
+            self.lookahead >>= reply.end_odd
             self.reply = reply
 
     def _lose(self) -> None:
-        """Take note that bytes were not captured: what was not seen may have been in them."""
+        """Record that bytes were not captured."""
         self.complete = False
         self.session.lose()
 
     # The client
 
     def _cut_line(self, reply: FtpReply) -> None:
-        """Take what the client had sent of the line at hand when a reply came that no command waits for: the server took it for one."""
+        """Handle as a command the part of the line sent before a reply that no command waits for: the server took it for one."""
         line = self.line
         if line is None or line.first.frame >= reply.first.frame or reply.code == _CLOSING:
             return
@@ -176,7 +174,7 @@ class _Parser:
             self._take_lines(head)
 
     def _take_lines(self, line: Line) -> None:
-        """Take the command, or the commands, that a line holds."""
+        """Handle the commands in a line."""
         pending.move_on(self.pending, self.session)
         for number, part in enumerate(lines.parts(self.client, line, self.table)):
             self._take_line(part, guessed=number > 0)
@@ -201,7 +199,7 @@ class _Parser:
         if command.telnet:
             facts["telnet"], facts["telnet_inside"] = True, command.inside
         exchange = Exchange(facts, {"request": line.first.frame, "request_end": line.last.frame})
-        asked = PendingCommand(
+        issued = PendingCommand(
             command,
             exchange,
             rows.of_command(line, command, self.number, self.session, self.redactor),
@@ -209,14 +207,14 @@ class _Parser:
             line.last,
             guessed=guessed,
         )
-        self._keep(asked)
-        session.ask(self.session, asked)
-        self.pending.append(asked)
+        self._keep(issued)
+        session.note_command(self.session, issued)
+        self.pending.append(issued)
         if len(self.pending) > MAX_COMMANDS:
-            session.miss(self.session, self.pending.popleft())
+            session.note_missing_reply(self.session, self.pending.popleft())
 
     def _note_clear(self, line: Line) -> None:
-        """Tell clear bytes that slipped in before TLS was agreed from a client that goes on in the clear."""
+        """Separate clear bytes sent before TLS was agreed from a client that continues in the clear."""
         if self.agreed is None:
             return
         if self.line_order < self.agreed:
@@ -226,12 +224,12 @@ class _Parser:
             self.places["tls_missing"] = line.first.frame
             self.agreed = None
 
-    def _keep(self, asked: PendingCommand) -> None:
+    def _keep(self, issued: PendingCommand) -> None:
         if self.number > MAX_COMMANDS:
             self.dialogue.dropped += 1
             return
-        self.dialogue.exchanges.append(asked.exchange)
-        self.dialogue.rows.append(asked.row)
+        self.dialogue.exchanges.append(issued.exchange)
+        self.dialogue.rows.append(issued.row)
 
     # The server
 
@@ -248,7 +246,7 @@ class _Parser:
             self._greet(reply, reply.code)
             return
         if self.encrypted and self.agreed is not None and not self.pending:
-            # The client's next bytes are TLS: nothing was asked.
+            # The client's next bytes are TLS: no command was sent.
             self.facts["auth_reply_injection"] = True
             self.places.setdefault("auth_reply_injection", reply.first.frame)
             return
@@ -266,8 +264,8 @@ class _Parser:
 
     def _greet(self, reply: FtpReply, code: int) -> None:
         self.banner = self.banner or reply.text.strip()
-        greeting.note(self.dialogue, reply, code, self.table, self.setting.opened_at)
-        self.greeted = code != greeting.READY_SOON
+        greeting.note(self.dialogue, reply, code, self.table, self.context.opened_at)
+        self.greeted = code != greeting.DELAYED
         line = self.line
         if self.greeted and "early" not in self.facts and line is not None and line.first.frame < reply.last.frame:
             # It began before the greeting was complete, and was complete behind it.
@@ -275,27 +273,27 @@ class _Parser:
         self.closing = code == _CLOSING
 
     def _skip_answered(self) -> None:
-        """Give up commands whose replies were missed: a client sends the next one when it has the reply to the one before."""
-        self.lost = self.setting.one_sided
+        """Drop commands whose replies were missed: a client sends the next command when it has the reply to the one before."""
+        self.lost = self.context.one_sided
         while len(self.pending) > 1:
-            session.miss(self.session, self.pending.popleft())
+            session.note_missing_reply(self.session, self.pending.popleft())
         if self.pending:
             self.pending[0].unsure = True
 
     def _mark(self, reply: FtpReply, code: int) -> None:
-        asked = pending.announced(self.pending, code) or self._unasked(reply)
-        facts = asked.exchange.facts
-        if not asked.marked:
-            facts["preliminary_code"] = asked.row["preliminary_code"] = code
-            facts["preliminary_listed"] = code in asked.command.known.marks if self._is_known(asked) else None
-            asked.exchange.places["preliminary"] = reply.first.frame
-            asked.marked = True
-            session.announce(self.session, asked)
+        issued = pending.announced(self.pending, code) or self._uncommanded(reply)
+        facts = issued.exchange.facts
+        if not issued.marked:
+            facts["preliminary_code"] = issued.row["preliminary_code"] = code
+            facts["preliminary_listed"] = code in issued.command.known.marks if self._is_listed(issued) else None
+            issued.exchange.places["preliminary"] = reply.first.frame
+            issued.marked = True
+            session.note_preliminary(self.session, issued)
 
     def _answer(self, reply: FtpReply, code: int) -> None:
-        asked = pending.take(self.pending, code) or self._unasked(reply)
-        facts, places, row = asked.exchange.facts, asked.exchange.places, asked.row
-        latency = timing.latency(asked.done, reply.first) if asked.sent else None
+        issued = pending.take(self.pending, code) or self._uncommanded(reply)
+        facts, places, row = issued.exchange.facts, issued.exchange.places, issued.row
+        latency = timing.latency(issued.done, reply.first) if issued.sent else None
         facts.update(
             replied=True,
             reply_code=code,
@@ -303,13 +301,13 @@ class _Parser:
             reply_malformed=reply.malformed,
             reply_end_odd=reply.end_odd,
             reply_unended=self._is_unended(reply),
-            announced=True if asked.marked else None if asked.unsure else False,
+            announced=True if issued.marked else None if issued.unsure else False,
         )
         if latency is not None:
             facts["latency"] = latency
             row["latency_ms"] = timing.milliseconds(latency)
-        if self._is_known(asked) and not asked.unsure:
-            facts["reply_listed"] = code in asked.command.known.replies
+        if self._is_listed(issued) and not issued.unsure:
+            facts["reply_listed"] = code in issued.command.known.replies
         places["reply"], places["reply_end"] = reply.first.frame, reply.last.frame
         row.update(
             code=code,
@@ -318,8 +316,8 @@ class _Parser:
             last_frame=reply.last.frame,
             complete=reply.whole,
         )
-        session.answer(self.session, asked, reply)
-        if asked.command.known.name == "AUTH" and self.session.auth == "accepted" and code == _PROCEED:
+        session.note_reply(self.session, issued, reply)
+        if issued.command.known.name == "AUTH" and self.session.auth == "accepted" and code == _PROCEED:
             self.agreed = self.reply_order
 
     def _is_unended(self, reply: FtpReply) -> bool | None:
@@ -327,17 +325,17 @@ class _Parser:
             return None
         return reply.unended
 
-    def _is_known(self, asked: PendingCommand) -> bool:
-        return asked.command.known is not self.table.other
+    def _is_listed(self, issued: PendingCommand) -> bool:
+        return issued.command.known is not self.table.other
 
-    def _unasked(self, reply: FtpReply) -> PendingCommand:
-        """Return an exchange for a reply to nothing that was captured."""
+    def _uncommanded(self, reply: FtpReply) -> PendingCommand:
+        """Return an exchange for a reply whose command was not captured."""
         self.number += 1
         exchange = Exchange({"number": self.number, "request_seen": False if self.complete else None, "command": "none"})
         row = rows.of_reply(reply, self.number, self.session)
-        asked = PendingCommand(commands.FtpCommand("", self.table.other, b""), exchange, row, 0, reply.first, sent=False)
-        self._keep(asked)
-        return asked
+        issued = PendingCommand(commands.FtpCommand("", self.table.other, b""), exchange, row, 0, reply.first, sent=False)
+        self._keep(issued)
+        return issued
 
     # TLS
 
@@ -356,33 +354,33 @@ class _Parser:
         self.cleared = all(ended)
         self.finished = not self.cleared
         if self.cleared:
-            spot = self.client.position() or self.server.position()
-            self.facts["tls_cleared"], self.places["tls_cleared"] = True, spot.frame if spot else None
-            self.session.clear_again()
+            position = self.client.position() or self.server.position()
+            self.facts["tls_cleared"], self.places["tls_cleared"] = True, position.frame if position else None
+            self.session.resume_clear()
 
     # The end
 
     def _finish(self) -> Dialogue:
-        for asked in self.pending:
-            self._leave(asked)
+        for issued in self.pending:
+            self._leave(issued)
         rows.note_refusals(self.dialogue)
-        if "greeting_code" in self.facts and not self.setting.one_sided:
+        if "greeting_code" in self.facts and not self.context.one_sided:
             self.facts.setdefault("early", False)
         summary.conclude(self.session, self.dialogue, complete=self.complete)
-        self.dialogue.summary = summary.write(self.banner, self.session, self.dialogue)
+        self.dialogue.summary = summary.summarise(self.banner, self.session, self.dialogue)
         return self.dialogue
 
-    def _leave(self, asked: PendingCommand) -> None:
-        """Say what is known of a command that no final reply was captured to."""
-        session.miss(self.session, asked)
-        asked.exchange.facts["replied"] = None if asked.unsure or self._may_be_missed(asked) else False
+    def _leave(self, issued: PendingCommand) -> None:
+        """Complete the exchange of a command whose final reply was not captured."""
+        session.note_missing_reply(self.session, issued)
+        issued.exchange.facts["replied"] = None if issued.unsure or self._may_be_missed(issued) else False
 
-    def _may_be_missed(self, asked: PendingCommand) -> bool:
+    def _may_be_missed(self, issued: PendingCommand) -> bool:
         if self.lost or self.closing or self.dialogue.tls:
             return True
-        if asked.command.known.name == "QUIT" and self.client.closing:
+        if issued.command.known.name == "QUIT" and self.client.closing:
             return True
         if self.client.closing or self.server.closing:
             return False
-        end, sent = self.setting.end_time, asked.done.time
-        return NO_TIME in {end, sent} or end - sent < _PATIENCE
+        end, sent = self.context.end_time, issued.done.time
+        return NO_TIME in {end, sent} or end - sent < _MAX_REPLY_DELAY

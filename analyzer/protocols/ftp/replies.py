@@ -1,8 +1,7 @@
-"""The replies of an FTP server, each with all its lines.
+"""Read the replies of an FTP server, each with all its lines.
 
-Promises: any bytes are read to their end, in time linear in their number; a reply of several lines ends with its code and a blank
-(RFC 959 4.2), and where a server ends it with another code, with that one.
-Must not know: commands, rules.
+Any bytes are read to their end, in linear time. A reply of several lines ends with its code and a blank (RFC 959 4.2), or, from servers
+that end it with another code, with that one.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ _CODE: Final = re.compile(rb"([0-9]{3})(?![0-9])")
 _LOWEST, _HIGHEST = 100, 699
 """Replies are 1yz to 5yz (RFC 959 4.2.1), and 6yz when they are protected (RFC 2228 7)."""
 MAX_MORE: Final = 8_192
-PATIENCE: Final = 200
-"""Lines that the right end of a reply may come behind what could be a wrong one."""
+MAX_LINES_AFTER_END: Final = 200
+"""Lines between a possible wrong end of a reply and its right end."""
 
 
 class FtpReply(NamedTuple):
-    """A server's reply; or a line that is none, and then its code is None."""
+    """A reply of a server; its code is None for a line that is no reply."""
 
     code: int | None
     text: bytes
-    """Behind the code of its first line, or of the last one when the first says nothing."""
+    """Behind the code of its first line, or of the last one when the first line is empty."""
     first: Position
     last: Position
     start: int
@@ -52,11 +51,11 @@ class FtpReply(NamedTuple):
         return self.last.frame
 
 
-def read(server: Reader, before: int | None, patience: int = PATIENCE) -> FtpReply | None:
+def read(server: Reader, before: int | None, lookahead: int = MAX_LINES_AFTER_END) -> FtpReply | None:
     """Return the next reply; None at a gap and at the end.
 
-    `before` is the frame of the client's next line, if one is known; `patience` is how many lines are looked at behind a line that may end
-    a reply wrongly. They are read again if it did, so whoever reads many replies lowers it with each that did.
+    `before` is the frame of the client's next line, if one is known; `lookahead` is how many lines are read behind a line that may end
+    a reply wrongly. They are read again if it did, so the caller lowers it with each such reply.
     """
     line = server.line()
     if line is None:
@@ -69,10 +68,10 @@ def read(server: Reader, before: int | None, patience: int = PATIENCE) -> FtpRep
     malformed = mark not in {b" ", b"-", b""} or not _LOWEST <= code <= _HIGHEST
     if mark != b"-" or not line.whole:
         return FtpReply(code, line.data[4:], line.first, line.last, line.start, line.stop, 1, malformed, whole=line.whole)
-    return _several(server, line, code, malformed=malformed, before=before, patience=patience)
+    return _several(server, line, code, malformed=malformed, before=before, lookahead=lookahead)
 
 
-def _several(server: Reader, first: Line, code: int, *, malformed: bool, before: int | None, patience: int) -> FtpReply:  # noqa: PLR0913
+def _several(server: Reader, first: Line, code: int, *, malformed: bool, before: int | None, lookahead: int) -> FtpReply:  # noqa: PLR0913
     """Read on to the line that ends the reply that `first` begins, or to where it must have ended."""
     begins = first.data[:3]
     last, lines, more = first, 1, _More(begins)
@@ -89,12 +88,12 @@ def _several(server: Reader, first: Line, code: int, *, malformed: bool, before:
         if wrong is None and _is_end(line.data):
             wrong = (line, lines)
             until = len(more.data)
-        elif wrong is not None and lines - wrong[1] > patience:
+        elif wrong is not None and lines - wrong[1] > lookahead:
             break
     if wrong is not None:
         server.at = wrong[0].stop
         return _ended(first, wrong[0], code, wrong[1], malformed=malformed, end_odd=True)._replace(more=more.data[:until])
-    text = _said(first, last)
+    text = _text_of(first, last)
     return FtpReply(code, text, first.first, last.last, first.start, last.stop, lines, malformed, unended=True, whole=False, more=more.data)
 
 
@@ -114,10 +113,12 @@ class _More:
 
 
 def _ended(first: Line, last: Line, code: int, lines: int, *, malformed: bool, end_odd: bool = False) -> FtpReply:  # noqa: PLR0913 - a reply's parts
-    return FtpReply(code, _said(first, last), first.first, last.last, first.start, last.stop, lines, malformed, end_odd, whole=last.whole)
+    return FtpReply(
+        code, _text_of(first, last), first.first, last.last, first.start, last.stop, lines, malformed, end_odd, whole=last.whole
+    )
 
 
-def _said(first: Line, last: Line) -> bytes:
+def _text_of(first: Line, last: Line) -> bytes:
     return first.data[4:] if first.data[4:].strip() else last.data[4:] if _CODE.match(last.data) else b""
 
 

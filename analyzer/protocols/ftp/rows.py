@@ -1,8 +1,4 @@
-"""A command as a row of the transactions table, before it is answered.
-
-Promises: passwords are hidden unless the redactor is not enabled.
-Must not know: replies' meaning, data connections.
-"""
+"""Build the transactions-table rows of FTP commands, before their replies are known. Passwords are redacted."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ _FIRST_REFUSAL: Final = 400
 
 
 def of_command(line: Line, command: FtpCommand, number: int, session: FtpSession, redactor: Redactor) -> dict[str, Cell]:
-    """Return the row of a command; what its reply says is added when it comes."""
+    """Return the row of a command; the columns of its reply are filled in later."""
     verb = text.verb(command, redactor, trusted=session.trusted)
     argument = text.argument(command, session.table, redactor, torn=line.end == "gap")
     return {
@@ -47,7 +43,7 @@ def of_command(line: Line, command: FtpCommand, number: int, session: FtpSession
 
 
 def of_reply(reply: FtpReply, number: int, session: FtpSession) -> dict[str, Cell]:
-    """Return the row of a reply to nothing that was captured."""
+    """Return the row of a reply whose command was not captured."""
     return {
         "kind": "command",
         "number": number,

@@ -1,9 +1,7 @@
-"""What an FTP control connection has come to: who is logged in, where, how protected, and how the next data connection is set up.
+"""Update the state of an FTP control connection: login, directory, protection, and the set-up of the next data connection.
 
-Every command and every reply is told to a `Session`, in order; it keeps the state and writes what follows from it into the exchange.
-
-Promises: a command changes the state only when its reply says that it was carried out; what the capture does not tell stays unknown.
-Must not know: segments, rules.
+Every command and every reply comes here in order; the state goes into `FtpSession` and the resulting facts into the exchange. A command
+changes the state only when its reply shows that it was carried out; what the capture does not show stays unknown.
 """
 
 from __future__ import annotations
@@ -20,84 +18,84 @@ if TYPE_CHECKING:
     from analyzer.protocols.ftp.replies import FtpReply
     from analyzer.protocols.ftp.state import FtpSession, PendingCommand
 
-_LONGEST_PATH: Final = 1_000
+_MAX_PATH: Final = 1_000
 _FIRST_FINAL, _FIRST_MORE, _FIRST_REFUSAL = 200, 300, 400
 _TRANSFERRED: Final = frozenset({226, 250})
 
 
-def ask(session: FtpSession, asked: PendingCommand) -> None:
-    """Take note of a command."""
-    act = _ASKS.get(asked.command.known.name)
+def note_command(session: FtpSession, issued: PendingCommand) -> None:
+    """Handle a command."""
+    act = _ON_COMMAND.get(issued.command.known.name)
     if act:
-        act(session, asked)
-    if asked.command.known.data:
-        asked.exchange.facts["transfer"] = True
+        act(session, issued)
+    if issued.command.known.data:
+        issued.exchange.facts["transfer"] = True
 
 
-def announce(session: FtpSession, asked: PendingCommand) -> None:
-    """Take note of a reply 1yz: the data connection is about to be used."""
-    setup.bind(session, asked)
-    setup.use(session, asked)
+def note_preliminary(session: FtpSession, issued: PendingCommand) -> None:
+    """Handle a reply 1yz: the data connection is about to be used."""
+    setup.bind(session, issued)
+    setup.use(session, issued)
 
 
-def answer(session: FtpSession, asked: PendingCommand, reply: FtpReply) -> None:
-    """Take note of a final reply."""
+def note_reply(session: FtpSession, issued: PendingCommand, reply: FtpReply) -> None:
+    """Handle a final reply."""
     code = reply.code or 0
-    act = _ANSWERS.get(asked.command.known.name)
+    act = _ON_REPLY.get(issued.command.known.name)
     if act:
-        act(session, asked, code, reply)
-    if asked.command.known.data:
-        setup.bind(session, asked)
-        if asked.channel:
-            asked.channel.until = reply.last.frame
+        act(session, issued, code, reply)
+    if issued.command.known.data:
+        setup.bind(session, issued)
+        if issued.announcement:
+            issued.announcement.until = reply.last.frame
         if code < _FIRST_REFUSAL:
-            setup.use(session, asked)
+            setup.use(session, issued)
         if code in _TRANSFERRED:
-            session.files += asked.command.known.data != "list"
-            session.listings += asked.command.known.data == "list"
+            session.files += issued.command.known.data != "list"
+            session.listings += issued.command.known.data == "list"
 
 
-def miss(session: FtpSession, asked: PendingCommand) -> None:
-    """Take note that the reply to a command was not captured, if there was one."""
-    if asked.command.known.data:
-        setup.bind(session, asked)
-    elif asked.channel:
-        setup.set_up(session, asked.channel)
-    elif asked.command.known.name in _ANSWERS:
+def note_missing_reply(session: FtpSession, issued: PendingCommand) -> None:
+    """Handle a command whose reply was not captured."""
+    if issued.command.known.data:
+        setup.bind(session, issued)
+    elif issued.announcement:
+        setup.set_up(session, issued.announcement)
+    elif issued.command.known.name in _ON_REPLY:
         session.lose()
 
 
 # Logging in
 
 
-def _ask_user(session: FtpSession, asked: PendingCommand) -> None:
-    argument = asked.command.argument
+def _command_user(session: FtpSession, issued: PendingCommand) -> None:
+    argument = issued.command.argument
     name = argument.split(None, 1)[0] if argument.split() else b""
-    shown = str(asked.row["argument"])
+    shown = str(issued.row["argument"])
     session.user = shown.partition(" ")[0].removesuffix(HIDDEN).rstrip(":")
     session.anonymous = name.decode("latin-1").lower() in session.table.guests
     session.login = "pending"
-    asked.row["user"] = session.user
-    _note_clear(session, asked)
+    issued.row["user"] = session.user
+    _note_clear(session, issued)
 
 
-def _ask_password(session: FtpSession, asked: PendingCommand) -> None:
+def _command_password(session: FtpSession, issued: PendingCommand) -> None:
     if session.login != "accepted":
         session.login = "pending"
     credentials = None if session.anonymous is None else not session.anonymous
-    asked.exchange.facts["credentials"] = bool(asked.command.argument.strip()) and credentials
-    _note_clear(session, asked)
+    issued.exchange.facts["credentials"] = bool(issued.command.argument.strip()) and credentials
+    _note_clear(session, issued)
 
 
-def _note_clear(session: FtpSession, asked: PendingCommand) -> None:
+def _note_clear(session: FtpSession, issued: PendingCommand) -> None:
     if session.auth == "refused" and "clear_after_refusal" not in session.dialogue.facts:
         session.dialogue.facts["clear_after_refusal"] = True
-        session.dialogue.places["clear_after_refusal"] = asked.exchange.places["request"]
+        session.dialogue.places["clear_after_refusal"] = issued.exchange.places["request"]
 
 
-def _answer_login(session: FtpSession, asked: PendingCommand, code: int, reply: FtpReply) -> None:
+def _reply_login(session: FtpSession, issued: PendingCommand, code: int, reply: FtpReply) -> None:
     refused = code >= _FIRST_REFUSAL and code not in session.table.no_login_refusals
-    asked.exchange.facts["refused_login"] = refused
+    issued.exchange.facts["refused_login"] = refused
     if code < _FIRST_MORE:
         session.login = "accepted"
     elif code < _FIRST_REFUSAL:
@@ -110,7 +108,7 @@ def _answer_login(session: FtpSession, asked: PendingCommand, code: int, reply: 
         session.login = "refused"
 
 
-def _answer_rein(session: FtpSession, _asked: PendingCommand, code: int, _reply: FtpReply) -> None:
+def _reply_rein(session: FtpSession, _issued: PendingCommand, code: int, _reply: FtpReply) -> None:
     if _FIRST_FINAL <= code < _FIRST_MORE:
         session.login, session.user, session.anonymous, session.cwd = "none", "", None, ""
 
@@ -118,36 +116,36 @@ def _answer_rein(session: FtpSession, _asked: PendingCommand, code: int, _reply:
 # Protection
 
 
-def _ask_auth(session: FtpSession, asked: PendingCommand) -> None:
+def _command_auth(session: FtpSession, issued: PendingCommand) -> None:
     session.auth = "pending"
-    session.dialogue.places["auth"] = asked.exchange.places["request"]
+    session.dialogue.places["auth"] = issued.exchange.places["request"]
 
 
-def _answer_auth(session: FtpSession, _asked: PendingCommand, code: int, _reply: FtpReply) -> None:
+def _reply_auth(session: FtpSession, _issued: PendingCommand, code: int, _reply: FtpReply) -> None:
     session.auth = "accepted" if code < _FIRST_REFUSAL else "refused"
 
 
-def _answer_prot(session: FtpSession, asked: PendingCommand, code: int, _reply: FtpReply) -> None:
+def _reply_prot(session: FtpSession, issued: PendingCommand, code: int, _reply: FtpReply) -> None:
     if _FIRST_FINAL <= code < _FIRST_MORE:
-        session.prot = session.table.protections.get(asked.command.argument.strip().upper())
+        session.prot = session.table.protections.get(issued.command.argument.strip().upper())
 
 
 # Directories
 
 
-def _answer_cwd(session: FtpSession, asked: PendingCommand, code: int, _reply: FtpReply) -> None:
+def _reply_cwd(session: FtpSession, issued: PendingCommand, code: int, _reply: FtpReply) -> None:
     if not _FIRST_FINAL <= code < _FIRST_MORE:
         return
-    name = asked.command.known.name
-    target = ".." if name in {"CDUP", "XCUP"} else str(asked.row["argument"])
+    name = issued.command.known.name
+    target = ".." if name in {"CDUP", "XCUP"} else str(issued.row["argument"])
     session.cwd = _walk(session.cwd, target)
 
 
-def _answer_pwd(session: FtpSession, _asked: PendingCommand, code: int, reply: FtpReply) -> None:
+def _reply_pwd(session: FtpSession, _issued: PendingCommand, code: int, reply: FtpReply) -> None:
     if code == 257:  # noqa: PLR2004 - the one code that names a path
-        said = reply.text
-        start, stop = said.find(b'"'), said.rfind(b'"')
-        path = text(said[start + 1 : stop].replace(b'""', b'"')) if start < stop else ""
+        text_ = reply.text
+        start, stop = text_.find(b'"'), text_.rfind(b'"')
+        path = text(text_[start + 1 : stop].replace(b'""', b'"')) if start < stop else ""
         session.cwd = path if path.startswith("/") else ""
 
 
@@ -162,42 +160,42 @@ def _walk(base: str, target: str) -> str:
         elif part not in {"", "."}:
             path.append(part)
     joined = "/" + "/".join(path)
-    return joined if len(joined) <= _LONGEST_PATH else ""
+    return joined if len(joined) <= _MAX_PATH else ""
 
 
-_ASKS: Final[dict[str, Callable[[FtpSession, PendingCommand], None]]] = {
-    "USER": _ask_user,
-    "PASS": _ask_password,
-    "ACCT": _ask_password,
-    "AUTH": _ask_auth,
-    "PORT": setup.ask_active,
-    "EPRT": setup.ask_active,
-    "LPRT": setup.ask_active,
-    "PASV": setup.ask_passive,
-    "CPSV": setup.ask_passive,
-    "LPSV": setup.ask_passive,
+_ON_COMMAND: Final[dict[str, Callable[[FtpSession, PendingCommand], None]]] = {
+    "USER": _command_user,
+    "PASS": _command_password,
+    "ACCT": _command_password,
+    "AUTH": _command_auth,
+    "PORT": setup.command_active,
+    "EPRT": setup.command_active,
+    "LPRT": setup.command_active,
+    "PASV": setup.command_passive,
+    "CPSV": setup.command_passive,
+    "LPSV": setup.command_passive,
 }
-_ANSWERS: Final[dict[str, Callable[[FtpSession, PendingCommand, int, FtpReply], None]]] = {
-    "USER": _answer_login,
-    "PASS": _answer_login,
-    "ACCT": _answer_login,
-    "REIN": _answer_rein,
-    "AUTH": _answer_auth,
-    "ADAT": _answer_auth,
-    "PROT": _answer_prot,
-    "CWD": _answer_cwd,
-    "XCWD": _answer_cwd,
-    "CDUP": _answer_cwd,
-    "XCUP": _answer_cwd,
-    "PWD": _answer_pwd,
-    "XPWD": _answer_pwd,
-    "PORT": setup.answer_active,
-    "EPRT": setup.answer_active,
-    "LPRT": setup.answer_active,
-    "PASV": setup.answer_passive,
-    "CPSV": setup.answer_passive,
-    "EPSV": setup.answer_passive,
-    "LPSV": setup.answer_passive,
-    "MODE": setup.answer_mode,
+_ON_REPLY: Final[dict[str, Callable[[FtpSession, PendingCommand, int, FtpReply], None]]] = {
+    "USER": _reply_login,
+    "PASS": _reply_login,
+    "ACCT": _reply_login,
+    "REIN": _reply_rein,
+    "AUTH": _reply_auth,
+    "ADAT": _reply_auth,
+    "PROT": _reply_prot,
+    "CWD": _reply_cwd,
+    "XCWD": _reply_cwd,
+    "CDUP": _reply_cwd,
+    "XCUP": _reply_cwd,
+    "PWD": _reply_pwd,
+    "XPWD": _reply_pwd,
+    "PORT": setup.reply_active,
+    "EPRT": setup.reply_active,
+    "LPRT": setup.reply_active,
+    "PASV": setup.reply_passive,
+    "CPSV": setup.reply_passive,
+    "EPSV": setup.reply_passive,
+    "LPSV": setup.reply_passive,
+    "MODE": setup.reply_mode,
 }
-"""What follows from a command, and from its final reply; a command that is not here changes nothing."""
+"""Handlers of final replies by command; other commands change nothing."""

@@ -22,14 +22,14 @@ class PendingCommand:
     exchange: Exchange
     row: dict[str, Cell]
     frame: int
-    """The frame it is complete with, none before it later."""
+    """The frame that completes it, not before that of the command before."""
     done: Position
     """Where its last byte was captured."""
     marked: bool = False
     """Whether a reply 1yz came."""
     unsure: bool = False
     """Whether a reply to it may have been missed."""
-    channel: AnnouncedConnection | None = None
+    announcement: AnnouncedConnection | None = None
     bound: bool = False
     sent: bool = True
     """Whether the command was captured."""
@@ -42,40 +42,40 @@ class PendingCommand:
 class FtpSession:
     """The state of one control connection."""
 
-    def __init__(self, dialogue: Dialogue, setting: ParserContext, table: CommandTable) -> None:
-        """Begin as a connection does; where its beginning was not captured, with everything unknown."""
+    def __init__(self, dialogue: Dialogue, context: ParserContext, table: CommandTable) -> None:
+        """Begin with the state of a new connection; with everything unknown when its opening was not captured."""
         self.dialogue = dialogue
         self.table = table
-        self.login: str | None = "none" if setting.whole else None
-        self.auth: str | None = "none" if setting.whole else None
-        self.prot: str | None = "none" if setting.whole else None
+        self.login: str | None = "none" if context.whole else None
+        self.auth: str | None = "none" if context.whole else None
+        self.prot: str | None = "none" if context.whole else None
         self.user = ""
         self.anonymous: bool | None = None
         self.failures = 0
         self.cwd = ""
         self.modes: dict[str, None] = {}
         self.files = self.listings = 0
-        self.client_ip = addresses.normal(setting.client_ip)
-        self.server_ip = addresses.normal(setting.server_ip)
-        self.client_port = setting.client_port
+        self.client_ip = addresses.normal(context.client_ip)
+        self.server_ip = addresses.normal(context.server_ip)
+        self.client_port = context.client_port
         self.setup: AnnouncedConnection | None = None
-        self.told = setting.whole
+        self.setups_known = context.whole
         """Whether every set-up of a data connection so far is known."""
         self.set_up = False
-        self.kept = False
-        """Whether data connections outlive a transfer: block and compressed mode."""
+        self.reused = False
+        """Whether data connections are used for several transfers: block and compressed mode."""
         self.epsv_all = False
 
     @property
     def trusted(self) -> bool:
-        """Whether the user is logged in, so that an odd line is no password out of place."""
+        """Whether the user is logged in, so that an unknown line is no password in the wrong place."""
         return self.login == "accepted"
 
     def lose(self) -> None:
-        """Hear that something of the dialogue was not captured."""
-        self.told = False
+        """Record that bytes of the dialogue were not captured."""
+        self.setups_known = False
 
-    def clear_again(self) -> None:
-        """Hear that TLS has ended: what was agreed inside it is unknown."""
-        self.prot, self.told, self.cwd = None, False, ""
+    def resume_clear(self) -> None:
+        """Record that TLS has ended: what was agreed inside it is unknown."""
+        self.prot, self.setups_known, self.cwd = None, False, ""
         self.login = "accepted" if self.login in {"none", None} else self.login

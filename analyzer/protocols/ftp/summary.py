@@ -1,8 +1,4 @@
-"""What a finished FTP dialogue amounts to: its last facts, and one line: the software, who logged in, what was transferred and how.
-
-Promises: nothing in it is a password.
-Must not know: how dialogues are read.
-"""
+"""Complete the facts of a finished FTP dialogue and write its one-line summary: software, user, transfers and their mode."""
 
 from __future__ import annotations
 
@@ -27,12 +23,12 @@ _FALSE_UNLESS_SEEN: Final = (
     "tls_cleared",
     "stray_line",
 )
-_WORDS: Final = 60
+_MAX_BANNER: Final = 60
 """Bytes of a banner that are shown when no software is found in it."""
 
 
 def conclude(session: FtpSession, dialogue: Dialogue, *, complete: bool) -> None:
-    """Fill in the facts of a dialogue that was read to its end; `complete` says that all of it was captured."""
+    """Fill in the facts of a dialogue that was parsed to its end; `complete` if all of it was captured."""
     facts = dialogue.facts
     if complete:
         facts["early_excused"] = False
@@ -45,10 +41,10 @@ def conclude(session: FtpSession, dialogue: Dialogue, *, complete: bool) -> None
     facts["login_failures"] = None if encrypted else session.failures
 
 
-def write(banner: bytes, session: FtpSession, dialogue: Dialogue) -> str:
-    """Return the line."""
+def summarise(banner: bytes, session: FtpSession, dialogue: Dialogue) -> str:
+    """Return the summary."""
     software = _SOFTWARE.search(banner)
-    parts = [text(software[0] if software else banner[:_WORDS]) or "FTP"]
+    parts = [text(software[0] if software else banner[:_MAX_BANNER]) or "FTP"]
     if session.anonymous:
         parts.append("anonymous")
     elif session.user:

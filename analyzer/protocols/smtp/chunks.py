@@ -1,10 +1,8 @@
-"""BDAT (RFC 3030): so many octets follow the command, whatever the reply, unless the dialogue shows that they did not.
+"""Handle BDAT (RFC 3030): its octets follow the command whatever the reply, unless the dialogue shows that they did not.
 
-A client that was refused before it sent an octet often sends none, and a server that does not know BDAT reads the octets as commands: the
-replies, and what the client says next, tell how what follows was meant and read.
-
-Promises: octets that are a chunk are skipped, never copied; each line is looked at a fixed number of times.
-Must not know: what the octets hold.
+A client that is refused before it sent an octet often sends none, and a server that does not support BDAT reads the octets as commands:
+the replies, and the client's next line, decide. Octets of a chunk are skipped and never copied; each line is examined a fixed number of
+times.
 """
 
 from __future__ import annotations
@@ -21,11 +19,11 @@ if TYPE_CHECKING:
     from analyzer.reassembly.reader import Line
 
 _UNKNOWN: Final = frozenset({500, 502})
-"""Replies to what the server does not take for a command it has (RFC 5321 4.2.4)."""
+"""Replies to a command that the server does not have (RFC 5321 4.2.4)."""
 
 
 def take(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
-    """Take BDAT, its octets and the reply."""
+    """Handle BDAT, its octets and the reply."""
     client, chunk = session.client, commands.chunk(command.argument)
     start = client.at
     moved, refused = _skip(session, line, chunk)
@@ -44,15 +42,15 @@ def take(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
     )
     session.state.chunked = True
     # What follows a chunk of unknown size may be its octets.
-    session.unsure_next = chunk.fault != "none"
+    session.uncertain_next = chunk.fault != "none"
     short = chunk.size is not None and moved < chunk.size
     if short and not refused:
         session.note_unfinished(last)
     message = session.message or session.begin_message(line, None)
     message.verb, message.chunks = message.verb or "BDAT", message.chunks + 1
     message.size = (message.size or 0) + moved
-    message.holed = message.holed or bool(client.missing(start, start + moved))
-    message.complete = final and not short and not message.holed and reply is not None
+    message.has_gap = message.has_gap or bool(client.missing(start, start + moved))
+    message.complete = final and not short and not message.has_gap and reply is not None
     delivery.deliver(session, message, replies, last)
     if final:
         session.state.close_mail()
@@ -60,7 +58,7 @@ def take(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
 
 
 def _skip(session: SmtpSession, line: Line, chunk: Chunk) -> tuple[int, bool]:
-    """Move behind the octets of a chunk; return how many there were, and whether the server refused it without having read them all."""
+    """Move behind the octets of a chunk; return their number and whether the server refused it before it had read them all."""
     client, start, size = session.client, session.client.at, chunk.size or 0
     moved = client.skip(size)
     reply = session.coming(line.first)
@@ -82,7 +80,7 @@ def _are_commands(session: SmtpSession, reply: SmtpReply, start: int) -> bool:
         return True
     follows, after = session.replies.peek(1), client.position()
     if follows is not None and follows.code in _UNKNOWN and not follows.after_gap and (after is None or not precedes(after, follows.first)):
-        # The server answered the octets, before the client said anything else.
+        # The server replied to the octets before the client sent anything else.
         return True
     client.at = start
     line = client.line()
@@ -91,7 +89,7 @@ def _are_commands(session: SmtpSession, reply: SmtpReply, start: int) -> bool:
 
 
 def _resumed(session: SmtpSession, reply: SmtpReply, start: int) -> int | None:
-    """Return where the client, which was refused in the middle of a chunk, goes on with commands; None when it does not."""
+    """Return the offset where the client, refused in the middle of a chunk, continues with commands; None when it does not."""
     client, behind, found = session.client, session.client.at, None
     client.at = start
     while found is None and not client.ended:

@@ -1,7 +1,6 @@
-"""What an SMTP client says: command lines, taken apart.
+"""Parse the command lines of an SMTP client.
 
-Promises: any bytes are some command, `other` when they are none that is known.
-Must not know: replies, the order of commands.
+Any bytes are some command; a line that is none of the known ones has the verb `other`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 MAX_NAME: Final = 1_000
 """Bytes of an address or a name that are kept."""
 MAX_CHUNK: Final = 2**63 - 1
-"""Octets of a BDAT chunk beyond which no implementation counts."""
+"""Octets of a BDAT chunk; a larger number counts as an overflow."""
 
 _CERTAIN: Final = re.compile(
     rb"(?:(?:EHLO|HELO|LHLO)[ \t]+\S+|MAIL[ \t]+FROM:.*|RCPT[ \t]+TO:.*|DATA|RSET|QUIT|NOOP|STARTTLS|BDAT[ \t]+[0-9]+(?:[ \t]+LAST)?"
@@ -39,7 +38,7 @@ class SmtpCommand(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """What BDAT announces (RFC 3030 2)."""
+    """The argument of BDAT (RFC 3030 2)."""
 
     size: int | None
     """Octets that follow the line; None when that is no number, or none that can be."""
@@ -59,7 +58,7 @@ def parse(data: bytes, verbs: Mapping[bytes, str]) -> SmtpCommand:
 
 
 def is_certain(data: bytes) -> bool:
-    """Return whether a line is a command beyond doubt: what is asked of one behind bytes that were not captured."""
+    """Return whether a line is certainly a command, as required of the first line behind a gap."""
     return _CERTAIN.fullmatch(data) is not None
 
 
@@ -93,7 +92,7 @@ def needs(command: SmtpCommand, parameters: list[bytes]) -> list[str]:
 
 
 def declared_size(parameters: list[bytes]) -> int | None:
-    """Return what the SIZE parameter of MAIL declares (RFC 1870), if it does."""
+    """Return the value of the SIZE parameter of MAIL (RFC 1870); None without one."""
     for parameter in parameters:
         name, _, value = parameter.partition(b"=")
         if name.upper() == b"SIZE" and value.isdigit() and len(value) <= 20:  # noqa: PLR2004 - RFC 1870: at most 20 digits
@@ -102,7 +101,7 @@ def declared_size(parameters: list[bytes]) -> int | None:
 
 
 def chunk(argument: bytes) -> Chunk:
-    """Return what the argument of BDAT says."""
+    """Parse the argument of BDAT."""
     last = _LAST.search(b" " + argument) is not None
     found = _CHUNK.fullmatch(argument.strip(b" \t"))
     if found is None:

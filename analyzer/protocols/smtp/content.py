@@ -1,11 +1,9 @@
-r"""The content of a message behind DATA: where it ends, and what its lines are like.
+r"""Find the end of a message's content behind DATA, and measure its lines.
 
-It ends with a line that holds a dot alone: CR LF . CR LF (RFC 5321 4.1.1.4). Dots between other line ends (\n.\n, \r\n.\n, \r.\r and the
-like) end it only for some servers: they count as the end where the server took them for it, or the client said no more.
-
-Promises: the same answer however the bytes are cut into segments; each byte is looked at a fixed number of times; behind bytes that were
-not captured, the server's next reply tells that the content was over.
-Must not know: replies, but that one was captured before a given spot.
+It ends with a line that holds only a dot: CR LF . CR LF (RFC 5321 4.1.1.4). Dots between other line ends (\n.\n, \r\n.\n, \r.\r and so
+on) end it only for some servers: they count as the end where the server replied to them, or the client sent nothing more. The result does
+not depend on the segmentation; each byte is examined a fixed number of times; behind a gap the server's next reply shows that the content
+was over.
 """
 
 from __future__ import annotations
@@ -21,11 +19,11 @@ if TYPE_CHECKING:
 
 MAX_LINE: Final = 1_000
 """Octets of a text line, with its end (RFC 5321 4.5.3.1.6)."""
-_WINDOW: Final = 65_536
-_KEEP: Final = 4
+_WINDOW_BYTES: Final = 65_536
+_KEEP_BYTES: Final = 4
 """Bytes that may be the beginning of an end: CR LF . CR."""
-_MANY: Final = 1_000
-"""Dots alone after which only the strict end counts, and that of the stream."""
+MAX_FALSE_ENDS: Final = 1_000
+"""Lax ends that are examined; behind them only the strict end counts, and the end of the stream."""
 _DOT: Final = re.compile(rb"\.(\r\n|\n|\r)")
 _STRICT: Final = b"\r\n.\r\n"
 _LONG: Final = re.compile(rb"\n[^\n]{%d}" % (MAX_LINE - 1))
@@ -34,7 +32,7 @@ _BARE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 
 @dataclass(slots=True)
 class Content:
-    """What lies between DATA and the end of data."""
+    """The content between DATA and the end of data."""
 
     start: int
     first: Position | None = None
@@ -48,7 +46,7 @@ class Content:
     """strict, lax, gap (the end was not captured); empty when there was none."""
     never_strict: bool = False
     """No strict end follows in the whole stream."""
-    holed: bool = False
+    has_gap: bool = False
     """Bytes of it were not captured."""
     bare_lf: int = 0
     bare_cr: int = 0
@@ -64,15 +62,15 @@ class Content:
 def read(client: Reader, is_answered: Callable[[Position | None], bool], *, lax: bool = False) -> Content:
     r"""Read from where `client` stands to behind the end of data.
 
-    `is_answered(spot)` tells whether the server's next reply was captured before `spot`, or at all; `lax` that the client ends its
-    commands with a bare LF, so that \n.\n is its end of data.
+    `is_answered(position)` returns whether the server's next reply was captured before `position`, or at all. With `lax` the client ends
+    its commands with a bare LF, so that \n.\n is its end of data.
     """
     content = Content(client.at, client.position())
     scan = _Scan(client, content, is_answered, lax)
     while not content.ended and scan.step():
         pass
-    if not content.ended and content.false_ends and not content.holed and is_answered(None):
-        # The server heard an end where there is no strict one: the first that may pass for it.
+    if not content.ended and content.false_ends and not content.has_gap and is_answered(None):
+        # The server took a lax end for the end of data: the first that may be it.
         client.at = content.start
         found = read(client, is_answered, lax=True)
         found.never_strict = True
@@ -89,8 +87,8 @@ class _Scan:
         self.client, self.content, self.is_answered, self.lax = client, content, is_answered, lax
         self.tail = b"\r\n"
         """Bytes before the window that may begin an end; at first a line end, as behind the DATA line."""
-        self.foreign = 2
-        """Bytes at the head of `tail` that are not of the content."""
+        self.carried = 2
+        """Bytes at the head of `tail` that are not part of the content."""
         self.before = b"\n"
         """The byte before those to be counted next."""
         self.line = 0
@@ -101,7 +99,7 @@ class _Scan:
     def step(self) -> bool:
         """Look at the next window; return whether there may be another."""
         client = self.client
-        data = client.take(_WINDOW)
+        data = client.take(_WINDOW_BYTES)
         if not data:
             return self._pass_gap()
         window = self.tail + data
@@ -113,23 +111,23 @@ class _Scan:
             if more and found.end() == len(window) and found[1] == b"\r" and not client.gap:
                 break  # an LF may follow in the next window
             if self._ends(base + found.end(), strict=window[max(dot - 2, 0) : found.end()] == _STRICT):
-                self._count(window[self.foreign : dot], base + self.foreign)
+                self._count(window[self.carried : dot], base + self.carried)
                 client.at = base + found.end()
                 return False
-        # What may begin an end is kept and not counted yet; a CR LF is counted in one piece.
-        cut = len(window) if not more else max(len(window) - _KEEP, self.foreign)
-        cut -= more and cut > self.foreign and window[cut - 1 : cut] == b"\r"
-        self._count(window[self.foreign : cut], base + self.foreign)
-        self.tail, self.foreign = window[cut:], 0
+        # What may begin an end is kept and not counted yet; a CR LF is counted at once.
+        cut = len(window) if not more else max(len(window) - _KEEP_BYTES, self.carried)
+        cut -= more and cut > self.carried and window[cut - 1 : cut] == b"\r"
+        self._count(window[self.carried : cut], base + self.carried)
+        self.tail, self.carried = window[cut:], 0
         return more
 
     def _ends(self, stop: int, *, strict: bool) -> bool:
-        """Return whether a dot alone, whose line ends before `stop`, is the end of data; note it when it is not."""
+        """Return whether a line with only a dot, ending before `stop`, is the end of data; count it when it is not."""
         content = self.content
         self.seen = stop
         if strict:
             content.ended = "strict"
-        elif stop >= self.client.size or self.lax or (content.false_ends < _MANY and self._is_answered(stop)):
+        elif stop >= self.client.size or self.lax or (content.false_ends < MAX_FALSE_ENDS and self._is_answered(stop)):
             content.ended = "lax"
         else:
             content.false_ends += 1
@@ -141,23 +139,23 @@ class _Scan:
         return follows is not None and self.is_answered(follows)
 
     def _pass_gap(self) -> bool:
-        """Move behind bytes that were not captured; return whether the content goes on there."""
+        """Move behind a gap; return whether the content continues there."""
         client, content = self.client, self.content
-        self._count(self.tail[self.foreign :].rstrip(b"\r"), client.at - len(self.tail) + self.foreign)
-        self.tail, self.foreign = b"", 0
+        self._count(self.tail[self.carried :].rstrip(b"\r"), client.at - len(self.tail) + self.carried)
+        self.tail, self.carried = b"", 0
         if not client.gap:
             return False
-        content.holed = True
+        content.has_gap = True
         content.size += client.jump()
-        spot = client.position()
-        if spot is None or self.is_answered(spot):
-            content.ended = "gap" if spot is not None else ""
+        position = client.position()
+        if position is None or self.is_answered(position):
+            content.ended = "gap" if position is not None else ""
             return False
         self.line = 0
         # The CR of the first line end, and the line end before a dot, may have been lost with the rest.
         self.before = b"\r" if client.peek(1) == b"\n" else b""
         if client.peek(3) == b".\r\n":
-            self.tail, self.foreign = b"\r\n", 2
+            self.tail, self.carried = b"\r\n", 2
         return True
 
     def _count(self, data: bytes, offset: int) -> None:

@@ -1,8 +1,4 @@
-"""What a server says of a message's content: one reply, or with LMTP one for each recipient (RFC 5321 4.1.1.4, RFC 2033 4.2).
-
-Promises: None and no facts where no reply was captured.
-Must not know: how the content was sent.
-"""
+"""Assign the server's final replies to a message's content: one reply, or with LMTP one per recipient (RFC 5321 4.1.1.4, RFC 2033 4.2)."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def final_replies(session: SmtpSession, first: Position) -> list[SmtpReply]:
-    """Return what answers the content: one reply; LMTP: one for each recipient that was accepted (RFC 2033 4.2)."""
+    """Return the replies to the content: one; with LMTP one per accepted recipient (RFC 2033 4.2)."""
     wanted = 1
     if session.hello is not None and session.hello[0] == "lhlo" and session.message is not None:
         wanted = max(session.message.accepted, 1)
@@ -33,16 +29,16 @@ def settling(replies: list[SmtpReply]) -> SmtpReply | None:
 
 
 def facts(replies: list[SmtpReply]) -> dict[str, bool | int]:
-    """Return the facts of what became of a content; none without a reply."""
+    """Return the facts of a delivery; none without a reply."""
     if not replies:
         return {}
     return {"delivered": any(reply.positive for reply in replies), "delivery_refused": sum(reply.refusing for reply in replies)}
 
 
-def deliver(session: SmtpSession, message: Message, replies: list[SmtpReply], asked: Position) -> None:
-    """Tell a message what became of it."""
+def deliver(session: SmtpSession, message: Message, replies: list[SmtpReply], requested_at: Position) -> None:
+    """Record the final replies in the message."""
     for reply in replies:
-        message.hear(reply, asked)
+        message.note_reply(reply, requested_at)
     if session.hello is not None and session.hello[0] == "lhlo":
         message.delivery = [-1 if reply.code is None else reply.code for reply in replies]
-    message.last, message.stop = max(message.last or asked, asked), session.client.at
+    message.last, message.stop = max(message.last or requested_at, requested_at), session.client.at

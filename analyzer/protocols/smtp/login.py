@@ -1,9 +1,7 @@
-"""AUTH (RFC 4954): which mechanism, whose name, whether a secret was sent in the clear; and what of it is a secret.
+"""Parse AUTH exchanges (RFC 4954): mechanism, user name, and the secrets in them.
 
-A name is told where the mechanism says which part is one and, for LOGIN, the server's prompt asked for it; all else is a secret.
-
-Promises: `secrets` names every secret that was sent, as it was sent and as it reads decoded.
-Must not know: replies, the order of commands.
+A name is reported where the mechanism shows which part is one and, for LOGIN, the server's prompt requested it; everything else is a
+secret. `secrets` returns every secret as it was sent and as it reads decoded.
 """
 
 from __future__ import annotations
@@ -17,13 +15,19 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from analyzer.protocols.redactor import Redactor
     from analyzer.protocols.smtp.vocabulary import Mechanism
+    from analyzer.reassembly.reader import Line
 
+MIN_SECRET: Final = 6
+"""Bytes of an argument from which on it may be a secret rather than a number or a word."""
+MAX_WORDS_ADDED: Final = 8
+"""Words of an unknown line that are added to the redactor one by one."""
 MAX_MECHANISM: Final = 40
 """Characters of the name of a mechanism that are kept."""
 OTHER: Final = "(other)"
 CANCEL: Final = b"*"
-MAX_TURNS: Final = 16
+MAX_ANSWERS: Final = 16
 """Answers of one AUTH that are read."""
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]{2,}={0,2}")
 _NAMES: Final = {
@@ -39,8 +43,8 @@ _BEARER: Final = re.compile(rb"auth=(?:Bearer +)?([^\x01]*)\x01", re.IGNORECASE)
 _READABLE: Final = re.compile(rb"[!-~]{4,}")
 _BETWEEN: Final = re.compile(rb"[\0-\x20]+")
 """What may stand between the parts of something whose form is not known."""
-_ASKS_SECRET: Final = re.compile(rb"pass|secret|pin\b|token", re.IGNORECASE)
-_ASKS_NAME: Final = re.compile(rb"user|name|login", re.IGNORECASE)
+_SECRET_PROMPT: Final = re.compile(rb"pass|secret|pin\b|token", re.IGNORECASE)
+_NAME_PROMPT: Final = re.compile(rb"user|name|login", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -48,7 +52,7 @@ class Login:
     """One AUTH command and the answers that belong to it."""
 
     mechanism: str
-    """In capitals; `OTHER` when it is none that anybody knows: it may be anything, a password too."""
+    """In capitals; `OTHER` when it is unknown: it may be anything, a password too."""
     sends_secret: bool = False
     """Whether it is known to send the secret itself, or a token that is as good."""
     proves: bool = False
@@ -56,13 +60,13 @@ class Login:
     answers: int = 1
     """Answers that it takes, an initial one included."""
     token: bytes = b""
-    """What stands where the mechanism does."""
+    """The word in the place of the mechanism."""
     name: bytes | None = None
     secret: bytes | None = None
     """The password or token, decoded where it can be."""
     sent: list[bytes] = field(default_factory=list)
-    """What was sent, as it was sent."""
-    turns: int = 0
+    """Initial response and answers, as sent."""
+    answered: int = 0
     """Answers to 334."""
     cancelled: bool = False
 
@@ -93,12 +97,12 @@ class Login:
             self.secret = self.secret or plain or data
 
     def _add_login(self, plain: bytes | None, data: bytes, prompt: bytes | None) -> None:
-        """Take an answer of LOGIN: name and secret in the order in which the server asks for them, which need not be the usual one."""
-        asks_name = prompt is not None and _ASKS_NAME.search(prompt) and not _ASKS_SECRET.search(prompt)
-        if asks_name and plain is not None and len(self.sent) == 1:
+        """Take an answer of LOGIN: name and secret in the order of the prompts, which may be reversed."""
+        requests_name = prompt is not None and _NAME_PROMPT.search(prompt) and not _SECRET_PROMPT.search(prompt)
+        if requests_name and plain is not None and len(self.sent) == 1:
             self.name = plain
-        elif len(self.sent) == 2 and prompt is not None and _ASKS_SECRET.search(prompt) and self.name is None:  # noqa: PLR2004 - the second answer
-            # The prompt says that the first was the name; one that is no base64 may be anything.
+        elif len(self.sent) == 2 and prompt is not None and _SECRET_PROMPT.search(prompt) and self.name is None:  # noqa: PLR2004 - the second answer
+            # The prompt shows that the first was the name; one that is no base64 may be anything.
             self.name, self.secret = decoded(self.sent[0]), plain or data
         else:
             self.secret = plain if plain is not None else data
@@ -139,7 +143,7 @@ def decoded(data: bytes) -> bytes | None:
 
 
 def fragments(data: bytes) -> list[bytes]:
-    """Return the text in a part of base64, of which nothing tells where a group begins."""
+    """Return the text in a part of base64 whose group boundaries are unknown."""
     found = list[bytes]()
     for at in range(4):
         part = data[at:].rstrip(b"=")
@@ -154,9 +158,32 @@ def is_answer(data: bytes) -> bool:
 
 
 def secrets(login: Login) -> list[bytes | None]:
-    """Return what a login sent: as sent, and the secret in it; where that could not be told apart, every part of it."""
+    """Return the secrets of a login: as sent, and decoded; every part of it where the secret cannot be identified."""
     sent = [one for one in login.sent if login.name is None or decoded(one) != login.name]
     found = [*sent, login.secret, login.token if login.mechanism == OTHER else None]
     if login.in_clear and login.name is None:
         found += [part for sent in login.sent for part in _BETWEEN.split(decoded(sent) or sent)]
     return found
+
+
+def add_unknown_line(redactor: Redactor, line: Line) -> bool:
+    """Add the secrets of a line that is no command; return whether it may be an answer to AUTH.
+
+    A password typed in the place of a command is redacted too.
+    """
+    data = line.data.strip()
+    word, _, argument = data.partition(b" ")
+    redactor.add(data, argument if len(argument) >= MIN_SECRET else None, torn=line.end == "gap")
+    redactor.add(*(part for part in argument.split()[:MAX_WORDS_ADDED] if len(part) >= MIN_SECRET))
+    if argument or not is_answer(word):
+        return False
+    redactor.add(*(decoded(word) or b"").split(b"\0"))
+    return True
+
+
+def add_torn_line(redactor: Redactor, line: Line) -> None:
+    """Add the secrets of a line of which a part was not captured: each word in base64 may be an answer to AUTH."""
+    for word in line.data.split():
+        if len(word) >= MIN_SECRET and is_answer(word):
+            redactor.add(*(decoded(word) or b"").split(b"\0"))
+            redactor.add(word, *fragments(word), torn=True)

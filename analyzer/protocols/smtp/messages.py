@@ -1,7 +1,6 @@
-"""Messages of an SMTP dialogue, from MAIL to the reply that settles them, as rows of the transactions table.
+"""Collect the messages of an SMTP dialogue, from MAIL to the final reply, as rows of the transactions table.
 
-Promises: one row a message, whatever became of it; texts are capped; whoever has all rows redacts them.
-Must not know: the order of commands.
+One row per message, whatever its result; texts are cut. The caller redacts the rows.
 """
 
 from __future__ import annotations
@@ -38,12 +37,12 @@ _QUEUE_IDS: Final = tuple(
         rb"\AOK:? +([0-9A-F]{8,}|[\w]{6}-[\w]{6,11}-[\w]{2,4})\b",
     )
 )
-"""How servers name the message they have taken: Postfix, Exim, sendmail and OpenSMTPD, qmail, Gmail, Exchange, others."""
+"""Identifiers of accepted messages in replies: Postfix, Exim, sendmail and OpenSMTPD, qmail, Gmail, Exchange, others."""
 
 
 @dataclass(slots=True)
 class Message:
-    """A message on its way, from MAIL on."""
+    """A message, from MAIL on."""
 
     number: int
     start: int
@@ -52,39 +51,39 @@ class Message:
     stop: int = 0
     """Offset behind the last byte of its last command or content."""
     declared: int | None = None
-    """What the SIZE parameter of MAIL said."""
+    """The value of the SIZE parameter of MAIL."""
     line: bytes = b""
     """That command's line."""
     sender: str | None = None
     recipients: list[str] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
-    """What RCPT was answered with, -1 for a reply that was not captured."""
+    """Reply codes to RCPT, -1 for a reply that was not captured."""
     named: int = 0
     accepted: int = 0
     refused: int = 0
     verb: str = ""
     size: int | None = None
     chunks: int = 0
-    holed: bool = False
+    has_gap: bool = False
     denied: bool = False
-    """MAIL was refused: what is said of the rest is no news."""
+    """MAIL was refused: the replies to the rest add nothing."""
     settled: SmtpReply | None = None
-    """The reply that says what became of it."""
-    asked: Position | None = None
-    """The last byte of what that reply answers."""
+    """The reply that settled it."""
+    requested_at: Position | None = None
+    """The last byte of the request that this reply answers."""
     delivery: list[int] = field(default_factory=list)
-    """LMTP: what was said of each recipient in the end."""
+    """LMTP: the final reply code of each recipient."""
     last: Position | None = None
     response_bytes: int = 0
     complete: bool = False
     """Its content was sent whole, and answered."""
     refusals: dict[bytes, SmtpReply] = field(default_factory=dict)
     """Replies that refused one of its commands, by their words."""
-    turned_away: list[Exchange] = field(default_factory=list)
+    refused_exchanges: list[Exchange] = field(default_factory=list)
     """The exchanges in which a recipient was refused."""
 
     def add_recipient(self, path: str | None, reply: SmtpReply | None, exchange: Exchange | None, *, listed: bool) -> None:
-        """Take note of a RCPT and its reply; `exchange` is None when it is not kept, and `listed` False when its address is not."""
+        """Record a RCPT and its reply; `exchange` is None when it is not kept, and `listed` False when its address is not."""
         code = reply.code if reply is not None else None
         self.named += 1
         if listed:
@@ -95,32 +94,32 @@ class Message:
         elif reply is not None and reply.refusing:
             self.refused += 1
             if exchange is not None:
-                self.turned_away.append(exchange)
+                self.refused_exchanges.append(exchange)
 
     def note_all_refused(self) -> None:
-        """Tell the exchanges in which a recipient was refused whether any other was accepted.
+        """Record in the exchanges that refused a recipient whether any other was accepted.
 
-        Where MAIL was refused that is no news, and where MAIL or a RCPT may not have been captured nobody can say that all were.
+        Nothing is recorded where MAIL was refused; where MAIL or a RCPT may be missing, it is unknown that all were refused.
         """
-        every = self.sender is not None and not self.holed and self.refused == self.named
-        for exchange in self.turned_away if not self.denied else ():
+        every = self.sender is not None and not self.has_gap and self.refused == self.named
+        for exchange in self.refused_exchanges if not self.denied else ():
             exchange.facts["all_refused"] = every
 
-    def hear(self, reply: SmtpReply | None, asked: Position) -> None:
-        """Take note of a reply to one of its commands; the last of them settles what became of it."""
+    def note_reply(self, reply: SmtpReply | None, requested_at: Position) -> None:
+        """Record a reply to one of its commands; the last of them settles what became of it."""
         if reply is None:
             return
         self.response_bytes += reply.stop - reply.start
         self.last = max(self.last or reply.last, reply.last)
         if self.denied:
             return
-        self.settled, self.asked = reply, asked
+        self.settled, self.requested_at = reply, requested_at
         if reply.refusing and len(self.refusals) < MAX_REFUSALS:
             self.refusals.setdefault(reply.words, reply)
 
     @property
     def queue_id(self) -> str | None:
-        """What the server calls the message it has taken."""
+        """The server's identifier of the accepted message."""
         if self.settled is None or not self.settled.positive or not self.complete:
             return None
         for text in self.settled.lines:
@@ -131,11 +130,11 @@ class Message:
                     return decode(found[1], MAX_REPLY)
         return None
 
-    def row(self, context: dict[str, Cell]) -> dict[str, Cell]:
-        """Return its row; `context` is what it shares with the other messages of the dialogue."""
+    def row(self, shared_columns: dict[str, Cell]) -> dict[str, Cell]:
+        """Return its row; `shared_columns` is what it shares with the other messages of the dialogue."""
         reply, last = self.settled, self.last or self.first
-        turned_down = reply is not None and reply.refusing and self.size is None and not self.holed
-        latency = timing.latency(self.asked, reply.first) if reply is not None and self.asked is not None else None
+        turned_down = reply is not None and reply.refusing and self.size is None and not self.has_gap
+        latency = timing.latency(self.requested_at, reply.first) if reply is not None and self.requested_at is not None else None
         return {
             "kind": "message",
             "number": self.number,
@@ -149,7 +148,7 @@ class Message:
             "request_bytes": max(self.stop - self.start, 0),
             "response_bytes": self.response_bytes,
             "complete": self.complete or turned_down,
-            **context,
+            **shared_columns,
             "mail_from": self.sender,
             "declared_size": self.declared,
             "rcpt_to": tuple(self.recipients),
@@ -166,7 +165,7 @@ class Message:
 
 
 def hide(rows: list[dict[str, Cell]], patterns: SecretPatterns) -> None:
-    """Hide what the server's words hold of secrets that look like such, but for what it calls the message."""
+    """Redact the parts of the server's text that look like secrets, except the identifier of the message."""
     for row in rows:
         name = row["queue_id"]
         for column in ("reply", "banner"):

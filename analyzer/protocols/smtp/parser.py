@@ -1,10 +1,8 @@
-"""SMTP and LMTP: a session of commands and replies, as the two streams tell it.
+"""Parse SMTP and LMTP: a session of commands and replies from the two streams.
 
-Commands are taken one after the other from the client's stream, and for each its reply from the server's, so what is content, what an
-answer to AUTH and what TLS follows from the replies, as it did for the client. Order between the two directions is that of frames.
-
-Promises: never raises, whatever the bytes; None where the capture does not tell; no secret leaves unless the setting says so.
-Must not know: rules, reports.
+Commands are taken one by one from the client's stream, and for each its reply from the server's, so the replies decide what is content, an
+answer to AUTH or TLS, as they did for the client. Order between the two directions is that of frames. Never raises on any bytes; facts that
+the capture does not show are None; secrets are redacted unless the context says otherwise.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from analyzer.protocols.smtp import chunks, commands, delivery, messages, startt
 from analyzer.protocols.smtp import content as content_
 from analyzer.protocols.smtp import login as login_
 from analyzer.protocols.smtp.replies import SmtpReply, rest
-from analyzer.protocols.smtp.session import MIN_REPLIES, SmtpSession
+from analyzer.protocols.smtp.session import MIN_REPLIES_BYTES, SmtpSession
 from analyzer.protocols.smtp.state import parse_offer
 
 if TYPE_CHECKING:
@@ -29,14 +27,14 @@ if TYPE_CHECKING:
     from analyzer.reassembly.reader import Line, Reader
 
 START_INPUT: Final = 354
-MIN_ENVELOPE: Final = len(b".\r\nMAIL FROM:<>\r\nRCPT TO:<a>\r\nDATA\r\n")
+MIN_ENVELOPE_BYTES: Final = len(b".\r\nMAIL FROM:<>\r\nRCPT TO:<a>\r\nDATA\r\n")
 """Bytes of a client from the end of one message's content to the beginning of the next one's, at least."""
 
 
-def read(client: Reader, server: Reader, setting: ParserContext) -> Dialogue:
-    """Return what the endpoints said, from where the readers stand (RFC 5321; LMTP: RFC 2033)."""
-    setting, redactor = prepare(setting)
-    session = SmtpSession.of(client, server, setting, redactor)
+def read(client: Reader, server: Reader, context: ParserContext) -> Dialogue:
+    """Return the dialogue from the current positions of the readers (RFC 5321; LMTP: RFC 2033)."""
+    context, redactor = prepare(context)
+    session = SmtpSession.of(client, server, context, redactor)
     session.greet()
     while not client.ended and session.tls is None:
         if client.gap:
@@ -48,14 +46,14 @@ def read(client: Reader, server: Reader, setting: ParserContext) -> Dialogue:
             break
         if tls.begins(line.data):
             client.at = line.start
-            # TLS from the first byte is no breach of what was said before; recognition tells of it.
+            # TLS from the first byte contradicts nothing that came before; detection reports it.
             session.begin_tls(agreed=None if session.lost or not session.log.number else False)
-        elif (session.lost or session.unsure or line.end in {"gap", "end"}) and not commands.is_certain(line.data):
+        elif (session.lost or session.uncertain or line.end in {"gap", "end"}) and not commands.is_certain(line.data):
             rest(client, line)
             _skip_uncertain_line(session, line)
         else:
             _handle_command(session, line)
-    session.hear_rest()
+    session.take_rest()
     found = summary.conclude(session)
     if redactor.enabled:
         messages.hide(found.rows, redactor.patterns)
@@ -64,9 +62,9 @@ def read(client: Reader, server: Reader, setting: ParserContext) -> Dialogue:
 
 
 def _skip_uncertain_line(session: SmtpSession, line: Line) -> None:
-    """Take a line that may be anything: behind a gap only the end of data is told from the lines around it, by its reply."""
+    """Skip a line that may be anything: behind a gap only the end of data is distinguishable, by its reply."""
     # The replies to lines that were no commands are as uncertain as they.
-    session.adrift |= session.unsure
+    session.desynchronised |= session.uncertain
     session.note_torn(line)
     if not session.lost or line.data != b"." or not line.whole:
         return
@@ -76,20 +74,20 @@ def _skip_uncertain_line(session: SmtpSession, line: Line) -> None:
     message = session.message or session.begin_message(line, None)
     session.exchange(commands.SmtpCommand("content", b""), (line.first, line.last), reply)
     message.verb = message.verb or "DATA"
-    message.hear(reply, line.last)
+    message.note_reply(reply, line.last)
     session.state.close_mail()
     session.settle()
 
 
 def _handle_command(session: SmtpSession, line: Line) -> None:
-    """Take a command line and what belongs to it."""
+    """Handle a command line and the bytes that belong to it."""
     command = commands.parse(line.data, session.vocabulary.verbs)
     if line.end == "gap":
         session.note_torn(line)
     session.note_command(line, command, rest(session.client, line))
     _HANDLERS.get(command.verb, _plain)(session, line, command)
     session.lost, session.lost_next = session.lost_next, False
-    session.unsure, session.unsure_next = session.unsure_next, False
+    session.uncertain, session.uncertain_next = session.uncertain_next, False
 
 
 def _plain(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
@@ -119,7 +117,7 @@ def _hello(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
         session.settle()
         state.close_mail()
         session.hello_refused = False
-        state.hear_offer(_offer(command, reply), reply.last)
+        state.note_offer(_offer(command, reply), reply.last)
         session.early_offered = session.early_offered or state.offers_early()
         session.offered_first = state.offered if session.offered_first is None else session.offered_first
 
@@ -127,11 +125,11 @@ def _hello(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
 def _offer(command: SmtpCommand, reply: SmtpReply) -> dict[bytes, bytes] | None:
     if command.verb == "helo":
         return {}
-    return None if reply.holed else parse_offer(reply.lines)
+    return None if reply.has_gap else parse_offer(reply.lines)
 
 
 def _path(line: Line, command: SmtpCommand) -> tuple[str | None, list[bytes]]:
-    """Return the address and the parameters of MAIL or RCPT; an address whose rest was not captured says so."""
+    """Return the address and the parameters of MAIL or RCPT; an address whose rest was not captured ends with …."""
     path, parameters = commands.split_path(command.argument)
     return (path + "…" if path is not None and line.end == "gap" else path), parameters
 
@@ -142,12 +140,12 @@ def _mail(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
     session.exchange(command, (line.first, line.last), reply, needed=commands.needs(command, parameters))
     state = session.state
     if state.mail_open and reply is not None and reply.refusing:
-        return  # the transaction that is open stays so
+        return  # the open transaction remains
     session.settle()
     session.first_mail = session.first_mail or line.first
     message = session.begin_message(line, path)
     message.declared = commands.declared_size(parameters)
-    message.hear(reply, line.last)
+    message.note_reply(reply, line.last)
     message.denied = reply is not None and reply.refusing
     state.close_mail()
     state.mail_open = None if reply is None or reply.code is None else reply.positive
@@ -163,7 +161,7 @@ def _recipient(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
         session.begin_message(line, None)
     if session.message is not None:
         session.message.add_recipient(path, reply, exchange, listed=session.list_recipient(path))
-        session.message.hear(reply, line.last)
+        session.message.note_reply(reply, line.last)
         session.message.stop = line.stop
     if reply is not None and reply.refusing:
         state.recipient_refusal = reply.last
@@ -176,7 +174,7 @@ def _data(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
     session.exchange(command, (line.first, line.last), reply)
     if session.message is not None:
         session.message.verb = session.message.verb or "DATA"
-        session.message.hear(reply, line.last)
+        session.message.note_reply(reply, line.last)
         session.message.stop = line.stop
     if _content_follows(session, reply):
         _content(session)
@@ -185,7 +183,7 @@ def _data(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
 
 
 def _content_follows(session: SmtpSession, reply: SmtpReply | None) -> bool:
-    """Return whether what the client says behind DATA is content; without a clear reply its next line tells."""
+    """Return whether content follows DATA; without a clear reply the client's next line decides."""
     client = session.client
     if reply is not None and (reply.code == START_INPUT or reply.refusing):
         return reply.code == START_INPUT
@@ -203,16 +201,16 @@ def _content(session: SmtpSession) -> None:
     if content.first is None or content.last is None:
         return
     replies = delivery.final_replies(session, content.first)
-    hidden = session.client.missing(content.start, content.stop) if content.holed else 0
-    if hidden >= MIN_ENVELOPE and replies and replies[0].gap >= MIN_REPLIES:
-        _part(session, content, replies)
+    hidden = session.client.missing(content.start, content.stop) if content.has_gap else 0
+    if hidden >= MIN_ENVELOPE_BYTES and replies and replies[0].gap >= MIN_REPLIES_BYTES:
+        _split_content(session, content, replies)
         return
     reply = delivery.settling(replies)
-    spots = (content.first, content.last)
-    size = None if content.holed else content.size
+    positions = (content.first, content.last)
+    size = None if content.has_gap else content.size
     session.exchange(
         commands.SmtpCommand("content", b""),
-        spots,
+        positions,
         reply,
         needed=[],
         content_size=size,
@@ -221,8 +219,8 @@ def _content(session: SmtpSession) -> None:
     )
     message = session.message or session.begin_message_at(content.start, content.first)
     message.verb = message.verb or "DATA"
-    message.size, message.holed = size, message.holed or content.holed
-    message.complete = content.ended in {"strict", "lax"} and not message.holed and reply is not None
+    message.size, message.has_gap = size, message.has_gap or content.has_gap
+    message.complete = content.ended in {"strict", "lax"} and not message.has_gap and reply is not None
     delivery.deliver(session, message, replies, content.last)
     if content.ended or reply is not None:
         session.state.close_mail()
@@ -233,16 +231,16 @@ def _content(session: SmtpSession) -> None:
         session.lost_next = True
 
 
-def _part(session: SmtpSession, content: Content, replies: list[SmtpReply]) -> None:
-    """Take a content that ends in another message than it began in, as far as the capture tells.
+def _split_content(session: SmtpSession, content: Content, replies: list[SmtpReply]) -> None:
+    """Handle a content that may end in another message than it began in.
 
-    Of both sides bytes were not captured: the end of this message, its reply and the beginning of another one may be among them.
+    Both directions have a gap that may hold the end of this message, its reply and the beginning of another one.
     """
     first, last = content.first, content.last
     if first is None or last is None:
         return
     message = session.message or session.begin_message_at(content.start, first)
-    message.verb, message.holed, message.size = message.verb or "DATA", True, None
+    message.verb, message.has_gap, message.size = message.verb or "DATA", True, None
     message.last, message.stop = max(message.last or first, first), max(message.stop, content.start)
     session.exchange(commands.SmtpCommand("content", b""), (first, first), None, needed=[])
     session.settle()
@@ -250,7 +248,7 @@ def _part(session: SmtpSession, content: Content, replies: list[SmtpReply]) -> N
     reply = delivery.settling(replies)
     session.exchange(commands.SmtpCommand("content", b""), (last, last), reply, needed=[], **delivery.facts(replies))
     other = session.begin_message_at(session.client.at, last)
-    other.verb, other.holed = "DATA", True
+    other.verb, other.has_gap = "DATA", True
     delivery.deliver(session, other, replies, last)
     session.state.close_mail()
     session.settle()
@@ -265,12 +263,12 @@ def _reset(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
 
 
 def _login(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
-    """AUTH (RFC 4954 4): 334 asks for an answer, until another reply settles it."""
+    """AUTH (RFC 4954 4): 334 requests an answer, until another reply ends the exchange."""
     offered = session.state.offered
     listed = None if offered is None else offered.get(b"AUTH", b"").upper().split()
     login, last = login_.begin(command.argument, listed or [], session.vocabulary.mechanisms), line.last
     reply = session.answer(line.first)
-    while login.turns < login_.MAX_TURNS and (prompt := _prompt(session, login, reply)) is not None:
+    while login.answered < login_.MAX_ANSWERS and (prompt := _prompt(session, login, reply)) is not None:
         answer = session.client.line()
         if answer is None:
             break
@@ -278,7 +276,7 @@ def _login(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
         if answer.end == "gap":
             session.note_torn(answer)
         login.add(answer.data.strip(b" \t\r"), prompt[0])
-        login.turns, last = login.turns + 1, answer.last
+        login.answered, last = login.answered + 1, answer.last
         reply = session.answer(answer.first)
     session.redactor.add(*login_.secrets(login))
     session.exchange(
@@ -288,14 +286,14 @@ def _login(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
         needed=commands.needs(command, []),
         credentials=login.in_clear,
         mechanism_offered=None if listed is None else login.token.upper() in listed,
-        turns=login.turns,
+        turns=login.answered,
         cancelled=login.cancelled,
     )
     session.note_login(login, reply)
 
 
 def _prompt(session: SmtpSession, login: login_.Login, reply: SmtpReply | None) -> tuple[bytes | None] | None:
-    """Return the server's prompt, (None,) where it was not captured and the client's next line is an answer; None when there is no turn."""
+    """Return the server's prompt, (None,) where it was not captured and the client's next line is an answer; None when no answer is due."""
     if reply is not None:
         return (reply.text.strip(),) if reply.code == 334 and not session.client.gap else None  # noqa: PLR2004 - server challenge
     if session.client.gap or not login.due or not session.may_have_replied:

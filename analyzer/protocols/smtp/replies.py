@@ -1,8 +1,6 @@
-"""What an SMTP server said: replies of one line or several, in order.
+"""Read the replies of an SMTP server, of one line or several, in order.
 
-Promises: each reply once, whatever segments it came in; a reply that bytes are missing from or before says so; reading ends where TLS
-begins.
-Must not know: commands.
+Each reply is returned once, however it was segmented; a reply with a gap in it or before it is marked; reading ends where TLS begins.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ class SmtpReply:
     stop: int
     fault: str = "none"
     """What is wrong with its form: none, code, separator, mixed-codes, unfinished."""
-    holed: bool = False
+    has_gap: bool = False
     """Bytes of it were not captured."""
     gap: int = 0
     """How many bytes right before it were not captured."""
@@ -75,7 +73,7 @@ class SmtpReply:
 
 @dataclass(slots=True)
 class LineEnds:
-    """How the lines of a dialogue ended, both sides and the content together."""
+    """Counts of line ends of a dialogue, both directions and the content together."""
 
     bare_lf: int = 0
     bare_cr: int = 0
@@ -91,18 +89,18 @@ class LineEnds:
         return self.commands_lf > 0 and not self.commands_crlf
 
     def count(self, line: Line) -> None:
-        """Count what `line` shows."""
+        """Count the line end of `line`."""
         # What stands behind a last CR may not have been captured.
         stray = line.data.count(b"\r") - (line.end in {"gap", "end"} and line.data.endswith(b"\r"))
         if line.end != "lf" and not stray:
             return
         self.add(int(line.end == "lf"), stray, line.last)
 
-    def add(self, bare_lf: int, bare_cr: int, spot: Position | None) -> None:
-        """Add counts; `spot` is where the first of them was captured."""
+    def add(self, bare_lf: int, bare_cr: int, position: Position | None) -> None:
+        """Add counts; `position` is where the first of them was captured."""
         self.bare_lf += bare_lf
         self.bare_cr += bare_cr
-        self.first = self.first or spot
+        self.first = self.first or position
 
 
 def rest(reader: Reader, line: Line) -> int:
@@ -114,19 +112,19 @@ def rest(reader: Reader, line: Line) -> int:
 
 @dataclass(slots=True)
 class Replies:
-    """The server's replies, read as they are asked for."""
+    """The server's replies, read on demand."""
 
     reader: Reader
     ends: LineEnds
     is_interrupted: Callable[[Position], bool]
-    """Whether the client spoke on before a given spot."""
+    """Whether the client sent more before a given position."""
     malformed: int = 0
     fault: str = "none"
     """The first fault of form, and where it was captured."""
-    fault_spot: Position | None = None
+    fault_at: Position | None = None
     longest: int = 0
     """Octets of the longest reply line, with its end."""
-    longest_spot: Position | None = None
+    longest_at: Position | None = None
     tls: Position | None = None
     """Where the server's first byte of TLS was captured."""
     gap_behind: bool = False
@@ -163,7 +161,7 @@ class Replies:
             return None
         size = rest(self.reader, line)
         if size > self.longest and self.tls is None:
-            self.longest, self.longest_spot = size, line.first
+            self.longest, self.longest_at = size, line.first
         self.ends.count(line)
         return line
 
@@ -183,16 +181,16 @@ class Replies:
         """Return the reply that begins with `line`."""
         first, start, texts = line.first, line.start, [line.data[:MAX_TEXT]]
         code, more, fault = _parse(line)
-        holed = self._is_cut(line)
+        has_gap = self._is_cut(line)
         while more:
             following, lost = self._next()
-            holed |= lost > 0
+            has_gap |= lost > 0
             if following is None:
-                holed |= not self.reader.closing
-                fault = fault if holed or fault != "none" else "unfinished"
+                has_gap |= not self.reader.closing
+                fault = fault if has_gap or fault != "none" else "unfinished"
                 break
             found, further, wrong = _parse(following)
-            if holed and (found not in {None, code} or self.is_interrupted(following.first)):
+            if has_gap and (found not in {None, code} or self.is_interrupted(following.first)):
                 # The end of this reply and perhaps whole ones after it were lost: this line begins another.
                 self._pushed = following
                 break
@@ -201,14 +199,14 @@ class Replies:
             # A line without a code in the middle of a reply is a part of it: only one with a code ends it.
             more, line = further or found is None, following
             fault = wrong if fault == "none" else fault
-            holed |= self._is_cut(line)
+            has_gap |= self._is_cut(line)
             if len(texts) < MAX_LINES:
                 texts.append(line.data[:MAX_TEXT])
-        if line.end == "end" and not holed and fault == "none":
+        if line.end == "end" and not has_gap and fault == "none":
             fault = "unfinished"
         self._note(fault, first)
         lines = tuple(text[4:] if _LINE.match(text) else text for text in texts)
-        return SmtpReply(code, lines, first, line.last, start, line.stop, fault, holed, gap)
+        return SmtpReply(code, lines, first, line.last, start, line.stop, fault, has_gap, gap)
 
     def _next(self) -> tuple[Line | None, int]:
         """Return the next line, behind a gap if there is one, and how many bytes that was."""
@@ -221,11 +219,11 @@ class Replies:
         """Return whether the rest of `line` may have been sent and was not captured."""
         return line.end == "gap" or (line.end == "end" and not self.reader.closing)
 
-    def _note(self, fault: str, spot: Position) -> None:
+    def _note(self, fault: str, position: Position) -> None:
         if fault != "none":
             self.malformed += 1
             if self.fault == "none":
-                self.fault, self.fault_spot = fault, spot
+                self.fault, self.fault_at = fault, position
 
 
 def _parse(line: Line) -> tuple[int | None, bool, str]:

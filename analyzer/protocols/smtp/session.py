@@ -1,11 +1,8 @@
-"""A session under the reader's eye: both streams, what was noted so far, and which reply answers what.
+"""The state of an SMTP session: both streams, the facts so far, and the matching of replies to requests.
 
-A reply answers the oldest command that waits. Three things disturb that: a reply that was there before the command began (nobody asked for
-it, or what asked was not captured), bytes of the client that were not captured, and bytes of the server that were not. Then the order of
-frames decides, which is the client's own: it sent the next command after the reply, unless it did not wait.
-
-Promises: a reply is never given to a command where it is in doubt; the doubt is None.
-Must not know: what single commands mean.
+A reply answers the oldest command that waits. Three things disturb that: a reply captured before the command began (unsolicited, or its
+request was not captured), a gap in the client's stream, and a gap in the server's. Then the order of frames decides, which is the
+client's own: it sends the next command after the reply unless it pipelines. A reply is not assigned where its request is in doubt.
 """
 
 from __future__ import annotations
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from analyzer.protocols import tls
 from analyzer.protocols.smtp import messages as messages_
-from analyzer.protocols.smtp.login import Login, decoded, fragments, is_answer
+from analyzer.protocols.smtp.login import Login, add_torn_line, add_unknown_line
 from analyzer.protocols.smtp.messages import Message
 from analyzer.protocols.smtp.replies import LineEnds, Replies, SmtpReply
 from analyzer.protocols.smtp.state import ExchangeLog, State, precedes
@@ -31,29 +28,25 @@ if TYPE_CHECKING:
 MAX_ROWS: Final = 10_000
 CLOSING: Final = 421
 START_INPUT: Final = 354
-MIN_REPLIES: Final = len(b"250\r\n" * 3 + b"354\r\n")
+MIN_REPLIES_BYTES: Final = len(b"250\r\n" * 3 + b"354\r\n")
 """Bytes of the replies from the end of one message's content to that of the next one's DATA, at least."""
-MAX_LISTED: Final = 16_777_216
+MAX_LISTED_BYTES: Final = 16_777_216
 """Bytes that the addresses of a dialogue's recipients take, about; more are counted and not listed."""
-_ADDRESS: Final = 64
-"""Bytes that an address takes beside its text."""
-_AHEAD: Final = 4
-"""Replies looked at to tell whether one was asked for."""
-_PARTS: Final = 8
-"""Words of a line that is no command that are looked for each."""
-_LIKELY: Final = 6
-"""Bytes of an argument that may be a secret and not a number or a word."""
-PATIENCE: Final = 5 * 10**9
+_ADDRESS_OVERHEAD: Final = 64
+"""Bytes that an address takes besides its text."""
+MAX_AHEAD: Final = 4
+"""Replies examined to decide whether one was unsolicited."""
+MAX_REPLY_DELAY_NS: Final = 5 * 10**9
 """ns after which a reply that was not captured counts as missing though the connection is still open when the capture ends."""
 
 
 @dataclass(slots=True)
 class SmtpSession:
-    """Everything noted between the greeting and the end."""
+    """The state between the greeting and the end of the streams."""
 
     client: Reader
     server: Reader
-    setting: ParserContext
+    context: ParserContext
     replies: Replies
     ends: LineEnds
     redactor: Redactor
@@ -74,10 +67,10 @@ class SmtpSession:
     lost_next: bool = False
     incomplete: bool = False
     """Bytes of the client were not captured: a reply that seems to answer nothing may answer what was in them."""
-    unsure: bool = False
+    uncertain: bool = False
     """The next line may not be a command."""
-    unsure_next: bool = False
-    adrift: bool = False
+    uncertain_next: bool = False
+    desynchronised: bool = False
     """Replies were lost: the next one may answer any command."""
     message: Message | None = None
     greeting: SmtpReply | None = None
@@ -87,10 +80,10 @@ class SmtpSession:
     """EHLO, HELO or LHLO was refused, and none was accepted."""
     logins: int = 0
     login: Login | None = None
-    """The last one, and how it went."""
+    """The last login."""
     login_code: int | None = None
     answers_due: int = 0
-    """Lines that a refused AUTH may still have under way."""
+    """Lines that a refused AUTH may still have in flight."""
     starttls: Position | None = None
     starttls_reply: SmtpReply | None = None
     injected: Position | None = None
@@ -100,17 +93,17 @@ class SmtpSession:
     tls_agreed: bool | None = None
     tls_missing: bool | None = False
     tls_missing_at: Position | None = None
-    """Where the client went on in the clear after TLS was agreed."""
+    """Where the client continued in the clear after TLS was agreed."""
     tls_refused: bool = False
     clear_again: Position | None = None
-    """Where the client went on in the clear after TLS was refused."""
+    """Where the client continued in the clear after TLS was refused."""
     data_refused: bool = False
     content_refused: Position | None = None
     quit: Position | None = None
     shut: Position | None = None
     """The server's 421, after its greeting."""
     went_on: Position | None = None
-    """What the server said after its 421."""
+    """What the server sent after its 421."""
     after_refusal: Position | None = None
     unknown: int = 0
     first_unknown: Position | None = None
@@ -118,7 +111,7 @@ class SmtpSession:
     offered_first: dict[bytes, bytes] | None = None
     """What the first EHLO was offered."""
     early_offered: bool = False
-    """A client that knows the capabilities may speak before the greeting."""
+    """A client that knows the capabilities may send before the greeting."""
     unfinished: Position | None = None
     false_ends: int = 0
     false_end: Position | None = None
@@ -128,18 +121,18 @@ class SmtpSession:
     """Octets of the longest command, answer to AUTH and text line, and where they were captured."""
 
     @classmethod
-    def of(cls, client: Reader, server: Reader, setting: ParserContext, redactor: Redactor) -> Self:
+    def of(cls, client: Reader, server: Reader, context: ParserContext, redactor: Redactor) -> Self:
         """Return the session at its beginning, or where the capture begins."""
         ends = LineEnds()
 
-        def speaks_before(spot: Position) -> bool:
+        def speaks_before(position: Position) -> bool:
             follows = client.position()
-            return follows is not None and precedes(follows, spot)
+            return follows is not None and precedes(follows, position)
 
-        known = vocabulary_of(setting.protocol)
+        known = vocabulary_of(context.protocol)
         replies = Replies(server, ends, speaks_before)
-        session = cls(client, server, setting, replies, ends, redactor, known, State(known), ExchangeLog(known))
-        if not setting.whole:
+        session = cls(client, server, context, replies, ends, redactor, known, State(known), ExchangeLog(known))
+        if not context.whole:
             session.lose()
             session.state.greeted = session.state.logged_in = session.state.offered = None
         return session
@@ -147,106 +140,106 @@ class SmtpSession:
     @property
     def may_have_replied(self) -> bool:
         """Whether replies of the server may not have been captured."""
-        return self.setting.one_sided or self.adrift or self.replies.gap_behind
+        return self.context.one_sided or self.desynchronised or self.replies.gap_behind
 
     def lose(self) -> None:
-        """Take note that bytes of the client were not captured."""
+        """Record that bytes of the client were not captured."""
         self.lost = self.incomplete = True
         self.state.forget()
         self.log.lose()
         self.data_refused, self.answers_due = False, 0
         if self.message is not None:
-            self.message.holed = True
+            self.message.has_gap = True
 
     def greet(self) -> None:
         """Take the server's greeting, if the first reply is one."""
-        reply, spot = self.replies.peek(), self.client.position()
+        reply, position = self.replies.peek(), self.client.position()
         if reply is None:
-            self.early = spot if self.setting.whole and not self.may_have_replied else None
+            self.early = position if self.context.whole and not self.may_have_replied else None
             return
-        late = spot is not None and precedes(spot, reply.first)
-        if self.setting.whole and not reply.after_gap:
-            self.early = spot if spot is not None and precedes(spot, reply.last) else None
+        late = position is not None and precedes(position, reply.first)
+        if self.context.whole and not reply.after_gap:
+            self.early = position if position is not None and precedes(position, reply.last) else None
         # A server that does not greet answers the client's first command.
-        certain = self.setting.whole and not reply.after_gap and not late
-        if certain or (reply.code in self.vocabulary.greetings and (self.setting.whole or not late)):
+        certain = self.context.whole and not reply.after_gap and not late
+        if certain or (reply.code in self.vocabulary.greetings and (self.context.whole or not late)):
             self.greeting = self.replies.take()
 
     def answer(self, first: Position) -> SmtpReply | None:
         """Return the reply to a request that begins at `first`, when the client's next byte is the one behind it."""
-        parted = self._pass_early(first)
+        message_ended = self._pass_early(first)
         reply = self.replies.peek()
-        if self.lost and (parted or self.setting.one_sided or (reply is not None and reply.gap >= MIN_REPLIES)):
+        if self.lost and (message_ended or self.context.one_sided or (reply is not None and reply.gap >= MIN_REPLIES_BYTES)):
             # Among the bytes that were not captured may be the end of this message and the beginning of another.
             self.settle()
         if reply is None:
             return None
-        if not self.adrift and not reply.after_gap:
+        if not self.desynchronised and not reply.after_gap:
             return self._take()
         found, follows = None, self.client.position()
         while (reply := self.replies.peek()) is not None and (follows is None or not precedes(follows, reply.first)):
             # Of several before the client's next word, the last is the one it waited for.
             found = self._take()
-        self.adrift = found is None or found.holed
+        self.desynchronised = found is None or found.has_gap
         return found
 
     def coming(self, first: Position) -> SmtpReply | None:
         """Return the reply that a request that begins at `first` is about to have, where there is no doubt; it is not taken."""
-        if self.lost or self.adrift:
+        if self.lost or self.desynchronised:
             return None
         self._pass_early(first)
         reply = self.replies.peek()
         return None if reply is None or reply.after_gap else reply
 
-    def is_answered(self, spot: Position | None) -> bool:
-        """Return whether the next reply was captured before `spot`; without one, whether there is one or may have been."""
+    def is_answered(self, position: Position | None) -> bool:
+        """Return whether the next reply was captured before `position`; without one, whether there is one or may have been."""
         reply = self.replies.peek()
-        if spot is None:
-            return reply is not None or self.setting.one_sided
-        return reply is not None and precedes(reply.last, spot)
+        if position is None:
+            return reply is not None or self.context.one_sided
+        return reply is not None and precedes(reply.last, position)
 
     def server_begins_tls(self) -> bool:
         """Return whether the server's next bytes are TLS."""
         return self.replies.peek() is None and self.replies.tls is not None
 
-    def hear_rest(self) -> None:
-        """Take the replies that no command is left for."""
+    def take_rest(self) -> None:
+        """Take the replies that no command waits for."""
         self.settle()
-        asked = None if self.setting.one_sided or self.incomplete or self.adrift else False
+        requested = None if self.context.one_sided or self.incomplete or self.desynchronised else False
         previous: SmtpReply | None = None
         while (reply := self.replies.take() if self.tls is None else None) is not None:
             self._note_closing(reply)
             # A refusal before the server closes is a farewell: it is tired of waiting.
-            parting = reply.refusing and self.replies.peek() is None
+            farewell = reply.refusing and self.replies.peek() is None
             if reply.code != CLOSING:
-                self.log.add_reply(reply, asked=None if parting else asked)
-            if previous is not None and previous.code == START_INPUT and self.setting.one_sided:
+                self.log.add_reply(reply, requested=None if farewell else requested)
+            if previous is not None and previous.code == START_INPUT and self.context.one_sided:
                 message = self.begin_message_at(reply.start, reply.first)
-                message.hear(reply, reply.first)
+                message.note_reply(reply, reply.first)
                 self.settle()
             previous = reply
         if self.tls is None and self.replies.tls is not None:
             self.begin_tls(agreed=None)
 
     def _pass_early(self, first: Position) -> bool:
-        """Take the replies that were there before a request began and do not answer it; return whether they may have ended a message."""
-        parted = False
+        """Skip the replies captured before a request that do not answer it; return whether they may have ended a message."""
+        message_ended = False
         while (reply := self.replies.peek()) is not None and precedes(reply.last, first):
             if self.lost:
                 self._take()
-                parted |= reply.gap >= MIN_REPLIES or reply.code == START_INPUT
+                message_ended |= reply.gap >= MIN_REPLIES_BYTES or reply.code == START_INPUT
             elif reply.code == CLOSING or self._was_unasked(first):
                 self._take()
                 if reply.code != CLOSING:
-                    self.log.add_reply(reply, asked=None if self.may_have_replied or self.incomplete else False)
+                    self.log.add_reply(reply, requested=None if self.may_have_replied or self.incomplete else False)
             else:
                 break
-        return parted
+        return message_ended
 
     def _was_unasked(self, first: Position) -> bool:
-        """Return whether a reply before `first` is one too many: another follows the request, before the client speaks again."""
+        """Return whether a reply before `first` is unsolicited: another follows the request, before the client sends more."""
         follows = self.client.position()
-        for ahead in range(1, _AHEAD):
+        for ahead in range(1, MAX_AHEAD):
             later = self.replies.peek(ahead)
             if later is None:
                 return False
@@ -258,7 +251,7 @@ class SmtpSession:
         reply = self.replies.take()
         if reply is not None:
             self._note_closing(reply)
-            self.adrift |= reply.holed
+            self.desynchronised |= reply.has_gap
         return reply
 
     def _note_closing(self, reply: SmtpReply) -> None:
@@ -270,18 +263,18 @@ class SmtpSession:
     def exchange(
         self,
         command: SmtpCommand,
-        spots: tuple[Position, Position],
+        positions: tuple[Position, Position],
         reply: SmtpReply | None,
         *,
         needed: list[str] | None = None,
         **facts: Fact,
     ) -> Exchange | None:
-        """Log a request, from the first to the last of `spots`, and its reply, before the state changes; None when it is not kept."""
-        replied = True if reply is not None else self._is_unanswered(command.verb, spots[1])
-        more = self.state.facts(spots[0])
+        """Log a request, from the first to the last of `positions`, and its reply, before the state changes; None when it is not kept."""
+        replied = True if reply is not None else self._is_unanswered(command.verb, positions[1])
+        more = self.state.facts(positions[0])
         more["unoffered"] = self.state.unoffered(needed or [])
-        more["recipients_taken"] = self.message.accepted if self.message is not None and not self.message.holed else None
-        return self.log.add(command.verb, spots, reply, replied, {**more, **facts})
+        more["recipients_taken"] = self.message.accepted if self.message is not None and not self.message.has_gap else None
+        return self.log.add(command.verb, positions, reply, replied, {**more, **facts})
 
     def _is_unanswered(self, verb: str, last: Position) -> bool | None:
         """Return False when the reply is missing, None when it may not have been captured, or was not waited for."""
@@ -291,7 +284,7 @@ class SmtpSession:
             return None
         if self.server.closing:
             return False
-        return False if self.setting.end_time - last.time > PATIENCE else None
+        return False if self.context.end_time - last.time > MAX_REPLY_DELAY_NS else None
 
     def begin_message(self, line: Line, sender: str | None) -> Message:
         """Begin a message with a command."""
@@ -307,12 +300,12 @@ class SmtpSession:
 
     def list_recipient(self, path: str | None) -> bool:
         """Return whether there is room to list a recipient, and take it."""
-        self.listed += len(path or "") + _ADDRESS
-        self.unlisted += self.listed > MAX_LISTED
-        return self.listed <= MAX_LISTED
+        self.listed += len(path or "") + _ADDRESS_OVERHEAD
+        self.unlisted += self.listed > MAX_LISTED_BYTES
+        return self.listed <= MAX_LISTED_BYTES
 
     def settle(self) -> None:
-        """Close the message that is on its way, and keep its row."""
+        """Close the open message and keep its row."""
         message, self.message = self.message, None
         if message is None:
             return
@@ -328,14 +321,14 @@ class SmtpSession:
         return messages_.shared(self.hello, banner, self.state.offered, self.login)
 
     def begin_tls(self, *, agreed: bool | None) -> None:
-        """Take note that TLS begins with the client's next byte, or the server's."""
+        """Record that TLS begins with the client's next byte, or the server's."""
         self.settle()
         self.tls_agreed = agreed
-        spot = self.client.position() if tls.begins(self.client.peek(tls.HEAD_BYTES)) else None
-        self.tls = spot or self.replies.tls or self.client.position()
+        position = self.client.position() if tls.begins(self.client.peek(tls.HEAD_BYTES)) else None
+        self.tls = position or self.replies.tls or self.client.position()
 
     def note_command(self, line: Line, command: SmtpCommand, size: int) -> None:
-        """Count what a command line shows, before its reply is known."""
+        """Update counts and states by a command line, before its reply is known."""
         self.ends.count(line)
         self.ends.commands_crlf += line.end == "crlf"
         self.ends.commands_lf += line.end == "lf"
@@ -355,33 +348,24 @@ class SmtpSession:
         if self.data_refused:
             self.content_refused = self.content_refused or line.first
             return False
-        # A password typed where a command belongs is still one.
-        word, _, argument = line.data.strip().partition(b" ")
-        self.redactor.add(line.data.strip(), argument if len(argument) >= _LIKELY else None, torn=line.end == "gap")
-        self.redactor.add(*(part for part in argument.split()[:_PARTS] if len(part) >= _LIKELY))
-        if is_answer(word) and not argument:
-            self.redactor.add(*(decoded(word) or b"").split(b"\0"))
-            if self.answers_due:
-                self.answers_due -= 1
-                return self.login is not None and self.login.sends_secret
+        if add_unknown_line(self.redactor, line) and self.answers_due:
+            self.answers_due -= 1
+            return self.login is not None and self.login.sends_secret
         self.unknown += 1
         self.first_unknown = self.first_unknown or line.first
         return False
 
     def note_torn(self, line: Line) -> None:
-        """Take the secrets of a line of which a part was not captured: each word in base64 may be an answer to AUTH."""
-        for word in line.data.split():
-            if len(word) >= _LIKELY and is_answer(word):
-                self.redactor.add(*(decoded(word) or b"").split(b"\0"))
-                self.redactor.add(word, *fragments(word), torn=True)
+        """Add the secrets of a line of which a part was not captured."""
+        add_torn_line(self.redactor, line)
 
     def note_answer(self, line: Line, size: int) -> None:
-        """Count what an answer to AUTH shows."""
+        """Count an answer to AUTH."""
         self.ends.count(line)
         self._measure("answer", size, line.first)
 
     def note_login(self, login: Login, reply: SmtpReply | None) -> None:
-        """Take note of how a login went."""
+        """Record the result of a login."""
         self.logins += 1
         self.login, self.login_code = login, reply.code if reply is not None else None
         if reply is None:
@@ -391,8 +375,8 @@ class SmtpSession:
         self.answers_due = login.due if reply is not None and reply.refusing else 0
 
     def note_content(self, content: Content) -> None:
-        """Count what the content of a message shows."""
-        self.incomplete |= content.holed
+        """Count the content of a message."""
+        self.incomplete |= content.has_gap
         self.ends.add(content.bare_lf, content.bare_cr, content.bare)
         self.false_ends += content.false_ends
         self.never_strict |= content.never_strict
@@ -401,11 +385,11 @@ class SmtpSession:
         if not content.ended:
             self.note_unfinished(content.last)
 
-    def note_unfinished(self, spot: Position | None) -> None:
-        """Take note that the client left in the middle of a message; where the capture ended first, it may have gone on."""
+    def note_unfinished(self, position: Position | None) -> None:
+        """Record that the client left in the middle of a message; where the capture ended first, it may have continued."""
         if self.client.closing and not self.client.gap:
-            self.unfinished = self.unfinished or spot
+            self.unfinished = self.unfinished or position
 
-    def _measure(self, what: str, size: int, spot: Position | None) -> None:
+    def _measure(self, what: str, size: int, position: Position | None) -> None:
         if size > self.longest.get(what, (0, None))[0]:
-            self.longest[what] = size, spot
+            self.longest[what] = size, position

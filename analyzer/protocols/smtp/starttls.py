@@ -1,7 +1,6 @@
-"""STARTTLS (RFC 3207): who said what in the clear between the command and TLS.
+"""Handle STARTTLS (RFC 3207), and bytes in the clear between the command and TLS.
 
-Promises: what either side sent in the clear behind STARTTLS or its reply, and before TLS, is never taken for a part of the dialogue.
-Must not know: other commands, what TLS holds.
+Bytes sent in the clear behind STARTTLS or its reply, and before TLS, are never parsed as part of the dialogue.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ MAX_INJECTED: Final = 1_000
 
 
 def start(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
-    """Take STARTTLS: behind 220 each side's next byte is TLS; what the client sent before the 220 was there to be read after it."""
+    """Handle STARTTLS: behind 220 each side's next byte is TLS; bytes sent before the 220 may be read by the server inside TLS."""
     session.starttls = session.starttls or line.first
     reply = session.answer(line.first)
     session.starttls_reply = reply
@@ -32,7 +31,7 @@ def start(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
     injected = _pass_injected(session, line, reply) if agreed else 0
     head = session.client.peek(tls.HEAD_BYTES)
     begins = tls.begins(head)
-    # Where the client went on too early, what the server says may answer that.
+    # Where the client sent commands too early, the server's text may be the replies to them.
     replies = _pass_replies(session) if begins and agreed and reply is not None and not injected else []
     exchange = session.exchange(
         command,
@@ -54,7 +53,7 @@ def start(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
 
 
 def _pass_replies(session: SmtpSession) -> list[Position]:
-    """Move over what the server says in the clear before its TLS; return where each reply begins, as far as no gap is before it."""
+    """Skip the server's clear text before TLS; return where each reply begins, up to a gap."""
     found = list[Position]()
     while len(found) < MAX_INJECTED and (reply := session.replies.peek()) is not None and not reply.after_gap:
         found.append(reply.first)
@@ -63,15 +62,15 @@ def _pass_replies(session: SmtpSession) -> list[Position]:
 
 
 def _pass_injected(session: SmtpSession, line: Line, reply: SmtpReply | None) -> int:
-    """Move over what the client sent behind STARTTLS before it had the reply, up to TLS; return how many bytes that was."""
+    """Skip the client's bytes between STARTTLS and its reply, up to TLS; return their number."""
     client, start = session.client, session.client.at
     if reply is None and start < session.clear_until:
         return 0
-    while (spot := client.position()) is not None and not client.gap and not tls.begins(client.peek(tls.HEAD_BYTES)):
-        early = precedes(spot, reply.last) if reply is not None else spot.frame == line.last.frame
+    while (position := client.position()) is not None and not client.gap and not tls.begins(client.peek(tls.HEAD_BYTES)):
+        early = precedes(position, reply.last) if reply is not None else position.frame == line.last.frame
         if not early:
             break
-        session.injected = session.injected or spot
+        session.injected = session.injected or position
         client.line()
     if reply is None and not tls.begins(client.peek(tls.HEAD_BYTES)):
         # Neither a reply nor TLS: these were commands.

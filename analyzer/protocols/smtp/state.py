@@ -1,9 +1,6 @@
-"""What is known of an SMTP session at a point of it, and the facts of an exchange there.
+"""The state of an SMTP session before an exchange, and the log of exchanges.
 
-The state is what the client could know when it spoke: a refusal that it had not seen yet counts as unknown.
-
-Promises: None where the capture does not tell.
-Must not know: bytes, lines.
+The state is what the client could know when it sent the request: a refusal that it could not have received yet counts as unknown.
 """
 
 from __future__ import annotations
@@ -38,7 +35,7 @@ def parse_offer(lines: tuple[bytes, ...]) -> dict[bytes, bytes]:
     """Return the keywords and parameters that the lines of a reply to EHLO offer (RFC 5321 4.1.1.1)."""
     offered = dict[bytes, bytes]()
     for line in lines[1:]:
-        # Old servers write AUTH=LOGIN, some of them beside AUTH LOGIN.
+        # Old servers write AUTH=LOGIN, some of them in addition to AUTH LOGIN.
         key, _, value = line.strip(b" \t\r").replace(b"=", b" ").partition(b" ")
         if key:
             offered[key.upper()] = (offered.get(key.upper(), b"") + b" " + value).strip()
@@ -47,7 +44,7 @@ def parse_offer(lines: tuple[bytes, ...]) -> dict[bytes, bytes]:
 
 @dataclass(slots=True)
 class State:
-    """Where the session stands; everything is known at the beginning of a connection that was captured from there on."""
+    """The state of the session; everything is known at the start of a connection captured from its opening on."""
 
     vocabulary: SmtpVocabulary
     greeted: bool | None = False
@@ -69,7 +66,7 @@ class State:
     recipient_refusal: Position | None = None
 
     def forget(self) -> None:
-        """Take note that bytes of the client were not captured: what it may have changed is unknown."""
+        """Record that bytes of the client were not captured: what it may have changed is unknown."""
         self.greeted = self.greeted or None
         self.logged_in = self.logged_in or None
         self.offered = self.offered or None
@@ -77,7 +74,7 @@ class State:
         self.mail_refusal = self.recipient_refusal = None
 
     def close_mail(self) -> None:
-        """Take note that no transaction is open."""
+        """Record that no transaction is open."""
         self.mail_open, self.recipients, self.chunked = False, 0, False
         self.mail_refusal = self.recipient_refusal = None
 
@@ -89,10 +86,10 @@ class State:
         """Return whether a client that knows the capabilities may send EHLO, and more, before the greeting."""
         return not self.vocabulary.early_offers.isdisjoint(self.offered or {})
 
-    def hear_offer(self, offered: dict[bytes, bytes] | None, spot: Position) -> None:
-        """Take note of the reply to an EHLO or HELO that was accepted."""
+    def note_offer(self, offered: dict[bytes, bytes] | None, position: Position) -> None:
+        """Record the reply to an EHLO or HELO that was accepted."""
         self.greeted = True
-        self.pipelining_before, self.offered, self.offered_at = self.offers(b"PIPELINING"), offered, spot
+        self.pipelining_before, self.offered, self.offered_at = self.offers(b"PIPELINING"), offered, position
 
     def unoffered(self, needed: list[str]) -> str | None:
         """Return the first extension of `needed` that was not offered; `none` when all were."""
@@ -101,7 +98,7 @@ class State:
         return next((word for word in needed if self.vocabulary.extensions[word] not in self.offered), "none")
 
     def facts(self, first: Position) -> dict[str, Fact]:
-        """Return the facts of an exchange that the state before it tells; `first` is where its request begins."""
+        """Return the facts of an exchange that follow from the state before it; `first` is where its request begins."""
         mail_open, recipients = self.mail_open, self.recipients
         if not mail_open and self.mail_refusal is not None and precedes(first, self.mail_refusal):
             mail_open = None
@@ -139,7 +136,7 @@ class ExchangeLog:
         return self.number - len(self.exchanges)
 
     def lose(self) -> None:
-        """Take note that what came before was not captured."""
+        """Record that what came before was not captured."""
         self.previous, self.reply, self.replied = None, None, None
 
     def is_pipelined(self, first: Position) -> bool | None:
@@ -153,13 +150,13 @@ class ExchangeLog:
     def add(
         self,
         verb: str,
-        spots: tuple[Position, Position],
+        positions: tuple[Position, Position],
         reply: SmtpReply | None,
         replied: bool | None,  # noqa: FBT001 - three-valued
         facts: dict[str, Fact],
     ) -> Exchange | None:
-        """Add the exchange of a request, from the first to the last of `spots`, and its final reply; None when it is not kept."""
-        first, last = spots
+        """Add the exchange of a request, from the first to the last of `positions`, and its final reply; None when it is not kept."""
+        first, last = positions
         command = verb if verb in NO_COMMANDS else verb.upper()
         self.number += 1
         code, expected = reply.code if reply is not None else None, self.vocabulary.replies.get(verb)
@@ -188,9 +185,9 @@ class ExchangeLog:
         self.previous, self.reply, self.replied = command, reply, replied
         return added
 
-    def add_reply(self, reply: SmtpReply, *, asked: bool | None) -> None:
-        """Add a reply without a request; `asked` is None where that was not captured."""
+    def add_reply(self, reply: SmtpReply, *, requested: bool | None) -> None:
+        """Add a reply without a request; `requested` is None where that was not captured."""
         self.number += 1
         if self.number <= MAX_EXCHANGES:
-            facts: dict[str, Fact] = {"number": self.number, "request_seen": asked, "replied": True, "reply_code": reply.code}
+            facts: dict[str, Fact] = {"number": self.number, "request_seen": requested, "replied": True, "reply_code": reply.code}
             self.exchanges.append(Exchange(facts, {"reply": reply.first.frame, "reply_end": reply.last.frame}))

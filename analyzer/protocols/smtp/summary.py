@@ -1,7 +1,6 @@
-"""What a finished SMTP session amounts to: its facts, the frames that show them, and one line for a person.
+"""Build the dialogue of a finished SMTP session: facts, evidence and the one-line summary.
 
-Promises: every fact and place that rules/protocols/smtp.toml declares, and those any.toml leaves to the reader.
-Must not know: how any of it was found.
+Fills every fact and place that rules/protocols/smtp.toml declares, and those that any.toml leaves to the parser.
 """
 
 from __future__ import annotations
@@ -41,13 +40,13 @@ def conclude(session: SmtpSession) -> Dialogue:
 def _common(session: SmtpSession) -> dict[str, Fact]:
     greeting, code = session.greeting, session.greeting.code if session.greeting else None
     early: bool | None = True if session.early is not None and not _is_tls_only(session) else None
-    if early is None and session.early is None and greeting is not None and not session.setting.one_sided:
+    if early is None and session.early is None and greeting is not None and not session.context.one_sided:
         early = False
     return {
         "greeting_code": code,
-        "greeting_expected": None if greeting is None or greeting.holed else code in session.vocabulary.greetings,
+        "greeting_expected": None if greeting is None or greeting.has_gap else code in session.vocabulary.greetings,
         "greeting_refusal": None if greeting is None else greeting.refusing,
-        "greeting_after": None if greeting is None else timing.since(session.setting.opened_at, greeting.first),
+        "greeting_after": None if greeting is None else timing.since(session.context.opened_at, greeting.first),
         "greeting_delayed": None if greeting is None else False,
         "early": early,
         "early_excused": session.early_offered if early else None,
@@ -57,19 +56,19 @@ def _common(session: SmtpSession) -> dict[str, Fact]:
 
 
 def _is_tls_only(session: SmtpSession) -> bool:
-    """Return whether the client said nothing in the clear before its TLS, and all it said was captured."""
+    """Return whether the client sent nothing in the clear before its TLS, and all of its bytes were captured."""
     return session.tls is not None and not session.log.number and not session.lost
 
 
 def _own(session: SmtpSession) -> dict[str, Fact]:
     reply, known = session.starttls_reply, not session.may_have_replied
-    asked = session.starttls is not None
-    port = session.setting.server_port
+    requested = session.starttls is not None
+    port = session.context.server_port
     return {
-        "hello": session.hello[0] if session.hello else "none" if session.setting.whole else None,
+        "hello": session.hello[0] if session.hello else "none" if session.context.whole else None,
         "hello_refused": session.hello_refused,
         "starttls_offered": None if session.offered_first is None else b"STARTTLS" in session.offered_first,
-        "starttls_asked": asked,
+        "starttls_asked": requested,
         "starttls_code": reply.code if reply is not None else None,
         "tls_unagreed": session.tls is not None and session.tls_agreed is False,
         "messages": session.messages,
@@ -101,7 +100,7 @@ def _own(session: SmtpSession) -> dict[str, Fact]:
 
 
 def _places(session: SmtpSession) -> dict[str, int | None]:
-    spots = {
+    positions = {
         "greeting": session.greeting.first if session.greeting else None,
         "early": session.early if not _is_tls_only(session) else None,
         "starttls": session.starttls,
@@ -114,8 +113,8 @@ def _places(session: SmtpSession) -> dict[str, int | None]:
         "long_command": session.longest.get("command", (0, None))[1],
         "long_answer": session.longest.get("answer", (0, None))[1],
         "long_text": session.longest.get("text", (0, None))[1],
-        "long_reply": session.replies.longest_spot,
-        "malformed": session.replies.fault_spot,
+        "long_reply": session.replies.longest_at,
+        "malformed": session.replies.fault_at,
         "unknown": session.first_unknown,
         "content_refused": session.content_refused,
         "unfinished": session.unfinished,
@@ -125,7 +124,7 @@ def _places(session: SmtpSession) -> dict[str, int | None]:
         "went_on": session.went_on,
         "first_mail": session.first_mail,
     }
-    return {name: spot.frame for name, spot in spots.items() if spot is not None}
+    return {name: position.frame for name, position in positions.items() if position is not None}
 
 
 def summarise(session: SmtpSession) -> str:

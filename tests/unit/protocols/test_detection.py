@@ -36,7 +36,7 @@ def protocols() -> Mapping[str, Protocol]:
 
 
 @cache
-def recogniser() -> Detector:
+def detector() -> Detector:
     return Detector(protocols())
 
 
@@ -50,7 +50,7 @@ def reader(side: Side, data: bytes, cuts: tuple[int, ...] = ()) -> Reader:
 
 
 def hear(client: bytes, server: bytes, by_port: str = "none") -> Detection:
-    return recogniser().hear(reader("client", client), reader("server", server), by_port)
+    return detector().detect(reader("client", client), reader("server", server), by_port)
 
 
 RTSP = b"OPTIONS rtsp://h/a RTSP/1.0\r\nCSeq: 1\r\n\r\n"
@@ -181,9 +181,9 @@ ONE = [
 def test_one_direction_alone(
     client: bytes, server: bytes, service: str, from_client: tuple[str, ...], from_server: tuple[str, ...]
 ) -> None:
-    heard = hear(client, server)
-    assert (heard.service, tuple(sorted(heard.client)), tuple(sorted(heard.server))) == (service, from_client, from_server)
-    assert (heard.client_spoke, heard.server_spoke) == (bool(client), bool(server))
+    found = hear(client, server)
+    assert (found.service, tuple(sorted(found.client)), tuple(sorted(found.server))) == (service, from_client, from_server)
+    assert (found.client_spoke, found.server_spoke) == (bool(client), bool(server))
 
 
 @pytest.mark.parametrize(
@@ -231,8 +231,8 @@ def test_the_port_decides_between_what_is_likely(client: bytes, server: bytes, p
 def test_both_languages_are_told_where_two_are_spoken(
     client: bytes, server: bytes, port: str, service: str, sides: tuple[str, str]
 ) -> None:
-    heard = hear(client, server, port)
-    assert (heard.service, heard.client, heard.server) == (service, (sides[0],), (sides[1],))
+    found = hear(client, server, port)
+    assert (found.service, found.client, found.server) == (service, (sides[0],), (sides[1],))
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_a_proxy_header_is_passed_over(header: bytes, *, is_one: bool) -> None:
     assert skip_proxy(client) is is_one
     assert client.at == (len(header) if is_one else 0)
     if is_one:
-        assert recogniser().hear(client, reader("server", b""), "none").service == "smtp"
+        assert detector().detect(client, reader("server", b""), "none").service == "smtp"
 
 
 WORDS = [word for row in BOTH for word in row[:2]] + [b"PROXY TCP4 ", VERSION_2, b"220 ", b"\r\n", b"\x16\x03\x01", b"HTTP/1."]
@@ -297,9 +297,9 @@ def test_no_bytes_are_too_odd_and_how_they_are_cut_does_not_matter(
     parts = reader("client", client, asked), reader("server", server, answered)
     assert skip_proxy(whole[0]) == skip_proxy(parts[0])
     assert whole[0].at == parts[0].at
-    heard = recogniser().hear(*whole, port)
-    assert heard == recogniser().hear(*parts, port)
-    assert heard.service in {"none", "unknown", *protocols()} - {"any"}
+    found = detector().detect(*whole, port)
+    assert found == detector().detect(*parts, port)
+    assert found.service in {"none", "unknown", *protocols()} - {"any"}
     assert (parts[0].at, parts[1].at) == (whole[0].at, 0)
 
 

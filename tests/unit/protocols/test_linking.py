@@ -49,8 +49,8 @@ def active(frame: int = 10, port: int = 50000, ip: str = CLIENT) -> AnnouncedCon
     return AnnouncedConnection("server", ip, port, frame, "port", 90)
 
 
-def find(channel: AnnouncedConnection, *rows: ROW) -> LinkedConnection:
-    (found,) = linking.find({0: [channel]}, flows(CONTROL, *rows))
+def find(announcement: AnnouncedConnection, *rows: ROW) -> LinkedConnection:
+    (found,) = linking.find({0: [announcement]}, flows(CONTROL, *rows))
     return found
 
 
@@ -89,16 +89,16 @@ def test_a_connection_before_the_announcement_that_still_lasts_is_early() -> Non
 
 def test_the_wrong_end_opens_it() -> None:
     found = find(passive(), (SERVER, 50000, CLIENT, 40001, 12, 20))
-    assert (found.flow, found.wrong_opener, found.other_peer) == (1, True, False)
+    assert (found.flow, found.wrong_opener, found.other_address) == (1, True, False)
     guessed = find(passive(), (SERVER, 50000, CLIENT, 40001, 12, 20, "mid-stream"))
     assert (guessed.flow, guessed.wrong_opener) == (1, None), "who opened it was not captured"
 
 
 def test_somebody_else_opens_it() -> None:
     found = find(passive(), (OTHER, 40001, SERVER, 50000, 12, 20))
-    assert (found.flow, found.other_peer, found.openings) == (1, True, 1)
+    assert (found.flow, found.other_address, found.openings) == (1, True, 1)
     both = find(passive(), (OTHER, 40001, SERVER, 50000, 11, 20), (CLIENT, 40001, SERVER, 50000, 12, 20))
-    assert (both.flow, both.other_peer) == (2, False)
+    assert (both.flow, both.other_address) == (2, False)
     assert find(passive(), (OTHER, 40001, SERVER, 50000, 95, 99)).flow == -1, "the transfer was over"
 
 

@@ -204,7 +204,7 @@ def test_the_dialogue_goes_on_where_tls_ends() -> None:
     )
     assert requests(dialogue) == [("AUTH TLS", 234), ("PASV", 227)]
     assert (dialogue.facts["tls_cleared"], dialogue.places["tls_cleared"], dialogue.tls) == (True, 10, "auth-tls")
-    assert len(dialogue.channels) == 1
+    assert len(dialogue.announced) == 1
 
 
 def gapped(said: list[Message], lost: int) -> tuple[Reader, Reader]:
@@ -251,7 +251,7 @@ def test_a_start_in_the_middle_says_nothing_of_the_beginning() -> None:
     assert facts(dialogue, "RETR")["mode"] is None
     unknown = ("greeting_code", "early", "login", "auth", "stray_line", "tls_missing")
     assert [dialogue.facts.get(name) for name in unknown] == [None] * len(unknown)
-    assert not dialogue.channels
+    assert not dialogue.announced
 
 
 def test_summaries() -> None:
@@ -338,8 +338,8 @@ def test_how_the_bytes_are_cut_changes_nothing(*, turns: list[str], sizes: list[
         {k: v for k, v in x.items() if k not in stamps} for x in other.rows
     ]
     assert (one.facts, one.places.keys(), one.summary, one.tls) == (other.facts, other.places.keys(), other.summary, other.tls)
-    assert [(x.ip, x.port, x.mode, x.opener, len(x.exchanges)) for x in one.channels] == [
-        (x.ip, x.port, x.mode, x.opener, len(x.exchanges)) for x in other.channels
+    assert [(x.ip, x.port, x.mode, x.opener, len(x.exchanges)) for x in one.announced] == [
+        (x.ip, x.port, x.mode, x.opener, len(x.exchanges)) for x in other.announced
     ]
 
 

@@ -71,7 +71,7 @@ def test_a_directory_that_is_not_known_is_empty() -> None:
 )
 def test_a_transfer_goes_by_the_last_set_up(setup: str, mode: str, opener: str, ip: str, port: int) -> None:
     dialogue = talk(LOGIN + PASV.replace("195", "9") + setup + LIST)
-    channel = dialogue.channels[-1]
+    channel = dialogue.announced[-1]
     assert (channel.mode, channel.opener, channel.ip, channel.port) == (mode, opener, ip, port)
     assert channel.exchanges[-1] is dialogue.exchanges[-1]
     assert (facts(dialogue, "LIST")["mode"], facts(dialogue, "LIST")["transfer"]) == (mode, True)
@@ -82,12 +82,12 @@ def test_a_transfer_goes_by_the_last_set_up(setup: str, mode: str, opener: str, 
 
 
 def test_a_set_up_is_known_from_its_last_line_on() -> None:
-    assert talk(LOGIN + PASV).channels[0].frame == 10, "the reply"
-    assert talk(LOGIN + PORT).channels[0].frame == 9, "the command"
+    assert talk(LOGIN + PASV).announced[0].frame == 10, "the reply"
+    assert talk(LOGIN + PORT).announced[0].frame == 9, "the command"
 
 
 def test_a_refused_set_up_is_none() -> None:
-    assert not talk(LOGIN + "C: PORT 192,0,2,10,195,80\nS: 500 no\n").channels
+    assert not talk(LOGIN + "C: PORT 192,0,2,10,195,80\nS: 500 no\n").announced
     dialogue = talk(LOGIN + PASV + "C: PORT 192,0,2,10,195,80\nS: 500 no\n" + LIST)
     assert facts(dialogue, "LIST")["mode"] == "pasv"
 
@@ -102,7 +102,7 @@ def test_a_transfer_uses_its_set_up_only_once() -> None:
 def test_a_transfer_that_was_refused_leaves_the_set_up() -> None:
     dialogue = talk(LOGIN + PASV + "C: RETR a\nS: 550 no\n" + LIST)
     assert facts(dialogue, "LIST")["mode"] == "pasv"
-    assert [one.facts["command"] for one in dialogue.channels[0].exchanges] == ["PASV", "RETR", "LIST"]
+    assert [one.facts["command"] for one in dialogue.announced[0].exchanges] == ["PASV", "RETR", "LIST"]
 
 
 def test_a_pipelined_transfer_waits_for_its_set_up() -> None:
@@ -113,7 +113,7 @@ def test_a_pipelined_transfer_waits_for_its_set_up() -> None:
 def test_a_transfer_without_any_set_up_goes_to_the_control_port() -> None:
     dialogue = talk(LOGIN + LIST)
     assert facts(dialogue, "LIST")["mode"] == "none"
-    assert [(one.opener, one.ip, one.port) for one in dialogue.channels] == [("server", "", 40000)]
+    assert [(one.opener, one.ip, one.port) for one in dialogue.announced] == [("server", "", 40000)]
     assert dialogue.rows[-1]["data_address"] == "192.0.2.10:40000"
 
 
@@ -147,7 +147,7 @@ def test_a_transfer_without_any_set_up_goes_to_the_control_port() -> None:
 def test_where_the_server_listens_is_read_from_any_reply_that_says_it(said: str, address: str) -> None:
     dialogue = talk(LOGIN + said + LIST)
     assert [row["data_address"] for row in dialogue.rows[-2:]] == [address, address]
-    (channel,) = dialogue.channels
+    (channel,) = dialogue.announced
     assert (channel.opener, channel.port) == ("client", 50000)
     assert len(channel.exchanges) == 2
     assert "reply_address_malformed" not in {name for one in dialogue.exchanges for name, value in one.facts.items() if value is True}
@@ -163,14 +163,14 @@ def test_where_the_server_listens_is_read_from_any_reply_that_says_it(said: str,
 def test_lprt_names_where_the_client_listens(argument: str, address: str) -> None:
     dialogue = talk(LOGIN + f"C: LPRT {argument}\nS: 200 ok\n" + LIST)
     assert [row["data_address"] for row in dialogue.rows[-2:]] == [address, address]
-    assert [(one.opener, one.mode) for one in dialogue.channels] == [("server", "lprt")]
+    assert [(one.opener, one.mode) for one in dialogue.announced] == [("server", "lprt")]
 
 
 def test_a_set_up_that_cannot_be_read_is_not_taken_for_none() -> None:
     for said in ("C: LPSV\nS: 228 (5,4,198,51,100,20,2,195,80)\n", "C: PASV\nS: 200 ok\n", "C: LPRT 4,4,1,2\nS: 200 ok\n"):
         dialogue = talk(LOGIN + said + LIST)
         assert facts(dialogue, "LIST")["mode"] is None
-        assert not dialogue.channels
+        assert not dialogue.announced
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ HELLO = "S: 220 x\n"
 def everything(script: str, *, secrets: bool = False) -> str:
     dialogue = talk(script, secrets=secrets)
     told = [one.facts for one in dialogue.exchanges]
-    return repr((dialogue.summary, dialogue.facts, dialogue.rows, told, dialogue.channels))
+    return repr((dialogue.summary, dialogue.facts, dialogue.rows, told, dialogue.announced))
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def values_of_columns(block: DialogueColumns) -> list[Any]:
 
 def values_of_dialogue(dialogue: Dialogue) -> list[Any]:
     """Return the same of a dialogue that was read by itself."""
-    assert not any((dialogue.tls, dialogue.after, dialogue.channels, dialogue.dropped, known(dialogue.places)))
+    assert not any((dialogue.tls, dialogue.after, dialogue.announced, dialogue.dropped, known(dialogue.places)))
     return [
         dialogue.service,
         [dialogue.summary],

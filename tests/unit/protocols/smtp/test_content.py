@@ -92,13 +92,13 @@ def test_a_large_message_in_many_windows() -> None:
 
 def test_gap_inside() -> None:
     found, reader = content(b"one\r\n", b"?" * 100, b"two\r\n.\r\n", b"QUIT\r\n")
-    assert (found.ended, found.holed, found.size) == ("strict", True, 110)
+    assert (found.ended, found.has_gap, found.size) == ("strict", True, 110)
     assert reader.peek(4) == b"QUIT"
 
 
 def test_the_end_was_in_the_gap() -> None:
     found, reader = content(b"one\r\n", b"?" * 100, b"QUIT\r\n", answered=2)
-    assert (found.ended, found.holed) == ("gap", True)
+    assert (found.ended, found.has_gap) == ("gap", True)
     assert reader.peek(4) == b"QUIT"
 
 

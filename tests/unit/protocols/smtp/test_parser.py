@@ -215,8 +215,8 @@ def test_a_server_that_says_421_unasked() -> None:
 
 def test_a_reply_too_many() -> None:
     dialogue = read(EHLO + "--\nS: 250 what else\nC: MAIL FROM:<a@c>\nS: 550 no\nC: NOOP\nS: 250 ok")
-    asked = [(one.facts["request_seen"], one.facts["reply_code"]) for one in dialogue.exchanges]
-    assert asked == [(True, 250), (False, 250), (True, 550), (True, 250)]
+    requested_at = [(one.facts["request_seen"], one.facts["reply_code"]) for one in dialogue.exchanges]
+    assert requested_at == [(True, 250), (False, 250), (True, 550), (True, 250)]
 
 
 def test_unanswered_requests() -> None:

@@ -192,7 +192,7 @@ LEFT = {
 
 def test_everything_declared_is_emitted() -> None:
     protocol = _protocol()
-    said, placed, asked, columns = set[str](), set[str](), set[str](), set[str]()
+    said, placed, requested_at, columns = set[str](), set[str](), set[str](), set[str]()
     more = [
         EHLO + "C: NOOP " + "x" * 600 + "\nS: 250 ok\nC: DATA\nS: 554 no\nC: hi",
         EHLO + MAIL + "C: " + "x" * 1_200,
@@ -205,11 +205,11 @@ def test_everything_declared_is_emitted() -> None:
         check_declared(dialogue)
         said |= set(dialogue.facts)
         placed |= set(dialogue.places)
-        asked |= {name for one in dialogue.exchanges for name in one.facts}
+        requested_at |= {name for one in dialogue.exchanges for name in one.facts}
         columns |= {name for row in dialogue.rows for name in row}
     assert set(protocol.dialogue) - said == LEFT["facts"]
     assert set(protocol.dialogue_evidence) - placed == LEFT["places"]
-    assert set(protocol.exchange) == asked
+    assert set(protocol.exchange) == requested_at
     assert columns == COMMON | set(protocol.transaction)
 
 
