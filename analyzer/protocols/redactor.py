@@ -1,15 +1,10 @@
-"""Hides the secrets of one connection in whatever text repeats them, in any of the spellings of `spellings`.
+"""Redact the secrets of one connection in all text that repeats them, in any of the spellings of `spellings`.
 
-A reader adds each secret that it meets, and at its end has all rows and the summary redacted at once: a text that was written before the
-secret was sent is searched for it, too.
-
-A secret is looked for by the hash of its first four bytes, however many secrets there are. Of a long one, `MAX_KEPT` bytes are kept, and
-as many bytes as it had are hidden from where these are found. From `MAX_EXACT` secrets on, hashes of their first bytes alone are kept,
-in tables of a fixed size: what begins with the same bytes is then hidden up to the next blank. So memory is bounded, and no secret is
-forgotten.
-
-Promises: no spelling of a secret of `MIN_FOUND` bytes or more is left in a text that was redacted; to redact twice changes nothing more.
-Must not know: protocols, columns.
+A parser adds each secret that it meets and, at its end, redacts all rows and the summary at once, so that text written before a secret was
+sent is searched too. A secret is searched by the hash of its first four bytes, however many secrets there are. `MAX_KEPT` bytes of a long
+one are kept, and its whole length is hidden from where these are found. From `MAX_EXACT` secrets on, only hashes of their first bytes are
+kept, in tables of a fixed size: text that begins with the same bytes is then hidden up to the next blank. Memory is bounded, and no secret
+is dropped. No spelling of a secret of `MIN_FOUND` bytes or more remains in a redacted text; redacting twice changes nothing more.
 """
 
 from __future__ import annotations
@@ -88,7 +83,7 @@ class Redactor:
         self._names = set[bytes]()
         """User names, which reports show."""
         self._sorted: dict[int, list[bytes]] = {}
-        """The kept bytes in order, by the first four: those that were asked for."""
+        """The kept bytes in order, by the first four: those that were looked up."""
         self._table: Array | None = None
         """Marks at the hashes of the first four bytes."""
         self._words = set[bytes]()
@@ -153,7 +148,7 @@ class Redactor:
         self._crowd[_crowd_hash(_key(folded))] = True
 
     def redact(self, text: str, *, cut: bool = False) -> str:
-        """Return `text` with each secret in it replaced by HIDDEN; `cut` says that a secret may have been cut at its end."""
+        """Return `text` with each secret in it replaced by HIDDEN; `cut` if a secret may have been cut at its end."""
         return self._redact([text], {0} if cut else set())[0]
 
     def redact_all(self, texts: Sequence[str], *, words: bool = True) -> list[str]:
@@ -294,7 +289,7 @@ class _Page:
         start, stop, at = list[int](), list[int](), 0
         for number, text in enumerate(encoded):
             start.append(at)
-            # What says that a text was cut is no part of it.
+            # The mark of a text that was cut is no part of it.
             dots = number in cut and texts[number].endswith(_DOTS)
             stop.append(at + len(text) - (len(_DOTS.encode()) if dots else 0))
             at += len(text) + len(_SEPARATOR)

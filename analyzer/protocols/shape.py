@@ -1,12 +1,9 @@
-"""What looks random in a text: tokens, keys and hashes, whatever they are called.
+"""Find random-looking strings in a text: tokens, keys and hashes, whatever their names.
 
 A run of letters and digits is random when it changes between small letters, capitals and digits far more often than words, dates and
 numbers do: about every second character, where words change every fourth or later. Hexadecimal digits, UUIDs (RFC 9562), JSON Web Tokens
-(RFC 7519) and the tokens of services are known by their form. Digits alone, words, names of hosts and what a server calls a message are
-not random; neither is anything shorter than `SecretPatterns.dense`.
-
-Promises: linear in the text.
-Must not know: names of parameters, protocols.
+(RFC 7519) and the tokens of services are recognised by their form. Digits alone, words, host names and message identifiers are not random;
+neither is anything shorter than `SecretPatterns.dense`. Linear in the text.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
 """The spellings that a secret may have in a text: escaped, in base64 or in hexadecimal.
 
-`grams` gives each four bytes in a row as a number, as the text stands or as it reads decoded, for all places at once; `decoded` gives the
-bytes that a text reads from one place on.
-
-Promises: every byte of a text without its escapes names the bytes it was made of; time linear in the text.
-Must not know: secrets.
+`grams` returns every four consecutive bytes as a number, of the text as it is and decoded, for all offsets at once; `decoded` returns the
+decoded bytes from one offset on. Every byte of a text without its escapes maps to the bytes it was made of; linear in the text.
 """
 
 from __future__ import annotations

@@ -206,7 +206,7 @@ def test_all_recipients_are_listed_as_far_as_there_is_room(monkeypatch: pytest.M
     (row,) = read(text).rows
     assert row["rcpt_to"] == tuple(f"u{number}@mx" for number in range(12_000))
     assert (row["recipients_accepted"], row["code"]) == (12_000, 250)
-    monkeypatch.setattr("analyzer.protocols.smtp.session.MAX_LISTED", 100_000)
+    monkeypatch.setattr("analyzer.protocols.smtp.session.MAX_LISTED_BYTES", 100_000)
     dialogue = read(text)
     (row,) = dialogue.rows
     assert isinstance(row["rcpt_to"], tuple)
