@@ -1,16 +1,15 @@
 """The method and port lists of rules/protocols/http.toml in the forms that the parser uses.
 
-The patterns are compiled once per distinct list: `of` is called once per dialogue.
+The patterns are compiled once per protocol file: `of` is called once per dialogue.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
-from analyzer.rules import protocols, toml_loader
+from analyzer.protocols import vocabulary
 
 if TYPE_CHECKING:
     from analyzer.rules.protocols import Protocol
@@ -32,27 +31,18 @@ class HttpVocabulary:
     """A registered method and the blank behind it."""
 
 
-def of(protocol: Protocol | None) -> HttpVocabulary:
-    """Return the vocabulary that `protocol` declares; that of the shipped file for None."""
-    chosen = shipped() if protocol is None else protocol
-    return _build(chosen.enums["method"], tuple(chosen.data["not_idempotent"]), tuple(chosen.data["plain_methods"]), chosen.tls_ports)
-
-
-@cache
-def shipped() -> Protocol:
-    """Return the shipped rules/protocols/http.toml."""
-    return protocols.load(toml_loader.shipped())["http"]
-
-
-@cache
-def _build(words: tuple[str, ...], not_idempotent: tuple[str, ...], plain: tuple[str, ...], tls_ports: tuple[int, ...]) -> HttpVocabulary:
-    methods = frozenset(words) - {"none", "other"}
+def _build(protocol: Protocol) -> HttpVocabulary:
+    methods = frozenset(protocol.enums["method"]) - {"none", "other"}
     # Longest first: of two methods that begin alike, the longer one matches.
     begins = b"|".join(re.escape(method.encode("ascii")) for method in sorted(methods, reverse=True))
     return HttpVocabulary(
         methods=methods,
-        idempotent=methods - frozenset(not_idempotent),
-        plain=plain,
-        tls_ports=frozenset(tls_ports),
+        idempotent=methods - frozenset(protocol.data["not_idempotent"]),
+        plain=tuple(protocol.data["plain_methods"]),
+        tls_ports=frozenset(protocol.tls_ports),
         begins=re.compile(b"(?:" + begins + rb")[ \t]"),
     )
+
+
+of = vocabulary.cached(_build, "http")
+"""Return the vocabulary of a protocol, of the shipped one for None."""
