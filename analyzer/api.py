@@ -6,7 +6,7 @@ Every given path is in the report, whatever is wrong with it. Modules that are s
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,11 +148,29 @@ def _mark_modified(one: Capture) -> Capture:
     return replace(one, complete=False, reason=one.reason or "it was changed or removed while it was being read")
 
 
-def frames_of(path: str | Path, connections: Sequence[str], options: ReadOptions | None = None) -> tuple[Capture, list[int]]:
-    """Return the capture at `path`, and the numbers of all frames of the named `connections` (`f3` or `3`), rising.
+@dataclass(frozen=True, slots=True)
+class ConnectionFrames:
+    """Frames of some connections of one capture."""
 
-    A connection's frames are its segments, the copies of them that were dropped, and the ICMP errors that quote them. Raises `InputError`
-    when the capture cannot be read, `UsageError` when there is no such connection.
+    capture: Capture
+    frames: tuple[int, ...]
+    """All of them, rising: segments, the copies of segments that were dropped, and the ICMP errors that quote them."""
+    sent: dict[int, tuple[int, bool]]
+    """By frame with a segment: row of the connection, and whether the client sent it."""
+    quoted: dict[int, tuple[int, bool]]
+    """By frame with an ICMP error: the same of the segment that it quotes."""
+
+
+def frames_of(path: str | Path, connections: Sequence[str], options: ReadOptions | None = None) -> tuple[Capture, list[int]]:
+    """Return the capture at `path`, and the numbers of all frames of the named `connections`, as `find_frames` does."""
+    found = find_frames(path, connections, options)
+    return found.capture, list(found.frames)
+
+
+def find_frames(path: str | Path, connections: Sequence[str], options: ReadOptions | None = None) -> ConnectionFrames:
+    """Return the frames of the `connections` named (`f3` or `3`) of the capture at `path`.
+
+    Raises `InputError` when the capture cannot be read, `UsageError` when there is no such connection.
     """
     import numpy as np
 
@@ -170,9 +188,17 @@ def frames_of(path: str | Path, connections: Sequence[str], options: ReadOptions
             message = f"no connection is called {name!r}; there are {len(grouped.flows)}, from f1"
             raise UsageError(message)
         rows.append(int(digits) - 1)
-    tables = (grouped.segments, grouped.duplicates, grouped.quotes)
-    frames = np.concatenate([table["frame"].to_numpy()[np.isin(table["flow"].to_numpy(), rows)] for table in tables])
-    return one, [int(frame) for frame in np.unique(frames)]
+
+    def chosen(*tables: pd.DataFrame) -> dict[int, tuple[int, bool]]:
+        found: dict[int, tuple[int, bool]] = {}
+        for table in tables:
+            part = table[np.isin(table["flow"].to_numpy(), rows)]
+            ends = zip(part["flow"].tolist(), part["by_client"].tolist(), strict=True)
+            found.update(zip(part["frame"].tolist(), ends, strict=True))
+        return found
+
+    sent, quoted = chosen(grouped.segments, grouped.duplicates), chosen(grouped.quotes)
+    return ConnectionFrames(one, tuple(sorted({*sent, *quoted})), sent, quoted)
 
 
 def _drop_segment_columns(one: Capture) -> Capture:

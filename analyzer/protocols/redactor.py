@@ -160,6 +160,13 @@ class Redactor:
         shown = dict(zip(unique, self._redact(unique, cut, words=words), strict=True))
         return [shown[text] for text in texts]
 
+    def find(self, data: bytes) -> list[Span]:
+        """Return where secrets stand in `data`, in any spelling: rising, those that touch each other as one."""
+        if not self.holds:
+            return []
+        page = _Page.of([data.decode("utf-8", "surrogateescape")], set())
+        return list(_merged(self._search(page, words=True).get(0, [])))
+
     def _redact(self, texts: Sequence[str], cut: set[int], *, words: bool = True) -> list[str]:
         found = list(texts)
         left = list(range(len(found))) if self.holds else []
