@@ -26,7 +26,7 @@ COMMANDS: dict[str, set[str]] = {
     "flows": ANALYSIS | {"--sort", "--top", "--show-secrets", "--allow-empty", "--format", "--output", "--color", "--all"},
     "show": ANALYSIS | {"--no-expect", "--show-secrets", "--color"},
     "report": ANALYSIS | {"--no-expect", "--baseline", "--fail-on", "--allow-empty", "--show-secrets", "--output"},
-    "extract": READING | MESSAGES | {"--output", "--fail-on", "--no-expect"},
+    "extract": READING | MESSAGES | {"--output", "--fail-on", "--no-expect", "--failed", "--anonymize", "--anonymize-key", "--payload"},
     "diff": ANALYSIS | {"--no-expect", "--fail-on", "--format", "--output"},
     "expect write": ANALYSIS | {"--fail-on", "--output"},
     "baseline write": ANALYSIS | {"--no-expect", "--output"},

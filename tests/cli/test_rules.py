@@ -64,7 +64,10 @@ def test_the_list_as_json_holds_every_example(pcaplint: Run) -> None:
     for record in document["findings"]:
         assert {example["fires"] for example in record["examples"]} == {True, False}, record["id"]
         assert all(example["segments"] and example["note"] for example in record["examples"])
-        assert record["found_by"] in {"machine", *(f"{scope} check" for scope in ("segment", "connection", "correlation", "dialogue", "exchange"))}
+        assert record["found_by"] in {
+            "machine",
+            *(f"{scope} check" for scope in ("segment", "connection", "correlation", "dialogue", "exchange")),
+        }
 
 
 @pytest.mark.parametrize(("name", "begins"), [("mermaid", "---\ntitle"), ("svg", "<svg ")])
