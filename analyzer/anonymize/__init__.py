@@ -1,4 +1,4 @@
-"""Rewrite the frames of connections so that nobody is named in them, and they are judged as before.
+"""Rewrite the frames of connections without addresses, names and secrets, so that they are judged as before.
 
 Addresses, MAC addresses, names, secrets and address literals are replaced by keyed pseudonyms; sequence numbers, checksums and lengths
 follow. A frame that cannot be rewritten whole is refused, so that nothing of it is written by mistake.

@@ -35,7 +35,7 @@ _SPECIAL_6: Final = tuple(
     for text in ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "2001:db8::/32", "2002::/16", "fc00::/7", "fe80::/10", "ff00::/8")
 )
 _FIXED: Final = frozenset(ip_address(text).packed for text in ("0.0.0.0", "255.255.255.255", "127.0.0.1", "::", "::1"))  # noqa: S104 - not bound to
-"""Addresses that name nobody."""
+"""Addresses that identify no host."""
 _IPV4_BYTES: Final = 4
 _EMBEDDED_AT: Final = {"::/96": 12, "::ffff:0:0/96": 12, "64:ff9b::/96": 12, "2002::/16": 2}
 """IPv6 prefixes behind which an IPv4 address stands (RFC 4291 2.5.5, 6052, 3056), and where."""

@@ -121,7 +121,7 @@ class FrameWriter:
     def _ipv4(self, data: bytes) -> bytes:
         size = (data[0] & 15) * 4 if data else 0
         if len(data) < max(size, 20):
-            # The addresses are cut: what stands before them says nothing of anybody.
+            # The addresses are cut: what precedes them identifies no host.
             return data[:12]
         options = data[20:size]
         if any(code in _ADDRESS_OPTIONS for code in _option_codes(options, single={0, 1})):

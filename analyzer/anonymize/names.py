@@ -38,7 +38,7 @@ _BASE64: Final = re.compile(
 _WORD: Final = re.compile(rb"[A-Za-z0-9]+")
 _HEX: Final = re.compile(rb"[0-9a-f]+|[0-9A-F]+")
 _NEUTRAL: Final = frozenset({b"anonymous", b"ftp", b"localhost", b"postmaster", b"guest"})
-"""Names that name nobody, and that findings depend on."""
+"""Names that identify no person or host, and that findings depend on."""
 _CODE: Final = re.compile(rb"\d{3}-")
 _LABELS: Final = frozenset({b"www", b"mail", b"smtp", b"ftp"})
 

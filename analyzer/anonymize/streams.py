@@ -57,7 +57,7 @@ class StreamEdits:
         self._shifts = [0, *accumulate(len(new) - (end - start) for start, end, new in self._edits)]
 
     def offset(self, sequence: int) -> int:
-        """Return the offset of a sequence number, which lies within 2 GiB of the first one."""
+        """Return the offset of a sequence number within 2 GiB of the first one."""
         return (sequence - self._base + _HALF) % _MODULUS - _HALF
 
     def move(self, offset: int) -> int:
