@@ -103,6 +103,8 @@ class RuleMetadata:
     title: str
     why: str
     references: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
+    """What to check next."""
 
 
 @dataclass(frozen=True, slots=True)

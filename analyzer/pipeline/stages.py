@@ -137,4 +137,6 @@ def _join(findings: pd.DataFrame, finding_flows: IntArray, others: pd.DataFrame,
 def _rule_metadata(rules: RuleSet) -> dict[str, RuleMetadata]:
     """Return the metadata of each finding that may be reported."""
     chosen = {id_: finding for id_, finding in rules.findings.items() if id_ in rules.reported}
-    return {id_: RuleMetadata(finding.severity, finding.title, finding.why, finding.references) for id_, finding in chosen.items()}
+    return {
+        id_: RuleMetadata(finding.severity, finding.title, finding.why, finding.references, finding.next) for id_, finding in chosen.items()
+    }

@@ -1,7 +1,7 @@
 """The report as Markdown (GitHub's), for a job summary or a comment.
 
 Below 900 kB, since GitHub drops a whole summary above 1 MiB, with a notice of what was left out. All text from a capture or a path is in a
-code span, where nothing is a link, a mention, an image, HTML or the end of a table's field.
+code span, where nothing is a link, a mention, an image, HTML or the end of a table's field; so is each word of a rule's text that could be.
 """
 
 from __future__ import annotations
@@ -25,13 +25,17 @@ LIMIT: Final = 900_000
 """Bytes of the whole document at most."""
 _ROOM: Final = 90_000
 """Bytes the table of dialogues may take."""
-_HALF: Final = (LIMIT - _ROOM) // 2
+_NEXT_ROOM: Final = 90_000
+"""Bytes the list of what to check next may take."""
+_HALF: Final = (LIMIT - _ROOM - _NEXT_ROOM) // 2
 """Bytes each of the other two tables may take, their heads and the lines around them aside."""
 _MARGIN: Final = 2_000
 _DIALOGUES: Final = 100
 """Dialogues told at most."""
 _TEXT: Final = 1_000
 """Characters of one cell at most."""
+_INERT_WORD: Final = re.compile(r"(?!.*(?:://|www\.))(?:[^\W_]|[.,;:()'\"+/%?!-])+", re.IGNORECASE)
+"""A word that Markdown takes for nothing but text: no markup, mention, reference or address."""
 
 
 def code(text: str) -> str:
@@ -43,6 +47,27 @@ def code(text: str) -> str:
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", safe)), default=0))
     pad = " " if safe[0] in "` " or safe[-1] in "` " else ""
     return f"{fence}{pad}{safe}{pad}{fence}"
+
+
+def prose(text: str) -> str:
+    """Return one line of a rule's text: its code spans are kept, and every word that could be markup becomes one."""
+    parts = printable(text).split("`")
+    if len(parts) % 2 == 0:
+        return code(text)
+    spans = [code(part) if place % 2 else re.sub(r"\S+", _inert, part) for place, part in enumerate(parts)]
+    line = "".join(spans)
+    # Two spans that touch would be read as one, and a first character other than these can begin a list or a quotation.
+    fits = "``" not in line and (line[:1].isalpha() or line[:1] in "(`")
+    return line if fits else code(text)
+
+
+def items(lines: Iterable[str]) -> list[str]:
+    """Return lines of a rule's text as list items; a blank one is left out, since a bare hyphen would underline a heading."""
+    return [f"- {prose(line)}" for line in lines if line.strip()]
+
+
+def _inert(word: re.Match[str]) -> str:
+    return word.group() if _INERT_WORD.fullmatch(word.group()) else code(word.group())
 
 
 def _rows(lines: Iterable[str], total: int, room: int) -> Iterator[str]:
@@ -93,8 +118,15 @@ def _dialogues(report: Report) -> list[str]:
     return rows
 
 
+def _next(report: Report, found: Iterable[Issue]) -> list[str]:
+    """Return what to check next, one list item per rule with a finding that is not suppressed, in the order of `found`."""
+    rules = dict.fromkeys(issue.name for issue in found if issue.kind == "finding" and not issue.suppressed)
+    lines = {rule: report.rule_metadata[rule].next for rule in rules if rule in report.rule_metadata}
+    return [f"- {code(rule)}\n" + "".join(f"  {item}\n" for item in items(rule_lines)) for rule, rule_lines in lines.items() if rule_lines]
+
+
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
-    """Return a sentence, a table of the captures, one of the issues, worst first, and one of what was said."""
+    """Return a sentence, a table of the captures, one of the issues, worst first, what to check next, and a table of what was said."""
     stamp = f"{formatting.SECRETS_SHOWN}\n\n" if report.secrets else ""
     yield f"## pcaplint\n\n{stamp}{summary.sentence(report)}\n\n| capture | status | connections | failed |\n| :-- | :-- | --: | --: |\n"
     yield from _rows(_captures(report), len(report.captures), _HALF - _MARGIN)
@@ -102,6 +134,10 @@ def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - e
     if found:
         yield "\n| severity | rule | capture | connection | what | evidence |\n| :-- | :-- | :-- | :-- | :-- | :-- |\n"
         yield from _rows((_issue(report, issue) for issue in found), len(found), _HALF - _MARGIN)
+    if following := _next(report, found):
+        yield "\n<details><summary>What to check next</summary>\n\n"
+        yield from _rows(following, len(following), _NEXT_ROOM)
+        yield "\n</details>\n"
     said = _dialogues(report)
     if said:
         total = int((report.flows["dialogue"] != "").sum())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from analyzer import __version__
-from analyzer.report import issues
+from analyzer.report import issues, markdown
 from analyzer.report.escaping import printable
 from analyzer.report.issues import INCONCLUSIVE
 from analyzer.report.json import encode
@@ -21,7 +21,7 @@ from analyzer.report.json import encode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from analyzer.model import CaptureSummary, Report
+    from analyzer.model import CaptureSummary, Report, RuleMetadata
     from analyzer.report import Layout
     from analyzer.report.issues import Issue
 
@@ -72,10 +72,21 @@ def _rule(report: Report, issue: Issue) -> dict[str, Any]:
     title = about.title if about else _title(issue)
     rule: dict[str, Any] = {"id": _rule_id(issue), "shortDescription": text(title), "defaultConfiguration": {"level": level}}
     if about:
-        why = about.why + ("\n\nReferences: " + "; ".join(about.references) if about.references else "")
-        paragraphs = " ".join(why.split())
-        rule |= {"fullDescription": text(" ".join(about.why.split())), "help": text(paragraphs)}
+        rule |= {"fullDescription": text(" ".join(about.why.split())), "help": _help(about)}
     return rule | {"properties": {"tags": ["tcp", issue.kind]}}
+
+
+def _help(about: RuleMetadata) -> dict[str, str]:
+    """Return why a finding matters, what to check next and the references, as text and as Markdown (SARIF 3.12)."""
+    why, references = " ".join(about.why.split()), "; ".join(about.references)
+    plain, marked = [text(why)["text"]], [markdown.prose(why)]
+    if about.next:
+        plain.append("\n".join(["What to check next:", *(f"- {text(line)['text']}" for line in about.next)]))
+        marked += ["**What to check next**", "\n".join(markdown.items(about.next))]
+    if references:
+        plain.append(text(f"References: {references}")["text"])
+        marked.append(f"References: {markdown.prose(references)}")
+    return {"text": "\n\n".join(plain), "markdown": _PLACE.sub(r"{{\1}}", "\n\n".join(marked))}
 
 
 def _title(issue: Issue) -> str:

@@ -51,6 +51,8 @@ class Finding:
     """Its condition; None for a finding that the machine emits."""
     opt_in: bool = False
     """Whether it is reported only where it is selected: a column of the report has the same information, or most connections have it."""
+    next: tuple[str, ...] = ()
+    """What to check next, one to three lines; every shipped rule has them."""
 
     @property
     def placeholders(self) -> frozenset[str]:
@@ -79,4 +81,5 @@ def build(document: dict[str, Any], path: Path, machine: Machine, known: Mapping
         path=str(path),
         check=check.build(document["check"], machine, known, family, str(path)) if "check" in document else None,
         opt_in=document.get("opt_in", False),
+        next=tuple(document.get("next", ())),
     )

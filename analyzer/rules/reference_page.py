@@ -35,6 +35,9 @@ when = "window_scale > 14"   # the condition; what is unknown does not hold
 values = { shift = "window_scale" } # numbers for the placeholders of the message; durations in milliseconds
 ```
 
+The keys above `[check]` are text for people: `title`, `message` (one sentence, with placeholders), `why`, `causes`, `references`,
+`other_tools` (the finding's name elsewhere) and `next`: one to three lines that say what to check next.
+
 A connection check may name what holds at the end of a connection: the variables and records of the machine, and the facts below;
 `evidence` names the segments that prove it. A correlation check groups connections (`group_by`) and counts those that `where` holds of;
 its condition is about one group. Where a header was not captured whole, an option that was not found is unknown, not absent.
@@ -80,8 +83,8 @@ def _findings(rules: RuleSet) -> Iterator[str]:
         yield from (
             f"## Findings: {family}",
             "",
-            "| id | severity | found by | title | references | elsewhere |",
-            "|---|---|---|---|---|---|",
+            "| id | severity | found by | title | references | elsewhere | what to check next |",
+            "|---|---|---|---|---|---|---|",
         )
         for finding in rules.findings.values():
             if finding.family == family:
@@ -93,7 +96,7 @@ def _finding(finding: Finding) -> str:
     elsewhere = "; ".join(f"{tool}: {name}" for tool, name in finding.other_tools.items())
     found_by = f"{finding.check.scope} check" if finding.check else "machine"
     found_by = f"{found_by}, opt-in" if finding.opt_in else found_by
-    columns = (finding.id, finding.severity, found_by, finding.title, "; ".join(finding.references), elsewhere)
+    columns = (finding.id, finding.severity, found_by, finding.title, "; ".join(finding.references), elsewhere, " ".join(finding.next))
     return f"| {' | '.join(map(_cell, columns))} |"
 
 

@@ -38,7 +38,7 @@ def test_a_rule_explains_itself(pcaplint: Run) -> None:
     assert status == 0
     assert finding.title in out
     assert " ".join(finding.why.split()) in " ".join(out.split())
-    for part in (*finding.references, *finding.causes):
+    for part in (*finding.references, *finding.causes, *finding.next):
         assert part in " ".join(out.split())
     assert "< S. 300:300(0) ack 102" in out
 
@@ -63,6 +63,7 @@ def test_the_list_as_json_holds_every_example(pcaplint: Run) -> None:
     document = json.loads(pcaplint("rules", "list", "--format", "json")[1])
     for record in document["findings"]:
         assert {example["fires"] for example in record["examples"]} == {True, False}, record["id"]
+        assert record["next"] == list(load().findings[record["id"]].next), record["id"]
         assert all(example["segments"] and example["note"] for example in record["examples"])
         assert record["found_by"] in {
             "machine",

@@ -90,6 +90,7 @@ def _record(finding: Finding) -> dict[str, object]:
         "message": finding.message,
         "why": finding.why,
         "causes": list(finding.causes),
+        "next": list(finding.next),
         "references": list(finding.references),
         "peers": dict(finding.other_tools),
         "found_by": f"{finding.check.scope} check" if finding.check else "machine",
@@ -99,7 +100,7 @@ def _record(finding: Finding) -> dict[str, object]:
 
 @rules.command(cls=Configured)
 def explain(id_: Id, *, rules: options.Rules = None, color: options.Color = "auto") -> None:
-    """Explain what a rule or a verdict means, why it matters and what usually causes it."""
+    """Explain what a rule or a verdict means, why it matters, what usually causes it and what to check next."""
     from analyzer.rules import load
 
     ruleset = load(rules or ())
@@ -152,6 +153,7 @@ def _explained(finding: Finding, color: str) -> Iterator[str]:
     _paragraphs(page, finding.why)
     sections = {
         "Usual causes": finding.causes,
+        "What to check next": finding.next,
         "References": finding.references,
         "Elsewhere": tuple(f"{tool}: {name}" for tool, name in finding.other_tools.items()),
     }

@@ -52,6 +52,10 @@ class FindingWords(Protocol):
     def causes(self) -> tuple[str, ...]:
         """What usually causes it."""
 
+    @property
+    def next(self) -> tuple[str, ...]:
+        """What to check next."""
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -239,7 +243,7 @@ def _rungs(page: Page, steps: Sequence[Record], findings: Sequence[Record]) -> N
 
 
 def _explain(page: Page, findings: Sequence[Record], words: Words) -> None:
-    """Say of each kind of finding why it matters, what usually causes it and where to read on."""
+    """Say of each kind of finding why it matters, what usually causes it, what to check next and where to read on."""
     for rule in dict.fromkeys(finding["id"] for finding in findings):
         said = words.findings.get(rule)
         if said is None:
@@ -247,10 +251,11 @@ def _explain(page: Page, findings: Sequence[Record], words: Words) -> None:
         page.add((printable(rule), "bold"), f": {printable(said.title)}", indent=2, wrap=True)
         for line in wrap(printable(" ".join(said.why.split())), page.width - 2, break_on_hyphens=False):
             page.add("  " + line)
-        if said.causes:
-            page.add("  Usual causes:")
-        for cause in said.causes:
-            page.add(f"  - {printable(cause)}", indent=4, wrap=True)
+        for heading, lines in (("Usual causes", said.causes), ("What to check next", said.next)):
+            if lines:
+                page.add(f"  {heading}:")
+            for line in lines:
+                page.add(f"  - {printable(line)}", indent=4, wrap=True)
         page.add((f"  pcaplint rules explain {printable(rule)}", "dim"))
         page.add("")
 

@@ -330,7 +330,11 @@ def report() -> Report:
         details=DETAILS,
         rule_metadata={
             "synack-ack-wrong": RuleMetadata(
-                "error", "SYN+ACK acknowledges a number never sent", "The client cannot accept it.", ("RFC 9293 3.10.7.3",)
+                "error",
+                "SYN+ACK acknowledges a number never sent",
+                "The client cannot accept it.",
+                ("RFC 9293 3.10.7.3",),
+                ("Capture on the server.",),
             )
         },
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from importlib.metadata import distribution
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft7Validator
+from markdown_it import MarkdownIt
 
 from analyzer import __version__
 from analyzer import report as reports
+from analyzer.model import RuleMetadata
 from analyzer.report import sarif
 
 if TYPE_CHECKING:
@@ -59,6 +62,34 @@ def test_results_say_rule_place_and_evidence(report: Report) -> None:
     assert rule["id"] == "synack-ack-wrong"
     assert rule["shortDescription"]["text"] == "SYN+ACK acknowledges a number never sent"
     assert "RFC 9293 3.10.7.3" in rule["help"]["text"]
+
+
+def test_help_says_what_to_check_next_as_text_and_as_markdown(report: Report) -> None:
+    rule = next(rule for rule in read(report)["tool"]["driver"]["rules"] if rule["id"] == "synack-ack-wrong")
+    assert rule["help"] == {
+        "text": "The client cannot accept it.\n\nWhat to check next:\n- Capture on the server.\n\nReferences: RFC 9293 3.10.7.3",
+        "markdown": "The client cannot accept it.\n\n**What to check next**\n\n- Capture on the server.\n\nReferences: RFC 9293 3.10.7.3",
+    }
+
+
+def test_a_rule_without_references_and_lines_has_its_reason_alone(report: Report) -> None:
+    metadata = {"synack-ack-wrong": RuleMetadata("error", "title", "A reason.")}
+    rule = next(
+        rule for rule in read(replace(report, rule_metadata=metadata))["tool"]["driver"]["rules"] if rule["id"] == "synack-ack-wrong"
+    )
+    assert rule["help"] == {"text": "A reason.", "markdown": "A reason."}
+
+
+@pytest.mark.parametrize("hostile", ["[a](http://x) {0}", "<script>alert(1)</script>", "# heading", "\x1b[2J", "@everyone `", "a\n\n# b"])
+def test_hostile_text_of_a_rule_is_escaped_in_its_help(report: Report, hostile: str) -> None:
+    metadata = {"synack-ack-wrong": RuleMetadata("error", hostile, hostile, (hostile,), (hostile,))}
+    rule = next(
+        rule for rule in read(replace(report, rule_metadata=metadata))["tool"]["driver"]["rules"] if rule["id"] == "synack-ack-wrong"
+    )
+    assert not re.search(r"(?<!\\)\[[^\]]*\]\(|(?<!\{)\{0\}|\x1b", rule["help"]["text"])
+    for token in MarkdownIt("commonmark").parse(rule["help"]["markdown"]):
+        assert token.type.removesuffix("_open").removesuffix("_close") in {"paragraph", "inline", "bullet_list", "list_item"}
+        assert {child.type for child in token.children or ()} <= {"text", "code_inline", "strong_open", "strong_close"}
 
 
 def test_what_is_expected_is_suppressed_and_nothing_else(report: Report) -> None:

@@ -21,6 +21,7 @@ class Said:
     title: str
     why: str
     causes: tuple[str, ...]
+    next: tuple[str, ...] = ()
 
 
 WORDS = ladder.Words(
@@ -30,6 +31,7 @@ WORDS = ladder.Words(
             "SYN+ACK acknowledges a number never sent",
             "A conforming client answers with\na reset.",
             ("a forged answer", "a late one."),
+            ("Compare with a capture on the server.", "Look at `nstat`."),
         ),
     },
 )
@@ -81,13 +83,21 @@ def test_what_it_means_is_told_in_words(report: Report) -> None:
     text = " ".join(" ".join(draw(report, "f2")).split())
     assert "Both sides spoke, but no acceptable SYN+ACK" in text
     assert "A conforming client answers with a reset. Usual causes: - a forged answer - a late one." in text
+    assert "a late one. What to check next: - Compare with a capture on the server. - Look at `nstat`. pcaplint rules explain" in text
     assert "pcaplint rules explain synack-ack-wrong" in text
     assert "Wireshark: ip.addr == 10.0.0.5 && tcp.port == 40112" in text
 
 
 def test_hostile_text_is_escaped(report: Report) -> None:
-    text = ladder.render(report, "f2", WORDS, Layout())
+    hostile = Said("\x1b[2J", "\x07\u202e", ("\x1b]0;x\x07",), ("\x1b[31mlook", "a\nb\rc"))
+    text = ladder.render(report, "f2", ladder.Words({}, {"synack-ack-wrong": hostile}), Layout())
     assert all(character == "\n" or character.isprintable() for character in text)
+    assert "  - \\x1b[31mlook\n  - a\\nb\\rc\n" in text
+
+
+def test_a_rule_without_what_to_check_next_has_no_heading_for_it(report: Report) -> None:
+    words = ladder.Words({}, {"synack-ack-wrong": Said("title", "why", ())})
+    assert "What to check next" not in ladder.render(report, "f2", words, Layout())
 
 
 @pytest.mark.parametrize("flow", ["f9", "9", "", "f", "x\x1b[2J"])
