@@ -7,6 +7,7 @@ explains it, one line that says why; no input gives a traceback. Help imports ne
 from __future__ import annotations
 
 from analyzer.cli.app import app, run
+from analyzer.cli.commands import rule_writing  # noqa: F401 - adds commands to `rules`
 from analyzer.cli.commands.baseline import baseline
 from analyzer.cli.commands.build import build
 from analyzer.cli.commands.check import check

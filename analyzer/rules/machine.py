@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from analyzer.language import Scope
-from analyzer.rules.vocabulary import CONNECTION_FACTS
+from analyzer.rules.vocabulary import CONNECTION_FACTS, MACHINE_CONNECTION_FACTS, MACHINE_SEGMENT_FACTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,36 +22,8 @@ STATES: Final = ("CLOSED", "LISTEN", "SYN_SENT", "SYN_RECEIVED", "ESTABLISHED")
 
 SIDES: Final = ("client", "server")
 
-SEGMENT: Final[Mapping[str, str]] = {
-    "seq": "seq",  # raw sequence number; of an ICMP error: the quoted one
-    "ack": "seq",  # acknowledgment number; unknown without ACK
-    "len": "int",  # payload bytes by the IP header
-    "window": "int",  # window field, never scaled
-    "fin": "flag",
-    "has_ack": "flag",
-    "time": "time",  # of the frame, since the epoch; unknown when the record has none
-    "ttl": "int",  # time to live or hop limit
-    "repeats": "int",  # how many exact repeats in a row this step stands for
-    "header_cut": "flag",  # the header was not captured whole
-    "stale": "flag",  # the numbers belong to an earlier connection between the same ports
-    "mss": "int",  # option values are unknown where the option is absent
-    "window_scale": "int",
-    "tfo": "int",  # length of the Fast Open cookie, 0 for a request
-    "has_tfo": "flag",
-    "icmp_version": "int",  # 4 or 6; these three are unknown for a segment
-    "icmp_type": "int",
-    "icmp_code": "int",
-}
-
-CONNECTION: Final[Mapping[str, str]] = {
-    "n_client": "int",  # segments sent, copies of frames left out
-    "n_server": "int",
-    "n_readable": "int",  # segments whose flags were captured
-    "client_bytes": "int",  # payload, repeats included
-    "server_bytes": "int",
-    "capture_end": "time",  # the latest time in the capture
-    "reuse": "reuse",  # how this connection follows an earlier one between the same ports
-}
+SEGMENT: Final[Mapping[str, str]] = {name: fact.kind for name, fact in MACHINE_SEGMENT_FACTS.items()}
+CONNECTION: Final[Mapping[str, str]] = {name: fact.kind for name, fact in MACHINE_CONNECTION_FACTS.items()}
 REUSE: Final = ("first", "closed", "active", "early")
 
 INTRINSIC_CLASSES: Final = ("icmp", "unreadable")

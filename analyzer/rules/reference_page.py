@@ -102,8 +102,13 @@ def _finding(finding: Finding) -> str:
 
 def _vocabulary() -> Iterator[str]:
     tables: tuple[tuple[str, Mapping[str, Fact]], ...] = (
-        ("Facts of a segment, for segment checks, besides those that rows may name", vocabulary.SEGMENT_FACTS),
-        ("Facts of a connection, for segment and connection checks", vocabulary.CONNECTION_FACTS),
+        ("Facts of a segment, for rows of the machine and segment checks", vocabulary.MACHINE_SEGMENT_FACTS),
+        ("Further facts of a segment, for segment checks", vocabulary.SEGMENT_FACTS),
+        (
+            "Facts of a connection, for rows of the machine and for segment, connection and correlation checks",
+            vocabulary.MACHINE_CONNECTION_FACTS,
+        ),
+        ("Further facts of a connection, for segment, connection and correlation checks", vocabulary.CONNECTION_FACTS),
         ("Facts of a group of connections, for correlation checks", vocabulary.GROUP_FACTS),
     )
     for title, facts in tables:

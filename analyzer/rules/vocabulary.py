@@ -31,6 +31,39 @@ OPTIONS: Final = {
 }
 """Options with facts per connection; the position of a name is its bit."""
 
+MACHINE_SEGMENT_FACTS: Final[dict[str, Fact]] = {
+    "seq": Fact("seq", "sequence number; of an ICMP error the quoted one"),
+    "ack": Fact("seq", "acknowledgment number; unknown without ACK"),
+    "len": Fact("int", "payload by the IP header", "bytes"),
+    "window": Fact("int", "window field, never scaled"),
+    "fin": Fact("flag", "FIN is set"),
+    "has_ack": Fact("flag", "ACK is set"),
+    "time": Fact("time", "time of the frame since 1970; unknown where the record has none", "ns"),
+    "ttl": Fact("int", "time to live or hop limit"),
+    "repeats": Fact("int", "exact repeats in a row that this step stands for"),
+    "header_cut": Fact("flag", "the header was not captured whole"),
+    "stale": Fact("flag", "its numbers belong to an earlier connection between the same ports"),
+    "mss": Fact("int", "maximum segment size it offers; unknown without the option", "bytes"),
+    "window_scale": Fact("int", "window scale it offers; unknown without the option"),
+    "tfo": Fact("int", "length of the Fast Open cookie, 0 for a request; unknown without the option", "bytes"),
+    "has_tfo": Fact("flag", "carries a Fast Open option"),
+    "icmp_version": Fact("int", "4 or 6; unknown for a segment"),
+    "icmp_type": Fact("int", "type of an ICMP error; unknown for a segment"),
+    "icmp_code": Fact("int", "code of an ICMP error; unknown for a segment"),
+}
+"""Facts of one segment that rows of the machine may name, too."""
+
+MACHINE_CONNECTION_FACTS: Final[dict[str, Fact]] = {
+    "n_client": Fact("int", "segments the client sent, copies of frames left out"),
+    "n_server": Fact("int", "segments the server sent, copies of frames left out"),
+    "n_readable": Fact("int", "segments whose flags were captured"),
+    "client_bytes": Fact("int", "payload the client sent, repeats included", "bytes"),
+    "server_bytes": Fact("int", "payload the server sent, repeats included", "bytes"),
+    "capture_end": Fact("time", "latest time in the capture, since 1970", "ns"),
+    "reuse": Fact("reuse", "how this connection follows an earlier one between the same ports"),
+}
+"""Facts of one connection that rows of the machine may name, too."""
+
 SEGMENT_FACTS: Final[dict[str, Fact]] = {
     "flag_syn": Fact("flag", "SYN is set"),
     "flag_ack": Fact("flag", "ACK is set"),

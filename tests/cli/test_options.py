@@ -34,6 +34,8 @@ COMMANDS: dict[str, set[str]] = {
     "rules list": {"--rules", "--format", "--color"},
     "rules explain": {"--rules", "--color"},
     "rules check": set(),
+    "rules facts": {"--scope", "--format", "--rules", "--color"},
+    "rules new": {"--scope", "--output"},
     "rules draw": {"--rules", "--format", "--output"},
     "config show": set(),
     "schema": set(),
@@ -42,7 +44,7 @@ COMMANDS: dict[str, set[str]] = {
 """The options of each command, besides --help."""
 
 SHARED = ANALYSIS | {"--no-expect", "--baseline", "--fail-on", "--allow-empty", "--show-secrets", "--color", "--all"}
-OWN_FORMATS = {"diff", "rules list", "rules draw"}
+OWN_FORMATS = {"diff", "rules list", "rules draw", "rules facts"}
 """Commands whose --format chooses among formats of their own."""
 
 

@@ -76,7 +76,7 @@ def of_exchange(
     facts["number"] = exchange.number
     facts["request_seen"] = request is not None
     facts["replied"] = exchange.responded
-    facts["lost"] = exchange.lost
+    facts["reply_lost"] = exchange.lost
     facts["unasked"] = exchange.unrequested
     facts["pipelined"] = exchange.pipelined
     facts["after_close"] = exchange.after_close

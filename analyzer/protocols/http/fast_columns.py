@@ -117,7 +117,7 @@ _OF_EXCHANGE: Final[dict[str, Fact]] = {
     **dict.fromkeys(facts.FAULTS, "none"),
     **dict.fromkeys(
         (
-            "lost", "unasked", "pipelined", "after_close", "after_unsafe", "continued", "host_differs", "host_invalid", "form_secret",
+            "reply_lost", "unasked", "pipelined", "after_close", "after_unsafe", "continued", "host_differs", "host_invalid", "form_secret",
             "target_secret", "key_field", "expects_continue", "content_withheld", "credentials", "asks_upgrade", "unframed",
             "tunnel_opened", "pushed_reply", "upgrade_unasked", "upgrade_other", "challenge_taken",
         ),

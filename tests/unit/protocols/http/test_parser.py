@@ -149,7 +149,7 @@ def test_a_lost_reply_is_that_of_the_request_before() -> None:
     parts = [("client", GET), ("server", OK), ("client", GET_B), ("server", 50), ("client", GET), ("server", NOT_FOUND)]
     dialogue = read(*parts)  # type: ignore[arg-type]
     assert codes(dialogue) == [("GET /", 200), ("GET /b", None), ("GET /", 404)]
-    assert [one.facts["lost"] for one in dialogue.exchanges] == [False, True, False]
+    assert [one.facts["reply_lost"] for one in dialogue.exchanges] == [False, True, False]
     assert [one.facts["replied"] for one in dialogue.exchanges] == [True, None, True]
     assert dialogue.facts["lost_replies"] == 1
 
