@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from analyzer import capture, notation
 from analyzer import rules as rules_
-from analyzer.capture import choose_engine
+from analyzer.capture import choose_engine, pipes
 from analyzer.capture import discovery as discovery_
 from analyzer.errors import InputError, UsageError
 from analyzer.model import SEVERITIES, CaptureSummary, Report
@@ -50,7 +50,7 @@ def analyze(  # noqa: PLR0913 - the public call: every option has a default and 
     secrets: bool = False,
     openings_only: bool = False,
 ) -> Report:
-    """Return the report on every capture in `paths` (files or folders).
+    """Return the report on every capture in `paths` (files, folders, pipes; `-` is standard input).
 
     `rules` defaults to the shipped ones. `fail_on` is the lowest severity that makes a capture's status `findings`. `expect` applies the
     expect.toml in the folder of a capture. `baseline` is a file of accepted findings (`analyzer.suppression.baseline`). `timeout_s` limits
@@ -75,8 +75,14 @@ def analyze_with(
     progress: Callable[[str, int], None] | None = None,
 ) -> Report:
     """Return the report as `analyze` does, with composed options."""
+    with pipes.stored([paths] if isinstance(paths, (str, Path)) else paths) as stored:
+        return _analyze_stored(stored, rules, options, progress and (lambda path, frames: progress(stored.name(path), frames)))
+
+
+def _analyze_stored(stored: pipes.Stored, rules: RuleSet, options: AnalyzeOptions, progress: Callable[[str, int], None] | None) -> Report:
+    """Return the report on paths of which none is a stream."""
     judge = options.judge
-    discovery = discovery_.find([paths] if isinstance(paths, (str, Path)) else paths)
+    discovery = discovery_.find(stored.paths)
     found = discovery.found
     read = partial(_read, options=options.read, large=_is_large(found, options.read.engine), progress=progress)
     captures = _read_all(found, options.read, read)
@@ -91,16 +97,22 @@ def analyze_with(
     report, modified = stages.run_stages(grouped.pop(), captures, rules, options.dialogues)
     captures = [_mark_modified(one) if number in modified else one for number, one in enumerate(captures)]
     table, findings = report.flows, report.findings
-    names = [one.path for one in captures]
+    # No expect.toml belongs to a stream.
+    paths = [one.path for one in captures]
+    captures = [stored.rename(one) for one in captures]
     not_evaluated = frozenset(
         id_
         for id_, one in rules.findings.items()
         if (one.opt_in and id_ not in rules.reported)
         or (options.dialogues.openings_only and one.check is not None and one.check.scope in DIALOGUE_SCOPES)
     )
-    suppressions = expectations.apply(table, findings, names if judge.expect else [], not_evaluated)
+    suppressions = expectations.apply(table, findings, paths if judge.expect else [], not_evaluated)
     table["excused"], findings["excused"] = suppressions.flow, suppressions.finding
-    stale = {} if judge.baseline is None else baseline_.accept(table, findings, names, Path(judge.baseline), rules.reported)
+    stale = (
+        {}
+        if judge.baseline is None
+        else baseline_.accept(table, findings, [one.path for one in captures], Path(judge.baseline), rules.reported)
+    )
     failing = _failing(table, findings, rules, judge.fail_on, len(captures))
     if judge.fail_on != "never":
         failing[list(suppressions.failures)] = True

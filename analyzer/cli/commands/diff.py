@@ -45,19 +45,25 @@ def diff(  # noqa: PLR0913 - a command line is its options
 ) -> None:
     """Compare two reports, or two trees of captures: status 1 if a finding or verdict is new."""
     output.refuse(output_file, [old, new])
+    from analyzer.capture import pipes
     from analyzer.report import diff as diff_
     from analyzer.report import diff_formats
 
-    rules = None if _is_report(old) and _is_report(new) else judging.load()
+    with pipes.stored([old, new]) as stored:
+        paths = [Path(path) for path in stored.paths]
+        rules = None if all(map(_is_report, paths)) else judging.load()
 
-    def analyze(path: Path) -> Report:
-        judge = analysis.judge_options(expect=not no_expect)
-        return analysis.run([path], reading, judging, judge, verbosity, rules=rules)
+        def analyze(path: Path) -> Report:
+            judge = analysis.judge_options(expect=not no_expect)
+            return analysis.run([path], reading, judging, judge, verbosity, rules=rules)
 
-    documents = [_load(path, analyze, verbose=verbosity.verbose) for path in (old, new)]
-    roots = ("" if _is_report(old) else str(old), "" if _is_report(new) else str(new))
+        roots = ["" if _is_report(path) else str(path) for path in paths]
+        documents = [_load(path, analyze, verbose=verbosity.verbose) for path in paths]
     try:
-        found = diff_.compare(documents[0], documents[1], roots)
+        for document in documents:
+            for capture in document["captures"]:
+                capture["path"] = stored.name(capture["path"])
+        found = diff_.compare(documents[0], documents[1], (roots[0], roots[1]))
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         message = f"{old} and {new} cannot be compared: one of them is no report as pcaplint schema report describes it"
         raise InputError(message) from error

@@ -39,7 +39,13 @@ def write(  # noqa: PLR0913 - a command line is its options
         message = f"--output {printable(str(output_file))}: is there already, and may hold reasons: remove it to draft it again"
         raise UsageError(message)
     output.refuse(output_file, paths)
+    from analyzer.capture import pipes
     from analyzer.suppression import expectations
+
+    for path in paths:
+        if pipes.is_stream(path):
+            message = f"{printable(str(path))}: an expect.toml names files in its folder, and this is a stream: store it in a file first"
+            raise UsageError(message)
 
     found = analysis.run(paths, reading, judging, analysis.judge_options(fail_on), verbosity)
     folders = {str(Path(capture.path).parent) for capture in found.captures if capture.status != "unreadable"}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from analyzer.anonymize import Payload
     from analyzer.anonymize.source import Source
     from analyzer.capture.packets import Packet
-    from analyzer.model import FailOn
+    from analyzer.model import Capture, FailOn
     from analyzer.options import ReadOptions
 
 _PAYLOADS: Final = ("keep", "blank")
@@ -90,9 +90,15 @@ def extract(  # noqa: PLR0913 - a command line is its options
     key = (_read_key(key_file) if anonymize else b"", payload)
     judge = JudgeOptions(cast("FailOn", fail_on), expect=not no_expect)
     read, complete = reading.options(), True
-    targets = [(tuple(flows or ()), destination)] if destination is not None else list(_failed(path, cast("Path", failed), read, judge))
-    for names, target in targets:
-        complete &= _write(path, names, target, key, read, verbosity)
+    from analyzer.capture import pipes
+
+    with pipes.stored([path]) as stored:
+        (given,) = map(Path, stored.paths)
+        targets = (
+            [(tuple(flows or ()), destination)] if destination is not None else list(_failed(given, cast("Path", failed), read, judge))
+        )
+        for names, target in targets:
+            complete &= _print_source(stored.rename(_write(given, names, target, key, read, verbosity)), verbosity)
     if failed is not None and not targets and not verbosity.quiet:
         output.stderr(printable(f"{path}: no connection failed"))
     if not complete:
@@ -129,8 +135,8 @@ def _failed(path: Path, folder: Path, read: ReadOptions, judge: JudgeOptions) ->
 
 def _write(  # noqa: PLR0913, PLR0917 - what, where and how
     path: Path, names: Sequence[str], target: Path, key: tuple[bytes, str], read: ReadOptions, verbosity: option_groups.Messages
-) -> bool:
-    """Write the frames of connections to one file, and return whether the capture was read to its end."""
+) -> Capture:
+    """Write the frames of connections to one file, and return the capture they are from."""
     from analyzer.report.formatting import count
 
     if key[0]:
@@ -150,6 +156,11 @@ def _write(  # noqa: PLR0913, PLR0917 - what, where and how
     output.write_bytes(data, target)
     if not verbosity.quiet:
         output.stderr(printable(f"{target}: {count(len(frames), 'frame')} of {count(len(set(names)), 'connection')}"))
+    return capture
+
+
+def _print_source(capture: Capture, verbosity: option_groups.Messages) -> bool:
+    """Print what was read, as far as it is asked for or incomplete, and return whether the capture was read to its end."""
     if verbosity.verbose:
         output.stderr(f"{messages.read_stats(capture.path, capture.packets, capture.engines)}, {len(capture.segments):,} segments")
     if not capture.complete:
