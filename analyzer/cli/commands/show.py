@@ -53,10 +53,6 @@ def show(  # noqa: PLR0913 - a command line is its options
 
 def words(rules: RuleSet) -> Words:
     """Return the explanations that the rules give of verdicts and findings."""
-    from analyzer.report.terminal.ladder import Words
-    from analyzer.rules.check import DIALOGUE_SCOPES
+    from analyzer.report.terminal.explanations import explanations
 
-    of_dialogues = frozenset(
-        id_ for id_, finding in rules.findings.items() if finding.check is not None and finding.check.scope in DIALOGUE_SCOPES
-    )
-    return Words({verdict.name: verdict.meaning for verdict in rules.verdicts}, rules.findings, of_dialogues)
+    return explanations(rules)
