@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-SESSION = re.compile(r"<!-- status (\d+) -->\n```console\n\$ pcaplint (.*)\n([^`]*)```")
+SESSION = re.compile(r"<!-- status (\d+) -->\n```console\n\$ pcaplint (.*)\n((?:(?!```).*\n)*)```")
 
 
 PAGES = (README, *sorted((ROOT / "docs").rglob("*.md")))
