@@ -92,6 +92,8 @@ def load(
     if check:
         for path, entry in known.items():
             toml_loader.check(entry, "finding", path)
+        for path in files:
+            toml_loader.check(known[path], "finding#shipped", path)
     secret_patterns = secrets.load(home, [layer.secrets for layer in layers if layer.secrets], check=check)
     path = layers[-1].path if layers else home / "opening.toml"
     machine = opening.build(document, path)

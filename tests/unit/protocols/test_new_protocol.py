@@ -54,6 +54,7 @@ message = "Question {number} does not say please."
 why = "Politeness costs nothing."
 references = ["RFC 865"]
 causes = ["Haste."]
+next = ["Say please."]
 [check]
 scope = "exchange"
 when = "not polite"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from analyzer import connections, notation, openings, rules
 from analyzer.errors import RuleError, UsageError
+from analyzer.rules import toml_loader
 
 if TYPE_CHECKING:
     from analyzer.rules import RuleSet
@@ -262,6 +264,10 @@ BROKEN_FINDINGS = {
     "a place that nothing fills": (FINDING.replace("{window}", "{frob}"), ["frob"]),
     "no example that fires": (FINDING.replace("fires = true", "fires = false"), ["fires"]),
     "no near miss": (FINDING.replace("fires = false", "fires = true"), ["silent"]),
+    "no line of what to check next": (FINDING.replace("\n[[example]]", "next = []\n[[example]]", 1), ["next"]),
+    "four lines of it": (FINDING.replace("\n[[example]]", f"next = {['Look at the log.'] * 4}\n[[example]]", 1), ["next"]),
+    "a line of it that is too long": (FINDING.replace("\n[[example]]", f'next = ["{"x" * 161}"]\n[[example]]', 1), ["next[0]"]),
+    "a line of it that is no text": (FINDING.replace("\n[[example]]", "next = [1]\n[[example]]", 1), ["next[0]"]),
     "a key twice": (FINDING + "fires = false\n", ["line"]),
 }
 
@@ -272,6 +278,27 @@ def test_broken_finding_is_refused_with_file_and_place(tmp_path: Path, text: str
     message = _refusal(folder)
     assert str(tmp_path / "synack-tiny-window.toml") in message
     assert [part for part in fragments if part not in message] == []
+
+
+def test_what_to_check_next_is_read_and_may_be_left_out(tmp_path: Path) -> None:
+    opening = HEAD + TINY + 'emit = "synack-tiny-window"\n'
+    assert (
+        rules.load([_folder(tmp_path / "without", opening=opening, synack_tiny_window=FINDING)]).findings["synack-tiny-window"].next == ()
+    )
+    text = FINDING.replace("\n[[example]]", 'next = ["Look at the log.", "Capture again."]\n[[example]]', 1)
+    found = rules.load([_folder(tmp_path / "with", opening=opening, synack_tiny_window=text)]).findings["synack-tiny-window"]
+    assert found.next == ("Look at the log.", "Capture again.")
+
+
+def test_a_shipped_rule_without_what_to_check_next_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "rules"
+    shutil.copytree(toml_loader.shipped(), home)
+    rule = home / "handshake" / "land.toml"
+    text = rule.read_text(encoding="utf-8")
+    rule.write_text(re.sub(r"(?m)^next = \[\n(?:  .*\n)*\]\n", "", text), encoding="utf-8")
+    monkeypatch.setattr(toml_loader, "shipped", lambda: home)
+    with pytest.raises(RuleError, match=r"land\.toml: .*'next' is a required property"):
+        rules.load(check=True)
 
 
 CHECK = FINDING.replace("[[example]]", '[check]\nscope = "segment"\nmatch = ["server synack"]\nwhen = "window in [0, 4]"\n\n[[example]]', 1)
