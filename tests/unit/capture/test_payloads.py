@@ -37,7 +37,7 @@ def test_a_file_that_is_changed_while_it_is_read_is_told_of(tmp_path: Path, monk
     file = tmp_path / "x.pcap"
     whole = build(parse(TALK))
     file.write_bytes(whole)
-    right = capture.read
+    right = capture.read_with
 
     def read(*arguments: object, **options: object) -> Capture:
         found = right(*arguments, **options)  # type: ignore[arg-type]
@@ -45,7 +45,7 @@ def test_a_file_that_is_changed_while_it_is_read_is_told_of(tmp_path: Path, monk
             file.write_bytes(whole[:cut])
         return found
 
-    monkeypatch.setattr(capture, "read", read)
+    monkeypatch.setattr(capture, "read_with", read)
     other = tmp_path / "y.pcap"
     other.write_bytes(whole)
     report = api.analyze(tmp_path, engine="native", expect=False)

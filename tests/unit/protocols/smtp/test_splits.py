@@ -132,7 +132,7 @@ def test_any_bytes_are_read_to_the_end(segments: list[Turn], closing: Any, whole
     client, server = readers(segments, closing=closing)
     dialogue = parser.read(client, server, ParserContext(whole=whole, one_sided=one_sided, end_time=10**12))
     check_declared(dialogue)
-    assert client.ended or "TLS" in dialogue.summary or dialogue.facts["tls_missing"] is None
+    assert client.ended or "TLS" in dialogue.summary or dialogue.tls or dialogue.facts["tls_missing"] is None
 
 
 @cache
