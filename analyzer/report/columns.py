@@ -1,6 +1,6 @@
 """Table columns as plain Python lists, with None for absent values.
 
-Whole columns are converted at a time. Absent is -1, NO_TIME, NaN or empty text in a table (see `schema`).
+Whole columns are converted at a time. An absent value is -1, NO_TIME, NaN or empty text in a table (see `schema`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHUNK: Final = 4_000
-"""Rows turned into text at a time: bounds what a million connections cost."""
+"""Rows converted to text at a time: bounds memory for reports of many connections."""
 
 EMPTY_IS_A_VALUE: Final = frozenset({"flags"})
 """Text columns in which empty does not mean absent: a segment may carry no flag at all."""
@@ -25,17 +25,17 @@ _SECOND: Final = 1_000_000_000
 
 
 def is_time(column: Column) -> bool:
-    """Tell whether the column holds times in ns since the epoch."""
+    """Return whether the column holds times in ns since the epoch."""
     return column.unit == "ns" and column.name.endswith("_ns")
 
 
-def values(cells: pd.Series[Any], column: Column) -> list[Any]:
+def values(column_values: pd.Series[Any], column: Column) -> list[Any]:
     """Return one column as a list, with None where there is no value."""
     if column.dtype == "str":
-        return cells.tolist() if column.name in EMPTY_IS_A_VALUE else [cell or None for cell in cells.tolist()]
+        return column_values.tolist() if column.name in EMPTY_IS_A_VALUE else [text or None for text in column_values.tolist()]
     if column.dtype in {"bool", "object"}:
-        return cells.tolist()
-    numbers = cells.to_numpy()
+        return column_values.tolist()
+    numbers = column_values.to_numpy()
     found: list[Any] = numbers.tolist()
     for row in np.flatnonzero(absent(numbers, column)):
         found[row] = None
@@ -43,7 +43,7 @@ def values(cells: pd.Series[Any], column: Column) -> list[Any]:
 
 
 def absent(numbers: NDArray[Any], column: Column) -> NDArray[np.bool_]:
-    """Tell which of a column's numbers stand for no value."""
+    """Return which numbers of a column mean that there is no value."""
     if column.dtype == "float64":
         return np.asarray(~np.isfinite(numbers), bool)
     return np.asarray(numbers == (NO_TIME if is_time(column) else -1), bool)
@@ -56,9 +56,9 @@ def seconds(times: NDArray[Any]) -> tuple[list[str], list[int]]:
     return texts[row].tolist(), (times % _SECOND).tolist()
 
 
-def iso_times(cells: pd.Series[int]) -> list[str | None]:
+def iso_times(column_values: pd.Series[int]) -> list[str | None]:
     """Return times in ns since the epoch as ISO 8601 in UTC with nine digits, None where there is no time."""
-    times = cells.to_numpy(np.int64)
+    times = column_values.to_numpy(np.int64)
     iso: list[str | None] = list(map("%s.%09dZ".__mod__, zip(*seconds(times), strict=True)))
     for row in np.flatnonzero(times == NO_TIME):
         iso[row] = None

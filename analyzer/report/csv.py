@@ -28,60 +28,61 @@ if TYPE_CHECKING:
     from analyzer.schema import Column, Table
 
 _QUOTED: Final = (",", '"', "\r", "\n")
-"""Characters that want quotes around their cell."""
+"""Characters that a field may hold only between quotes."""
 _SHAPES: Final[dict[str, Table]] = {"flows": FLOWS, "findings": FINDINGS, "steps": STEPS}
-"""The tables that are the same in every report; the columns of transactions are those of the protocols it was read with."""
+"""Tables with the same columns in every report; `transactions` also has the columns of the protocols that were loaded."""
 
 Columns = dict[str, Field]
 
 
-def _cells(cells: Sequence[str]) -> list[str]:
-    """Return text cells made safe, and quoted where they must be; what is all plain is looked at as a whole."""
-    whole = "".join(cells)
-    plain = whole.isascii() and whole.isprintable() and RISKY_STARTS.isdisjoint(cell[:1] for cell in cells)
-    safe = list(cells) if plain else [disarm(printable(cell)) for cell in cells]
-    return safe if plain and not _wants_quotes(whole) else list(map(_quote, safe))
+def _fields(texts: Sequence[str]) -> list[str]:
+    """Return texts safe to print and for spreadsheets, between quotes where RFC 4180 requires it."""
+    # One check of all texts joined is faster than one check per text, and most columns need no more.
+    whole = "".join(texts)
+    plain = whole.isascii() and whole.isprintable() and RISKY_STARTS.isdisjoint(text[:1] for text in texts)
+    safe = list(texts) if plain else [disarm(printable(text)) for text in texts]
+    return safe if plain and not _needs_quotes(whole) else list(map(_quote, safe))
 
 
-def _wants_quotes(text: str) -> bool:
-    """Return whether RFC 4180 wants quotes around a cell with `text` in it."""
-    # Of four searches each is faster than a look at every character.
+def _needs_quotes(text: str) -> bool:
+    """Return whether RFC 4180 requires quotes around a field that holds `text`."""
+    # Four substring searches are faster than one loop over the characters.
     return any(mark in text for mark in _QUOTED)
 
 
-def _quote(cell: str) -> str:
-    """Return a cell between quotes where RFC 4180 wants it."""
-    return '"' + cell.replace('"', '""') + '"' if _wants_quotes(cell) else cell
+def _quote(text: str) -> str:
+    """Return a field, between quotes where RFC 4180 requires it."""
+    return '"' + text.replace('"', '""') + '"' if _needs_quotes(text) else text
 
 
-def _cite(capture: int, frames: tuple[tuple[int, int], ...]) -> str:
-    """Return cited frames parted by blanks; a frame of another capture than the row's is written capture:frame."""
-    return " ".join([str(frame) if where == capture else f"{where}:{frame}" for where, frame in frames])
+def _evidence(capture: int, frames: tuple[tuple[int, int], ...]) -> str:
+    """Return the cited frames separated by blanks; a frame of another capture than that of the row is written capture:frame."""
+    return " ".join([str(frame) if source == capture else f"{source}:{frame}" for source, frame in frames])
 
 
-def _items(cells: tuple[Any, ...]) -> str:
-    """Return a list as the text of one cell."""
-    return disarm("; ".join(printable(str(cell)).replace(";", r"\x3b") or '""' for cell in cells))
+def _items(items: tuple[Any, ...]) -> str:
+    """Return a list as the text of one field."""
+    return disarm("; ".join(printable(str(item)).replace(";", r"\x3b") or '""' for item in items))
 
 
 def _column(table: pd.DataFrame, column: Column, paths: list[str]) -> Columns:
-    """Return a column, and before or after it the columns that only make it readable: path and ISO time."""
-    cells = table[column.name]
+    """Return a column together with the columns derived from it: the path of a capture, the ISO form of a time."""
+    column_values = table[column.name]
     if column.name == "capture":
         return {
-            "capture": templates.numbers(cells, column, ""),
-            "path": templates.words([paths[index] for index in cells.tolist()], _cells),
+            "capture": templates.numbers(column_values, column, ""),
+            "path": templates.texts([paths[index] for index in column_values.tolist()], _fields),
         }
     if column.name == "frames":
-        return {"frames": Field("%s", (list(map(_cite, table["capture"].tolist(), cells.tolist())),))}
+        return {"frames": Field("%s", (list(map(_evidence, table["capture"].tolist(), column_values.tolist())),))}
     if column.dtype == "object":
-        return {column.name: templates.words(cells.tolist(), lambda lists: [_quote(_items(cell)) for cell in lists])}
+        return {column.name: templates.texts(column_values.tolist(), lambda lists: [_quote(_items(items)) for items in lists])}
     if column.dtype == "str":
-        return {column.name: templates.words(cells.tolist(), _cells)}
+        return {column.name: templates.texts(column_values.tolist(), _fields)}
     if column.dtype == "bool":
-        return {column.name: templates.truths(cells)}
-    numbers = templates.numbers(cells, column, "")
-    return ({column.name.removesuffix("_ns"): templates.times(cells, "")} if is_time(column) else {}) | {column.name: numbers}
+        return {column.name: templates.booleans(column_values)}
+    numbers = templates.numbers(column_values, column, "")
+    return ({column.name.removesuffix("_ns"): templates.times(column_values, "")} if is_time(column) else {}) | {column.name: numbers}
 
 
 def _columns(table: pd.DataFrame, shape: Table, paths: list[str], *, secrets: bool) -> Columns:
@@ -91,14 +92,14 @@ def _columns(table: pd.DataFrame, shape: Table, paths: list[str], *, secrets: bo
     return columns | {"secrets": Field("true")} if secrets else columns
 
 
-def _foreign(table: pd.DataFrame, report: Report) -> Columns:
-    """Return the columns of truths that only some protocols have, with nothing, not `false`, for the others."""
+def _protocol_booleans(table: pd.DataFrame, report: Report) -> Columns:
+    """Return the boolean columns that only some protocols have, empty instead of `false` in rows of the other protocols."""
     columns: Columns = {}
     for column in report.transaction_columns.columns:
         if column.dtype == "bool" and column.name not in TRANSACTIONS.names:
             known = {protocol for protocol, own in report.protocol_columns.items() if column.name in own}
-            cells = zip(table[column.name].tolist(), table["protocol"].tolist(), strict=True)
-            columns[column.name] = Field("%s", ([str(cell).lower() if protocol in known else "" for cell, protocol in cells],))
+            pairs = zip(table[column.name].tolist(), table["protocol"].tolist(), strict=True)
+            columns[column.name] = Field("%s", ([str(value).lower() if protocol in known else "" for value, protocol in pairs],))
     return columns
 
 
@@ -109,7 +110,7 @@ def _write(lines: Iterator[tuple[Any, ...]] | list[tuple[Any, ...]]) -> str:
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:
-    """Return the table `layout.table` as CSV, in pieces; raises `UsageError` when there is no such table."""
+    """Return the table `layout.table` as CSV, in chunks; raises `UsageError` when there is no such table."""
     if layout.table not in CSV_TABLES:
         message = f"no table is called {layout.table!r}; there are {', '.join(CSV_TABLES)}"
         raise UsageError(message)
@@ -120,5 +121,5 @@ def render(report: Report, layout: Layout) -> Iterator[str]:
     for first in range(0, len(table), CHUNK):
         part = table.iloc[first : first + CHUNK]
         columns = _columns(part, shape, paths, secrets=report.secrets)
-        columns |= _foreign(part, report) if layout.table == "transactions" else {}
+        columns |= _protocol_booleans(part, report) if layout.table == "transactions" else {}
         yield "".join([line + "\r\n" for line in templates.fill(list(columns.values()), ",", len(part))])

@@ -1,7 +1,7 @@
 """Two reports compared: which findings and verdicts are new, which are fixed, which are in both.
 
 Reports are taken in their JSON form (rules/schema/report.schema.json). An entry is the same in both reports when capture, rule or
-verdict, both addresses and the server's port are; frame numbers, the client's port and the words of a message may differ.
+verdict, both addresses and the server's port are; frame numbers, the client's port and the text of a message may differ.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class DiffEntry:
 
     @property
     def key(self) -> tuple[str | int, ...]:
-        """What an entry is recognised by in another report."""
+        """The fields that identify an entry in both reports."""
         return self.capture, self.kind, self.name, self.client_ip, self.server_ip, self.server_port
 
     @property
@@ -64,7 +64,7 @@ class DiffEntry:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """What `compare` returns; each list is sorted by severity, worst first, then by capture."""
+    """The differences of two reports; each tuple is sorted by severity, worst first, then by capture."""
 
     new: tuple[DiffEntry, ...]
     fixed: tuple[DiffEntry, ...]
@@ -72,9 +72,9 @@ class Diff:
     verdicts: Mapping[str, tuple[int, int]]
     """Per verdict, the connections that have it in the old and in the new report."""
     added: tuple[str, ...]
-    """Captures of the new report that the old one lacks; what is found in them is new."""
+    """Captures only in the new report; their findings are new."""
     removed: tuple[str, ...]
-    """Captures of the old report that the new one lacks; what was found in them is not called fixed."""
+    """Captures only in the old report; their findings do not count as fixed."""
     captures: int
     """Captures in the new report."""
 
@@ -86,20 +86,20 @@ class Diff:
 
 
 def compare(old: Document, new: Document, roots: tuple[str, str] = ("", "")) -> Diff:
-    """Compare two reports.
+    """Return the differences of two reports.
 
     `roots` are the folders that were analyzed, empty where a report came from a file: captures are matched by their paths as
-    reported, below their root, or below the folder that all captures of a report have in common, whichever matches most.
+    reported, below their root, or below the folder that all captures of a report have in common, whichever gives the most matches.
     """
     names = _match_paths([capture["path"] for capture in old["captures"]], [capture["path"] for capture in new["captures"]], roots)
     before, after = (list(_entries(document, known)) for document, known in zip((old, new), names, strict=True))
     kept = set(names[1])
-    gone, still, come = _pair([entry for entry in before if entry.capture in kept], after)
+    fixed, unchanged, added = _pair([entry for entry in before if entry.capture in kept], after)
     counts = [Counter(flow["verdict"] for flow in document["flows"]) for document in (old, new)]
     return Diff(
-        new=_worst_first(come),
-        fixed=_worst_first(gone),
-        unchanged=_worst_first(still),
+        new=_worst_first(added),
+        fixed=_worst_first(fixed),
+        unchanged=_worst_first(unchanged),
         verdicts={verdict: (counts[0][verdict], counts[1][verdict]) for verdict in sorted(counts[0] | counts[1])},
         added=tuple(sorted(kept - set(names[0]))),
         removed=tuple(sorted(set(names[0]) - kept)),
@@ -108,14 +108,14 @@ def compare(old: Document, new: Document, roots: tuple[str, str] = ("", "")) -> 
 
 
 def _match_paths(old: Sequence[str], new: Sequence[str], roots: tuple[str, str]) -> tuple[list[str], list[str]]:
-    """Return the names by which the captures of both reports are compared; where each has one, these are compared whatever their names."""
+    """Return the names that match captures of both reports; two reports of one capture each are matched whatever the names."""
     if len(old) == len(new) == 1:
         return [PurePath(new[0]).name], [PurePath(new[0]).name]
     choices = [
         [_below(paths, root), _below(paths, _common_folder(paths)), list(paths)] for paths, root in zip((old, new), roots, strict=True)
     ]
     pairs = [(left, right) for left in choices[0] for right in choices[1]]
-    # The first of equals: names below the roots, which are the shortest and mean the same on every machine.
+    # max() keeps the first of equals: names below the roots, which do not depend on the machine.
     return max(pairs, key=lambda pair: len(set(pair[0]) & set(pair[1])))
 
 
@@ -134,13 +134,13 @@ def _below(paths: Sequence[str], root: str) -> list[str]:
 
 
 def _entries(document: Document, names: Sequence[str]) -> Iterator[DiffEntry]:
-    """Yield what counts against captures and connections; what is expected or in a baseline does not count."""
+    """Yield one entry per issue of a capture or connection that is not suppressed."""
     found: list[DiffEntry] = []
     for capture, name in zip(document["captures"], names, strict=True):
         if capture["status"] in _CAPTURE_STATUSES and not (capture["status"] == "incomplete" and capture["complete"]):
             found.append(DiffEntry(name, "capture", capture["status"], "error", capture["reason"] or _CAPTURE_STATUSES[capture["status"]]))
     for flow in document["flows"]:
-        found += _of_connection(flow, names[flow["capture"]])
+        found += _flow_entries(flow, names[flow["capture"]])
     seen: Counter[tuple[str | int, ...]] = Counter()
     for entry in found:
         seen[entry.key] += 1
@@ -148,7 +148,7 @@ def _entries(document: Document, names: Sequence[str]) -> Iterator[DiffEntry]:
         yield replace(entry, fingerprint=hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16])
 
 
-def _of_connection(flow: Mapping[str, Any], capture: str) -> Iterator[DiffEntry]:
+def _flow_entries(flow: Mapping[str, Any], capture: str) -> Iterator[DiffEntry]:
     ends = {name: flow[name] for name in ("client_ip", "client_port", "server_ip", "server_port")}
     severity = severities.by_outcome().get(flow["outcome"])
     if severity is not None and not flow["excused"]:
@@ -161,16 +161,16 @@ def _of_connection(flow: Mapping[str, Any], capture: str) -> Iterator[DiffEntry]
 
 
 def _pair(old: Iterable[DiffEntry], new: Iterable[DiffEntry]) -> tuple[list[DiffEntry], list[DiffEntry], list[DiffEntry]]:
-    """Return the entries of `old` alone, of both (as `new` has them), and of `new` alone; of equals, those with equal words first."""
+    """Return the entries only in `old`, in both (as in `new`), and only in `new`; entries with equal messages are paired first."""
     exact: dict[tuple[Any, ...], list[DiffEntry]] = defaultdict(list)
     for entry in old:
         exact[entry.key, entry.message].append(entry)
-    still: list[DiffEntry] = []
+    both: list[DiffEntry] = []
     rest: list[DiffEntry] = []
-    come: list[DiffEntry] = []
+    only_new: list[DiffEntry] = []
     for entry in new:
         same = exact.get((entry.key, entry.message))
-        (still if same else rest).append(entry)
+        (both if same else rest).append(entry)
         if same:
             same.pop()
     alike: dict[tuple[Any, ...], list[DiffEntry]] = defaultdict(list)
@@ -179,10 +179,10 @@ def _pair(old: Iterable[DiffEntry], new: Iterable[DiffEntry]) -> tuple[list[Diff
             alike[entry.key].append(entry)
     for entry in rest:
         same = alike.get(entry.key)
-        (still if same else come).append(entry)
+        (both if same else only_new).append(entry)
         if same:
             same.pop()
-    return [entry for entries in alike.values() for entry in entries], still, come
+    return [entry for entries in alike.values() for entry in entries], both, only_new
 
 
 def _worst_first(entries: Iterable[DiffEntry]) -> tuple[DiffEntry, ...]:

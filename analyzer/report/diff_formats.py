@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from analyzer.report.diff import Diff, DiffEntry
 
 MARKER: Final = "<!-- pcaplint diff -->"
-"""First line of the Markdown form, by which a job finds its own comment in order to replace it."""
+"""First line of the Markdown form, by which a CI script finds its earlier comment to replace it."""
 MAX_ROWS: Final = 100
-"""Rows of each Markdown table; a comment on GitHub or GitLab holds 65,536 or 1,000,000 characters."""
+"""Maximum rows of each Markdown table; a comment on GitHub or GitLab holds 65,536 or 1,000,000 characters."""
 MAX_CHARACTERS: Final = 60_000
-"""Characters of the Markdown form."""
+"""Maximum characters of the Markdown form."""
 
 
 def sentence(diff: Diff) -> str:
@@ -55,7 +55,7 @@ def render_text(diff: Diff) -> Iterator[str]:
 
 
 def render_markdown(diff: Diff) -> Iterator[str]:
-    """Yield a comment for a pull request: `MARKER`, the counts, a table of what is new, and one of what is fixed, folded."""
+    """Yield a comment for a pull request: `MARKER`, the counts, a table of new entries, and a collapsed table of fixed ones."""
     budget = MAX_CHARACTERS
     for part in _markdown(diff):
         budget -= len(part)
@@ -89,8 +89,8 @@ _HEAD: Final = "| severity | rule or verdict | capture | connection | what | evi
 
 def _rows(entries: Sequence[DiffEntry]) -> Iterator[str]:
     for entry in entries[:MAX_ROWS]:
-        cells = (entry.severity, code(entry.name), code(entry.capture), code(entry.connection), code(entry.message), _frames(entry))
-        yield "| " + " | ".join(cells) + " |\n"
+        fields = (entry.severity, code(entry.name), code(entry.capture), code(entry.connection), code(entry.message), _frames(entry))
+        yield "| " + " | ".join(fields) + " |\n"
     if len(entries) > MAX_ROWS:
         yield f"\n… {len(entries) - MAX_ROWS:,} more are left out.\n"
 

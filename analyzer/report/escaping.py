@@ -1,7 +1,7 @@
-r"""Text from captures, paths and rule files made safe to write.
+r"""Escape text from captures, paths and rule files, so that it is safe to write.
 
-`printable` leaves no character that a terminal obeys or that hides or reorders its neighbours; each becomes a visible
-escape (`\x1b`, `\u202e`). `unicode` leaves none that strict UTF-8 refuses. `disarm` leaves no text that a spreadsheet computes.
+`printable` replaces characters that control a terminal, are invisible or reorder text by visible escapes (`\x1b`, `\u202e`).
+`unicode` replaces those that strict UTF-8 cannot encode. `disarm` prefixes text that a spreadsheet would evaluate.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _SHORT: Final = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _FORMULA: Final = re.compile(r"[\s\"']*[=+\-@\t\r\0]")
 RISKY_STARTS: Final = frozenset(" \"'=+-@")
-"""Printable characters that a cell which `disarm` changes begins with."""
+"""Printable first characters of texts that `disarm` may change."""
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 _UNDECODED: Final = range(0xDC80, 0xDD00)
-"""Where Python puts the bytes 0x80 to 0xff of a name it could not decode (PEP 383)."""
+"""Surrogates that stand for the undecodable bytes 0x80 to 0xff of a name (PEP 383)."""
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -51,9 +51,9 @@ def unicode(text: str) -> str:
 
 
 def disarm(text: str) -> str:
-    """Return `text` so that no spreadsheet takes it for a formula (CWE-1236); numbers stay numbers.
+    """Return `text` so that no spreadsheet reads it as a formula (CWE-1236); numbers stay numbers.
 
-    A cell is a formula when it begins, after blanks and quotes, with one of = + - @ TAB CR; such a cell gets an apostrophe before it.
+    A cell is a formula when it begins, after blanks and quotes, with one of = + - @ TAB CR; an apostrophe is put before such a cell.
     """
     if _FORMULA.match(text) and not _NUMBER.fullmatch(text):
         return "'" + text

@@ -1,4 +1,4 @@
-"""Numbers and places as a person reads them: short, the same in every format, printable characters only."""
+"""Short texts for numbers, endpoints, times and frames; the same in every format, printable characters only."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 SECRETS_SHOWN: Final = "passwords, tokens and the like are shown in this report (--show-secrets)"
-"""What every format for people says of a report that holds them."""
+"""Line in reports for people that hold secrets."""
 _KILO: Final = 1000
 _ROUNDS_UP: Final = 999.5
-"""From here on three digits would read 1e+03."""
-_SHOWN_FRAMES: Final = 8
+"""From this value on, `.3g` would give 1e+03."""
+MAX_RANGES: Final = 8
 _FLAG_NAMES: Final = {"F": "FIN", "S": "SYN", "R": "RST", "P": "PSH", "A": "ACK", "U": "URG", "E": "ECE", "W": "CWR", "N": "AE"}
 
 
@@ -44,28 +44,28 @@ def elapsed(time: int, start: int) -> str:
     return f"{passed:.3f} ms" if abs(passed) < _KILO else f"{passed / _KILO:.3f} s"
 
 
-def said(flow: Mapping[str, Any]) -> str:
-    """Return what was said on a connection in one line, not yet safe to print: its service where the port does not tell it, a summary."""
+def dialogue_line(flow: Mapping[str, Any]) -> str:
+    """Return the service of a connection, unless its port implies it, and the summary of its dialogue; not yet safe to print."""
     by_port, service = flow["service_by_port"], flow["service"]
-    told = service in {"", by_port} or (service == "tls" and by_port.endswith("s"))
-    what = "" if told else service
+    implied = service in {"", by_port} or (service == "tls" and by_port.endswith("s"))
+    what = "" if implied else service
     if flow["control_flow_id"]:
         what = f"{service or 'data'} of {flow['control_flow_id']}"
     return ": ".join(part for part in (what, flow["dialogue"]) if part)
 
 
-def recognised(flow: Mapping[str, Any]) -> str:
-    """Return the service of a connection and how it is known; empty when it is not."""
+def detected_service(flow: Mapping[str, Any]) -> str:
+    """Return the service of a connection and how it was detected; empty when it is unknown."""
     service, by_port = flow["service"], flow["service_by_port"]
     if not service:
         return f"{by_port}  (by port number)" if by_port else ""
     if flow["control_flow_id"]:
         return f"{service}  (announced in {flow['control_flow_id']})"
     sides = {side: flow[f"service_{side}"] for side in ("client", "server")}
-    certain = [side for side, words in sides.items() if words == service]
-    others = [f"the {side}'s fit {words.replace('-or-', ' or ')}" for side, words in sides.items() if words not in {"", service}]
-    told = [*([f"by first bytes of {' and '.join(certain)}"] if certain else []), *others]
-    how = "recognised " + "; ".join(told) if told else "recognised"
+    certain = [side for side, name in sides.items() if name == service]
+    others = [f"the {side}'s fit {name.replace('-or-', ' or ')}" for side, name in sides.items() if name not in {"", service}]
+    reasons = [*([f"by first bytes of {' and '.join(certain)}"] if certain else []), *others]
+    how = "recognised " + "; ".join(reasons) if reasons else "recognised"
     return f"{service}  ({how}" + (f"; port {flow['server_port']} is for {by_port})" if by_port not in {"", service} else ")")
 
 
@@ -93,16 +93,16 @@ def _runs(frames: Iterable[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def frames(places: Sequence[tuple[int, int]]) -> str:
-    """Return cited frames in words: `frame 14`, `frames 14, 15`, `frames 14-19, 22, … (30 in all)`."""
-    numbers = [frame for _, frame in places]
+def frames(evidence: Sequence[tuple[int, int]]) -> str:
+    """Return cited frames as text: `frame 14`, `frames 14, 15`, `frames 14-19, 22, … (30 in all)`."""
+    numbers = [frame for _, frame in evidence]
     if not numbers:
         return ""
     runs = _runs(numbers)
     parts: list[str] = []
-    for first, last in runs[:_SHOWN_FRAMES]:
+    for first, last in runs[:MAX_RANGES]:
         parts.append(f"{first}-{last}" if last > first + 1 else ", ".join(map(str, range(first, last + 1))))
-    more = f", … ({len(numbers)} in all)" if len(runs) > _SHOWN_FRAMES else ""
+    more = f", … ({len(numbers)} in all)" if len(runs) > MAX_RANGES else ""
     return f"{'frame' if len(numbers) == 1 else 'frames'} {', '.join(parts)}{more}"
 
 
@@ -114,7 +114,7 @@ def flags(letters: str) -> str:
 
 
 def history_letter(letters: str, by: str, length: int) -> str:
-    """Return the letter of one segment, in the manner of Zeek's history: capital for the client.
+    """Return the letter of one segment, as in Zeek's history: a capital for the client.
 
     S SYN, H SYN+ACK, R RST, F FIN, D payload, A pure acknowledgment, ? anything else.
     """
@@ -132,5 +132,5 @@ def history_letter(letters: str, by: str, length: int) -> str:
 
 
 def relative(number: int) -> str:
-    """Return a number relative to an ISN; what lies before the ISN is negative."""
+    """Return a number relative to an ISN; numbers before the ISN are negative."""
     return str(number if number < 1 << 31 else number - (1 << 32))

@@ -1,7 +1,7 @@
 """The report as GitHub Actions annotations (workflow commands), for a step's log.
 
-At most ten annotations of each kind, which is what GitHub shows of a step, worst first; the tenth gives the number of further ones. Text of
-a capture or a path cannot begin a command, end one or add a property. What is expected is not annotated.
+At most ten annotations of each kind, GitHub's limit per step, worst first; the tenth gives the number of further ones. Text from a
+capture or a path is escaped, so that it cannot begin or end a command or add a property. Suppressed issues are not annotated.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from analyzer.report.issues import Issue
 
 LIMIT: Final = 10
-"""Annotations of a kind that GitHub shows of a step."""
+"""Maximum annotations of one kind that GitHub shows for a step."""
 _COMMANDS: Final[dict[Severity, str]] = {"error": "error", "warning": "warning", "note": "notice"}
 
 
@@ -39,7 +39,7 @@ def _annotation(report: Report, issue: Issue, command: str) -> str:
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
-    """Return annotations, errors first, and a last line that sums up."""
+    """Yield annotations, errors first, and a summary line."""
     found = [issue for issue in issues.worst_first(issues.collect(report)) if not issue.suppressed]
     for severity, command in _COMMANDS.items():
         own = [issue for issue in found if issue.severity == severity]

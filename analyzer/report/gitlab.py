@@ -1,7 +1,7 @@
 """The report as GitLab's Code Quality report: a JSON array with one object per issue, worst first.
 
-Format: https://docs.gitlab.com/ci/testing/code_quality/#code-quality-report-format. Suppressed issues are left out, for the format has no
-word for them. A capture has no lines: every issue stands on line 1. Fingerprints are unique and stay the same while a capture does.
+Format: https://docs.gitlab.com/ci/testing/code_quality/#code-quality-report-format. Suppressed issues are left out, since the format cannot
+mark them. A capture has no lines: every issue is on line 1. Fingerprints are unique and stay the same while a capture does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from analyzer.report.issues import Issue
 
 SEVERITIES: Final[Mapping[Severity, str]] = {"note": "info", "warning": "minor", "error": "major"}
-"""GitLab also has critical and blocker, which no finding of ours is."""
+"""GitLab's severities critical and blocker are not used."""
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
@@ -38,7 +38,7 @@ def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - e
 
 def _entry(report: Report, issue: Issue, scope: tuple[Any, ...]) -> dict[str, Any]:
     path = posixpath.normpath(printable(report.captures[issue.capture].path))
-    # issues.fingerprint tells apart the issues of one capture; GitLab wants that of all captures.
+    # issues.fingerprint is unique within one capture; GitLab requires it to be unique in the report.
     text = f"{path}\0{issues.fingerprint(scope)}"
     return {
         "description": printable(issues.sentence(issue)),

@@ -1,8 +1,8 @@
 """The HTTP dialogues of a report as HAR 1.2 (https://w3c.github.io/web-performance/specs/HAR/Overview.html), one entry per request.
 
-Headers are those that the table of transactions has; secrets in them are hidden as everywhere. Values of cookies and bodies are not
+Headers are those of the transactions table, with secrets hidden. Values of cookies and bodies are not
 kept. `send` and `receive` are 0: only the time from the end of the request to the first byte of the response is measured (`wait`).
-Requests without a time stamp or without a method are left out, for the format has no word for them.
+Requests without a time stamp or without a method are left out, since the format requires both.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ RESPONSE_HEADERS: Final = {
     "connection": "Connection",
     "upgrade": "Upgrade",
 }
-"""Columns of transactions that hold the value of a header, and the header."""
+"""Columns of transactions and the header each holds the value of."""
 _COLUMNS: Final = (*REQUEST_HEADERS, *RESPONSE_HEADERS, "method", "target", "version", "response_version", "phrase")
 _SIZES: Final = ("request_body_bytes", "response_body_bytes")
 _LISTS: Final = ("cookies", "set_cookies")
 _ABSENT: Final[Mapping[str, Any]] = {**dict.fromkeys((*_COLUMNS, *_SIZES)), **dict.fromkeys(_LISTS, ())}
-"""Columns of http that a set of rules may leave out."""
+"""Defaults of HTTP columns that the loaded rules may not declare."""
 _NO_RESPONSE: Final = 0
-"""Status of an entry without a response, as browsers write it."""
+"""Status of an entry without a response, as browsers export it."""
 
 Row = dict[str, Any]
 
@@ -78,8 +78,8 @@ def _entries(report: Report) -> Iterator[dict[str, Any]]:
         columns["started"] = iso_times(part["time_ns"])
         ends = flows.loc[part["flow_id"]]
         columns |= {name: ends[name].tolist() for name in ends.columns}
-        for cells in zip(*columns.values(), strict=True):
-            row = {**_ABSENT, **dict(zip(columns, cells, strict=True))}
+        for row_values in zip(*columns.values(), strict=True):
+            row = {**_ABSENT, **dict(zip(columns, row_values, strict=True))}
             if row["started"] and row["method"]:
                 yield _entry(report, row)
 
@@ -102,7 +102,7 @@ def _entry(report: Report, row: Row) -> dict[str, Any]:
 
 
 def _milliseconds(time: str) -> str:
-    """Return an ISO 8601 time with three digits below the second, which every reader of HAR takes."""
+    """Return an ISO 8601 time with milliseconds, which every reader of HAR accepts."""
     return time[: time.index(".") + 4] + "Z"
 
 
@@ -137,7 +137,7 @@ def _response(row: Row) -> dict[str, Any]:
 
 
 def _url(row: Row) -> str:
-    """Return the absolute form of the target (RFC 9112 3.3): scheme and authority from the connection where the target has none."""
+    """Return the absolute form of the target (RFC 9112 3.3): scheme and authority are those of the connection where the target has none."""
     target = row["target"] or ""
     if "://" in target:
         return str(target)

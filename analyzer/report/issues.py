@@ -1,7 +1,7 @@
 """All issues of a report as one list, shared by SARIF, JUnit, GitHub, GitLab and Markdown.
 
-Whatever fails a check is in the list at least once, in the report's order; what is expected is in it as suppressed. A verdict that a
-finding explains is not listed again.
+Everything that fails a check is in the list at least once, in the order of the report; what is expected is marked as suppressed. A
+verdict that a finding explains is not listed separately.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Issue:
     capture: int
     kind: Literal["capture", "verdict", "finding"]
     name: str
-    """Id of a rule, name of a verdict, or how the capture ended."""
+    """Id of a rule, name of a verdict, or status of the capture."""
     severity: Severity
     message: str
     flow: int = -1
     """Row of the report's connections, -1 for the capture as a whole."""
     where: str = ""
-    """The connection in words, as `f2 10.0.0.5:40113 → 192.0.2.10:80`; empty for the capture as a whole."""
+    """The connection as text: `f2 10.0.0.5:40113 → 192.0.2.10:80`; empty for the capture as a whole."""
     frames: tuple[tuple[int, int], ...] = ()
     """Cited frames as (capture, frame)."""
     suppressed: bool = False
@@ -57,12 +57,12 @@ def collect(report: Report) -> list[Issue]:
 
 
 def worst_first(found: Iterable[Issue]) -> list[Issue]:
-    """Return the issues, those that are not suppressed first, errors before warnings before notes, otherwise in order."""
+    """Return the issues with suppressed ones last, then errors before warnings before notes; otherwise their order is kept."""
     return sorted(found, key=lambda issue: (issue.suppressed, -SEVERITIES.index(issue.severity)))
 
 
 def fails(report: Report, issue: Issue) -> bool:
-    """Tell whether an issue fails the check: not suppressed, and at or above the report's `fail_on`."""
+    """Return whether an issue fails the check: not suppressed, and at or above the report's `fail_on`."""
     if issue.suppressed:
         return False
     if issue.name in {*_OF_STATUS, INCONCLUSIVE}:
@@ -77,7 +77,7 @@ def sentence(issue: Issue) -> str:
 
 
 def scopes(report: Report, given: Iterable[Issue]) -> list[tuple[Any, ...]]:
-    """Return for each issue what it is about in its capture: kind, name, endpoints, and its number among equals."""
+    """Return for each issue what identifies it in its capture: kind, name, endpoints, and its number among equal ones."""
     seen: dict[tuple[Any, ...], int] = {}
     found = []
     names = ("client_ip", "client_port", "server_ip", "server_port")
@@ -90,7 +90,7 @@ def scopes(report: Report, given: Iterable[Issue]) -> list[tuple[Any, ...]]:
 
 
 def fingerprint(scope: tuple[Any, ...]) -> str:
-    """Return sixteen hex digits that stay the same while a capture does, wherever it lies."""
+    """Return sixteen hex digits that depend on the capture, not on its path."""
     return hashlib.sha256("\0".join(map(str, scope)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
@@ -113,45 +113,45 @@ def _cited(capture: int, frame: int | None) -> tuple[tuple[int, int], ...]:
 
 
 def _where(report: Report) -> Callable[[int], str]:
-    """Return a function from a row of the report's connections to the connection in words."""
+    """Return a function that gives the text of the connection in a row of `report.flows`."""
     names = ("flow_id", "client_ip", "client_port", "server_ip", "server_port")
     flow_ids, clients, client_ports, servers, server_ports = (report.flows[name].tolist() for name in names)
 
-    def say(row: int) -> str:
+    def describe(row: int) -> str:
         ends = formatting.endpoint(clients[row], client_ports[row]), formatting.endpoint(servers[row], server_ports[row])
         return f"{flow_ids[row]} {ends[0]} → {ends[1]}" if row >= 0 else ""
 
-    return say
+    return describe
 
 
 def _verdicts(report: Report) -> list[Issue]:
     flows, where = report.flows, _where(report)
-    captures, names, excused, first = (flows[name].tolist() for name in ("capture", "verdict", "excused", "first_frame"))
+    captures, names, suppressed, first = (flows[name].tolist() for name in ("capture", "verdict", "excused", "first_frame"))
 
     def issue(row: int, name: str, severity: Severity, message: str) -> Issue:
         frames = ((captures[row], first[row]),)
-        return Issue(captures[row], "verdict", name, severity, message, row, where(row), frames, excused[row])
+        return Issue(captures[row], "verdict", name, severity, message, row, where(row), frames, suppressed[row])
 
-    bad = flows["verdict"].isin(report.verdict_severities).to_numpy() & ~_told(report)
-    unsure = flows["inconclusive"].to_numpy(bool)
+    bad = flows["verdict"].isin(report.verdict_severities).to_numpy() & ~_explained(report)
+    inconclusive = flows["inconclusive"].to_numpy(bool)
     severities = report.verdict_severities
     found = [issue(row, names[row], severities[names[row]], f"the opening is {names[row]}") for row in np.flatnonzero(bad).tolist()]
     lacking = "an opening segment lacks bytes that a check needs"
-    return found + [issue(row, INCONCLUSIVE, "warning", lacking) for row in np.flatnonzero(unsure).tolist()]
+    return found + [issue(row, INCONCLUSIVE, "warning", lacking) for row in np.flatnonzero(inconclusive).tolist()]
 
 
-def _told(report: Report) -> NDArray[np.bool_]:
-    """Return for each connection whether a finding at least as bad as its verdict, and no more excused, tells of it."""
+def _explained(report: Report) -> NDArray[np.bool_]:
+    """Return for each connection whether a finding explains its verdict: as severe or more, and suppressed only if the verdict is."""
     flows, findings = report.flows, report.findings
     rank: dict[str, int] = {severity: index for index, severity in enumerate(SEVERITIES)}
     verdict = summary.rank(flows["verdict"], {verdict: rank[severity] for verdict, severity in report.verdict_severities.items()})
     positions = summary.flow_positions(report, findings)
     of_flow = positions >= 0
-    excused = flows["excused"].to_numpy(bool)[positions[of_flow]] >= findings["excused"].to_numpy(bool)[of_flow]
+    shown = flows["excused"].to_numpy(bool)[positions[of_flow]] >= findings["excused"].to_numpy(bool)[of_flow]
     bad = summary.rank(findings["severity"], rank)[of_flow] >= verdict[positions[of_flow]]
-    told = np.zeros(len(flows), bool)
-    told[positions[of_flow][bad & excused]] = True
-    return told
+    explained = np.zeros(len(flows), bool)
+    explained[positions[of_flow][bad & shown]] = True
+    return explained
 
 
 def _findings(report: Report) -> list[Issue]:
@@ -159,6 +159,6 @@ def _findings(report: Report) -> list[Issue]:
     owners, where = report.flows["capture"].tolist(), _where(report)
     columns = [report.findings[name].tolist() for name in ("capture", "id", "severity", "message", "frames", "excused")]
     return [
-        Issue(owners[row] if row >= 0 else capture, "finding", id_, severity, message, row, where(row), frames, excused)
-        for row, (capture, id_, severity, message, frames, excused) in zip(rows, zip(*columns, strict=True), strict=True)
+        Issue(owners[row] if row >= 0 else capture, "finding", id_, severity, message, row, where(row), frames, suppressed)
+        for row, (capture, id_, severity, message, frames, suppressed) in zip(rows, zip(*columns, strict=True), strict=True)
     ]

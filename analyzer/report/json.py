@@ -1,8 +1,8 @@
 """The report as JSON, for programs; rules/schema/report.schema.json describes it.
 
-Strict JSON in ASCII (every other character escaped), no NaN, one connection per line, fields in a fixed order; absent is null. Times are
-ISO 8601 in UTC and, since many readers round large numbers, nanoseconds as decimal strings. A transaction has the common columns and those
-of its protocol.
+Strict JSON in ASCII (every other character escaped), no NaN, one connection per line, fields in a fixed order, null for absent values.
+Times are ISO 8601 in UTC and, since many readers round large numbers, nanoseconds as decimal strings. A transaction has the common columns
+and those of its protocol.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION: Final = "1"
 
 encode = json.JSONEncoder(allow_nan=False, check_circular=False).encode
-"""Plain values to strict JSON in ASCII."""
+"""Encodes plain values as strict JSON in ASCII."""
 
 
 def _note(note: Note) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def _note(note: Note) -> dict[str, Any]:
 
 
 def capture_row(capture: CaptureSummary) -> dict[str, Any]:
-    """Return one capture as plain values."""
+    """Return one capture as a JSON object."""
     return {
         "path": unicode(capture.path),
         "status": capture.status,
@@ -56,49 +56,49 @@ def capture_row(capture: CaptureSummary) -> dict[str, Any]:
     }
 
 
-def _texts(cells: Sequence[str]) -> list[str]:
+def _texts(texts: Sequence[str]) -> list[str]:
     """Return texts as strict JSON."""
-    return list(map(encode_basestring_ascii, cells if "".join(cells).isascii() else map(unicode, cells)))
+    return list(map(encode_basestring_ascii, texts if "".join(texts).isascii() else map(unicode, texts)))
 
 
-def _texts_or_null(cells: Sequence[str]) -> list[str]:
+def _texts_or_null(texts: Sequence[str]) -> list[str]:
     """Return texts as strict JSON, empty ones as null."""
-    return [text if cell else "null" for cell, text in zip(cells, _texts(cells), strict=True)]
+    return [encoded if text else "null" for text, encoded in zip(texts, _texts(texts), strict=True)]
 
 
-def _arrays(cells: Sequence[tuple[Any, ...]]) -> list[str]:
+def _arrays(lists: Sequence[tuple[Any, ...]]) -> list[str]:
     """Return lists as JSON arrays."""
-    return [encode([unicode(item) if isinstance(item, str) else item for item in cell]) for cell in cells]
+    return [encode([unicode(item) if isinstance(item, str) else item for item in items]) for items in lists]
 
 
-def _column(cells: pd.Series[Any], column: Column) -> Iterator[Field]:
-    """Yield a column as members of an object; a time as ISO text and then as decimal digits in a string."""
+def _column(column_values: pd.Series[Any], column: Column) -> Iterator[Field]:
+    """Yield a column as members of a JSON object; a time as ISO text and as decimal digits in a string."""
     name = f'"{column.name}": '
     if is_time(column):
-        yield templates.times(cells, "null", '"').between(f'"{column.name.removesuffix("_ns")}": ')
-        yield templates.numbers(cells, column, "null", '"').between(name)
+        yield templates.times(column_values, "null", '"').between(f'"{column.name.removesuffix("_ns")}": ')
+        yield templates.numbers(column_values, column, "null", '"').between(name)
     elif column.dtype == "str":
-        yield templates.words(cells.tolist(), _texts if column.name in EMPTY_IS_A_VALUE else _texts_or_null).between(name)
+        yield templates.texts(column_values.tolist(), _texts if column.name in EMPTY_IS_A_VALUE else _texts_or_null).between(name)
     elif column.dtype == "object":
-        yield templates.words(cells.tolist(), _arrays).between(name)
+        yield templates.texts(column_values.tolist(), _arrays).between(name)
     elif column.dtype == "bool":
-        yield templates.truths(cells).between(name)
+        yield templates.booleans(column_values).between(name)
     else:
-        yield templates.numbers(cells, column, "null").between(name)
+        yield templates.numbers(column_values, column, "null").between(name)
 
 
-def _place(capture: int, frame: int) -> str:
+def _frame_object(capture: int, frame: int) -> str:
     return f'{{"capture": {capture}, "frame": {frame}}}'
 
 
 def _bodies(table: pd.DataFrame, shape: Table, leave_out: frozenset[str], *more: Field) -> list[str]:
-    """Return each row as the inside of a JSON object: the columns in order, then what is in `more`."""
+    """Return the members of one JSON object per row: the columns in order, then the fields in `more`."""
     kept = [column for column in shape.columns if column.name not in leave_out]
-    return templates.fill([*(piece for column in kept for piece in _column(table[column.name], column)), *more], ", ", len(table))
+    return templates.fill([*(field for column in kept for field in _column(table[column.name], column)), *more], ", ", len(table))
 
 
 def _findings(table: pd.DataFrame) -> list[str]:
-    cited = [", ".join([_place(capture, frame) for capture, frame in frames]) for frames in table["frames"].tolist()]
+    cited = [", ".join([_frame_object(capture, frame) for capture, frame in frames]) for frames in table["frames"].tolist()]
     return _bodies(table, FINDINGS, frozenset({"flow_id", "capture", "frames"}), Field('"frames": [%s]', (cited,)))
 
 
@@ -106,19 +106,19 @@ def _steps(table: pd.DataFrame) -> list[str]:
     return _bodies(table, STEPS, frozenset({"flow_id"}))
 
 
-def _flows(table: pd.DataFrame, opening: list[str], ill: list[str]) -> list[str]:
+def _flows(table: pd.DataFrame, opening: list[str], findings: list[str]) -> list[str]:
     captures, first, last = (table[name].tolist() for name in ("capture", "first_frame", "last_frame"))
     more = (
         Field('"first": {"capture": %d, "frame": %d}', (captures, first)),
         Field('"last": {"capture": %d, "frame": %d}', (captures, last)),
         Field('"opening": %s', (opening,)),
-        Field('"findings": %s', (ill,)),
+        Field('"findings": %s', (findings,)),
     )
     return _bodies(table, FLOWS, frozenset({"first_frame", "last_frame"}), *more)
 
 
 def _lists(bodies: list[str], bounds: list[int]) -> list[str]:
-    """Return the bodies between each two bounds as a JSON array of objects."""
+    """Return one JSON array of objects for the bodies between each two bounds."""
     return [_list(bodies[begin:end]) if begin < end else "[]" for begin, end in pairwise(bounds)]
 
 
@@ -127,7 +127,7 @@ def _list(bodies: list[str]) -> str:
 
 
 class _Sorted:
-    """A table of many rows a connection, in the connections' order, so that a run of connections is a run of rows."""
+    """A table with many rows per connection, sorted by connection, so that consecutive connections are consecutive rows."""
 
     __slots__ = ("bounds", "table")
 
@@ -145,14 +145,14 @@ class _Sorted:
 
 
 def flow_lines(report: Report) -> Iterator[list[str]]:
-    """Yield each connection as the inside of a JSON object, its steps and findings included, in lists of some thousands."""
+    """Yield the members of one JSON object per connection, with its steps and findings, in lists of up to `CHUNK`."""
     findings, steps = _Sorted(report, report.findings), _Sorted(report, report.steps)
     for first in range(0, len(report.flows), CHUNK):
         last = min(first + CHUNK, len(report.flows))
         found, found_at = findings.rows(first, last)
         stepped, stepped_at = steps.rows(first, last)
-        opening, ill = _lists(_steps(stepped), stepped_at), _lists(_findings(found), found_at)
-        yield _flows(report.flows.iloc[first:last], opening, ill)
+        opening, findings_text = _lists(_steps(stepped), stepped_at), _lists(_findings(found), found_at)
+        yield _flows(report.flows.iloc[first:last], opening, findings_text)
 
 
 def _lines(chunks: Iterator[list[str]]) -> Iterator[str]:
@@ -161,7 +161,7 @@ def _lines(chunks: Iterator[list[str]]) -> Iterator[str]:
 
 
 def transaction_lines(report: Report, leave_out: frozenset[str] = frozenset()) -> Iterator[list[str]]:
-    """Yield each transaction as the inside of a JSON object, in lists of some thousands: what all have, then what its protocol has."""
+    """Yield the members of one JSON object per transaction, the common columns and those of its protocol, in lists of up to `CHUNK`."""
     common = set(TRANSACTIONS.names)
     shapes = {
         protocol: Table("transactions", tuple(column for column in report.transaction_columns.columns if column.name in common | set(own)))
@@ -169,21 +169,21 @@ def transaction_lines(report: Report, leave_out: frozenset[str] = frozenset()) -
     }
     for first in range(0, len(report.transactions), CHUNK):
         part = report.transactions.iloc[first : first + CHUNK]
-        spoken = part["protocol"].to_numpy(object)
+        protocols = part["protocol"].to_numpy(object)
         bodies = np.empty(len(part), object)
-        for protocol in dict.fromkeys(spoken.tolist()):
-            at = np.flatnonzero(spoken == protocol)
+        for protocol in dict.fromkeys(protocols.tolist()):
+            at = np.flatnonzero(protocols == protocol)
             bodies[at] = _bodies(part.take(at), shapes.get(protocol, TRANSACTIONS), leave_out)
         yield bodies.tolist()
 
 
 def head(report: Report) -> dict[str, Any]:
-    """Return what stands before all else: versions, from which severity on a check fails, and whether secrets were let in."""
+    """Return the first members of a report: versions, the lowest severity that fails a check, and whether secrets are shown."""
     return {"schema_version": SCHEMA_VERSION, "pcaplint": __version__, "fail_on": report.fail_on, "secrets": report.secrets}
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
-    """Return the report as one JSON object, in pieces."""
+    """Yield the report as one JSON object, in chunks."""
     yield "{\n" + "".join(starmap(lambda name, value: f'"{name}": {encode(value)},\n', head(report).items()))
     yield '"captures": [\n' + ",\n".join(encode(capture_row(capture)) for capture in report.captures) + '\n],\n"flows": [\n'
     yield from _lines(flow_lines(report))

@@ -1,7 +1,7 @@
 """The report as JSON lines, for programs that read one object at a time; report.schema.json describes a line under `$defs/line`.
 
-One object per line, as in JSON, each with its `kind`: report, capture, flow, transaction, and a summary at the end; a file that does not
-end with the summary was cut. The `kind` of a transaction in JSON (message, command, request) is its `transaction` here.
+One object per line, as in JSON, each with its `kind`: report, capture, flow, transaction, and a summary at the end; a file without
+it was truncated. The `kind` of a transaction in JSON (message, command, request) is its `transaction` here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _kinds(report: Report) -> Iterator[str]:
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
-    """Return the report as one JSON object a line, in pieces."""
+    """Yield the report as one JSON object per line, in chunks."""
     yield _line("report", head(report))
     yield "".join(_line("capture", {"index": index, **capture_row(capture)}) for index, capture in enumerate(report.captures))
     for bodies in flow_lines(report):

@@ -1,7 +1,7 @@
 """The report as JUnit XML, for CI: one suite per capture, with one case for its reading, one per verdict and one per rule with findings.
 
-Well-formed XML 1.0 whatever a capture or a path holds. A case fails for what fails the check and for nothing else; what is expected is
-skipped, never passed. The bodies name at most `SHOWN` connections.
+Well-formed XML 1.0 whatever a capture or a path holds. A case fails exactly when its issues fail the check; a case with only suppressed
+issues is skipped, not passed. The bodies name at most `MAX_CONNECTIONS` connections.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from analyzer.report import Layout
     from analyzer.report.issues import Issue
 
-SHOWN: Final = 50
-"""Connections a case names at most."""
+MAX_CONNECTIONS: Final = 50
+"""Maximum number of connections that one case names."""
 
 Verdicts = Counter[tuple[str, str]]
 """Connections by verdict and outcome."""
 
 _ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 (2.2, Char) has no place for."""
+"""Characters that XML 1.0 does not allow (2.2, Char)."""
 
 
 def _safe(text: str) -> str:
@@ -59,8 +59,8 @@ def _case(report: Report, name: str, own: list[Issue]) -> _Case:
     """Return the case of one rule or verdict in one capture from all its issues there."""
     failing = [issue for issue in own if issues.fails(report, issue)]
     shown = failing or own
-    lines = tuple(f"{issue.severity}: {issues.sentence(issue)}" for issue in shown[:SHOWN])
-    lines += (f"and {len(shown) - SHOWN:,} more",) if len(shown) > SHOWN else ()
+    lines = tuple(f"{issue.severity}: {issues.sentence(issue)}" for issue in shown[:MAX_CONNECTIONS])
+    lines += (f"and {len(shown) - MAX_CONNECTIONS:,} more",) if len(shown) > MAX_CONNECTIONS else ()
     message = shown[0].message + (f" (and {len(shown) - 1:,} more)" if len(shown) > 1 else "")
     if failing:
         return _Case(name, "failure", message, lines)
@@ -70,7 +70,7 @@ def _case(report: Report, name: str, own: list[Issue]) -> _Case:
 
 
 def _reading(report: Report, index: int, own: list[Issue]) -> _Case:
-    """Return the case that tells whether the capture was read, and read whole."""
+    """Return the case for reading the capture: an error if it is unreadable or incomplete."""
     capture = report.captures[index]
     ended = next((issue for issue in own if issue.name == capture.status), None)
     notes = tuple(f"note {note.id}: {note.text}" for note in capture.notes)
@@ -81,10 +81,10 @@ def _reading(report: Report, index: int, own: list[Issue]) -> _Case:
 
 
 def _verdict(name: str, outcome: str, number: int) -> _Case | None:
-    """Return the case of a verdict that nobody complains of: passed, or skipped where nothing could be judged; findings tell the rest."""
+    """Return the case of a verdict without issues: passed, or skipped where nothing could be judged; None for other outcomes."""
     ended = {"opened": "passed", "not-judged": "skipped"}.get(outcome)
-    said = count(number, "connection")
-    return _Case(f"verdict {name}", ended, "" if ended == "passed" else "not judged", (said,)) if ended else None
+    connections = count(number, "connection")
+    return _Case(f"verdict {name}", ended, "" if ended == "passed" else "not judged", (connections,)) if ended else None
 
 
 def _cases(report: Report, index: int, own: list[Issue], verdicts: Verdicts) -> list[_Case]:
@@ -117,7 +117,7 @@ def _suite(path: str, cases: list[_Case], *, secrets: bool) -> str:
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
-    """Return the report as one XML document, in pieces."""
+    """Yield the report as one XML document, in chunks."""
     own: dict[int, list[Issue]] = {}
     for issue in issues.collect(report):
         own.setdefault(issue.capture, []).append(issue)

@@ -1,4 +1,4 @@
-"""The report as Markdown (GitHub's), for a job summary or a comment.
+"""The report as GitHub's Markdown, for its job summary or a comment.
 
 Below 900 kB, since GitHub drops a whole summary above 1 MiB, with a notice of what was left out. All text from a capture or a path is in a
 code span, where nothing is a link, a mention, an image, HTML or the end of a table's field; so is each word of a rule's text that could be.
@@ -22,26 +22,27 @@ if TYPE_CHECKING:
     from analyzer.report.issues import Issue
 
 LIMIT: Final = 900_000
-"""Bytes of the whole document at most."""
-_ROOM: Final = 90_000
-"""Bytes the table of dialogues may take."""
-_NEXT_ROOM: Final = 90_000
-"""Bytes the list of what to check next may take."""
-_HALF: Final = (LIMIT - _ROOM - _NEXT_ROOM) // 2
-"""Bytes each of the other two tables may take, their heads and the lines around them aside."""
-_MARGIN: Final = 2_000
-_DIALOGUES: Final = 100
-"""Dialogues told at most."""
-_TEXT: Final = 1_000
-"""Characters of one cell at most."""
+"""Maximum bytes of the whole document."""
+_MAX_DIALOGUES_BYTES: Final = 90_000
+"""Maximum bytes of the table of dialogues."""
+_MAX_NEXT_BYTES: Final = 90_000
+"""Maximum bytes of the list of what to check next."""
+_MAX_TABLE_BYTES: Final = (LIMIT - _MAX_DIALOGUES_BYTES - _MAX_NEXT_BYTES) // 2
+"""Maximum bytes of each of the other two tables, including its heading."""
+_HEADING_BYTES: Final = 2_000
+"""Bytes reserved for the heading of a table and the lines around it."""
+_MAX_DIALOGUES: Final = 100
+"""Maximum rows of the table of dialogues."""
+_MAX_FIELD_CHARACTERS: Final = 1_000
+"""Maximum characters of one table field."""
 _INERT_WORD: Final = re.compile(r"(?!.*(?:://|www\.))(?:[^\W_]|[.,;:()'\"+/%?!-])+", re.IGNORECASE)
 """A word that Markdown takes for nothing but text: no markup, mention, reference or address."""
 
 
 def code(text: str) -> str:
-    r"""Return text as a code span that a table's cell can hold: fenced by more backticks than it has in a row, `|` as `\x7c`."""
+    r"""Return text as a code span for a table field: its fence is longer than any run of backticks in it, and `|` is `\x7c`."""
     safe = printable(text).replace("|", r"\x7c")
-    safe = safe if len(safe) <= _TEXT else safe[:_TEXT] + "…"
+    safe = safe if len(safe) <= _MAX_FIELD_CHARACTERS else safe[:_MAX_FIELD_CHARACTERS] + "…"
     if not safe.strip():
         return ""
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", safe)), default=0))
@@ -71,7 +72,7 @@ def _inert(word: re.Match[str]) -> str:
 
 
 def _rows(lines: Iterable[str], total: int, room: int) -> Iterator[str]:
-    """Yield the lines that fit into `room` bytes, and if not all do, one that says how many do not."""
+    """Yield the lines that fit into `room` bytes, then a line with the number of lines left out, if any."""
     for number, line in enumerate(lines):
         room -= len(line.encode())
         if room < 0:
@@ -81,10 +82,10 @@ def _rows(lines: Iterable[str], total: int, room: int) -> Iterator[str]:
 
 
 def _captures(report: Report) -> Iterator[str]:
-    flows, standing = report.flows["capture"].to_numpy(), summary.classify(report)
+    flows, statuses = report.flows["capture"].to_numpy(), summary.classify(report)
     size = len(report.captures)
     connections = np.bincount(flows, minlength=size).tolist()
-    failed = np.bincount(flows[standing == summary.FAILED], minlength=size).tolist()
+    failed = np.bincount(flows[statuses == summary.FAILED], minlength=size).tolist()
     for index, capture in enumerate(report.captures):
         status = capture.status.replace("-", " ") + (f": {code(capture.reason)}" if capture.reason else "")
         yield f"| {code(capture.path)} | {status} | {connections[index]:,} | {failed[index]:,} |\n"
@@ -93,7 +94,7 @@ def _captures(report: Report) -> Iterator[str]:
 def _issue(report: Report, issue: Issue) -> str:
     severity = issue.severity + (" (expected)" if issue.suppressed else "")
     path = report.captures[issue.capture].path
-    cells = (
+    fields = (
         severity,
         code(issue.name),
         code(path),
@@ -101,20 +102,22 @@ def _issue(report: Report, issue: Issue) -> str:
         code(issue.message),
         formatting.frames(issue.frames),
     )
-    return "| " + " | ".join(cells) + " |\n"
+    return "| " + " | ".join(fields) + " |\n"
 
 
 def _dialogues(report: Report) -> list[str]:
-    """Return the first of the connections on which something was said, a row each."""
+    """Return one row for each of the first `_MAX_DIALOGUES` connections with a dialogue."""
     names = ("flow_id", "capture", "service", "service_by_port", "dialogue", "control_flow_id")
     rows: list[str] = []
-    for cells in zip(*(report.flows[name].tolist() for name in names), strict=True):
-        flow = dict(zip(names, cells, strict=True))
+    for row_values in zip(*(report.flows[name].tolist() for name in names), strict=True):
+        flow = dict(zip(names, row_values, strict=True))
         if not flow["dialogue"]:
             continue
-        if len(rows) == _DIALOGUES:
+        if len(rows) == _MAX_DIALOGUES:
             break
-        rows.append(f"| {code(flow['flow_id'])} | {code(report.captures[flow['capture']].path)} | {code(formatting.said(flow))} |\n")
+        rows.append(
+            f"| {code(flow['flow_id'])} | {code(report.captures[flow['capture']].path)} | {code(formatting.dialogue_line(flow))} |\n"
+        )
     return rows
 
 
@@ -126,21 +129,21 @@ def _next(report: Report, found: Iterable[Issue]) -> list[str]:
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
-    """Return a sentence, a table of the captures, one of the issues, worst first, what to check next, and a table of what was said."""
+    """Yield a summary sentence, tables of the captures and issues, what to check next, and a table of the dialogues."""
     stamp = f"{formatting.SECRETS_SHOWN}\n\n" if report.secrets else ""
     yield f"## pcaplint\n\n{stamp}{summary.sentence(report)}\n\n| capture | status | connections | failed |\n| :-- | :-- | --: | --: |\n"
-    yield from _rows(_captures(report), len(report.captures), _HALF - _MARGIN)
+    yield from _rows(_captures(report), len(report.captures), _MAX_TABLE_BYTES - _HEADING_BYTES)
     found = issues.worst_first(issues.collect(report))
     if found:
         yield "\n| severity | rule | capture | connection | what | evidence |\n| :-- | :-- | :-- | :-- | :-- | :-- |\n"
-        yield from _rows((_issue(report, issue) for issue in found), len(found), _HALF - _MARGIN)
+        yield from _rows((_issue(report, issue) for issue in found), len(found), _MAX_TABLE_BYTES - _HEADING_BYTES)
     if following := _next(report, found):
         yield "\n<details><summary>What to check next</summary>\n\n"
-        yield from _rows(following, len(following), _NEXT_ROOM)
+        yield from _rows(following, len(following), _MAX_NEXT_BYTES)
         yield "\n</details>\n"
-    said = _dialogues(report)
-    if said:
+    dialogues = _dialogues(report)
+    if dialogues:
         total = int((report.flows["dialogue"] != "").sum())
         yield "\n| connection | capture | dialogue |\n| :-- | :-- | :-- |\n"
-        yield from _rows(said, len(said), _ROOM)
-        yield f"\n… {total - len(said):,} more are left out.\n" if total > len(said) else ""
+        yield from _rows(dialogues, len(dialogues), _MAX_DIALOGUES_BYTES)
+        yield f"\n… {total - len(dialogues):,} more are left out.\n" if total > len(dialogues) else ""

@@ -1,6 +1,6 @@
 """A table of the report as Parquet, through pyarrow (extra `parquet`).
 
-Not in `FORMATS`: those write text.
+Not in `FORMATS`, whose formats are text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def render(table: pd.DataFrame, *, secrets: bool) -> bytes:
     """Return a table as a Parquet file; a report that holds secrets has a further column `secrets`.
 
-    Text that UTF-8 cannot hold is escaped as in JSON; the items of a list column are all texts or all numbers.
+    Text that UTF-8 cannot encode is escaped as in JSON; the items of a list column are all texts or all numbers.
     """
     columns = {str(name): _strict(column) for name, column in table.items()}
     buffer = io.BytesIO()
@@ -27,7 +27,7 @@ def render(table: pd.DataFrame, *, secrets: bool) -> bytes:
 
 
 def _strict(column: pd.Series[Any]) -> pd.Series[Any] | list[Any]:
-    """Return a column whose values have one type that Parquet knows."""
+    """Return a column with values of one type that Parquet supports."""
     if column.dtype.kind in "iufb":
         return column
     values = column.tolist()

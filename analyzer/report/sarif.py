@@ -1,8 +1,8 @@
 """The report as SARIF 2.1.0 (OASIS), for code scanning.
 
-Valid against the OASIS schema; at most 25,000 results, worst first, with a notice of how many were left out. Paths are percent-encoded and
-never climb (a path above the working directory has a base of its own); no text of a capture becomes a link or a placeholder; what is
-expected is a suppressed result; fingerprints stay the same while a capture does.
+Valid against the OASIS schema; at most 25,000 results, worst first, with a notification of how many were left out. Paths are
+percent-encoded and have no `..` (a path above the working directory has a base of its own); text from a capture cannot become a link or
+a placeholder; what is expected is a suppressed result; fingerprints stay the same while a capture does.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from analyzer.report.issues import Issue
 
 LIMIT: Final = 25_000
-"""Results that GitHub's code scanning takes from a run."""
-FRAMES: Final = 100
-"""Frames a result cites at most."""
+"""Maximum results that GitHub's code scanning accepts per run."""
+MAX_FRAMES: Final = 100
+"""Maximum frames that a result cites."""
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _LINK: Final = re.compile(r"\[(?=[^\]]*\]\()")
-_PLACE: Final = re.compile(r"\{(\d+)\}")
+_PLACEHOLDER: Final = re.compile(r"\{(\d+)\}")
 _TITLES: Final = {
     "unreadable": "The capture cannot be read",
     "incomplete": "The capture could not be read to its end",
@@ -40,9 +40,9 @@ _TITLES: Final = {
 }
 
 
-def text(words: str) -> dict[str, str]:
-    """Return a message without links (SARIF 3.11.6) and placeholders (3.11.5) of a capture's making."""
-    return {"text": _PLACE.sub(r"{{\1}}", _LINK.sub(r"\\[", printable(words)))}
+def text(message: str) -> dict[str, str]:
+    """Return a message in which text from a capture is neither a link (SARIF 3.11.6) nor a placeholder (3.11.5)."""
+    return {"text": _PLACEHOLDER.sub(r"{{\1}}", _LINK.sub(r"\\[", printable(message)))}
 
 
 def location(path: str) -> dict[str, str]:
@@ -61,32 +61,32 @@ def _percent(path: str) -> str:
 
 
 def _bases(report: Report) -> dict[str, Any]:
-    """Return what each base above the working directory means."""
+    """Return the description of each base above the working directory."""
     names = sorted({where["uriBaseId"] for capture in report.captures if "uriBaseId" in (where := location(capture.path))})
     return {name: {"description": {"text": f"{name.removeprefix('ABOVE')} folders above the working directory"}} for name in names}
 
 
 def _rule(report: Report, issue: Issue) -> dict[str, Any]:
-    about = report.rule_metadata.get(issue.name) if issue.kind == "finding" else None
-    level = about.severity if about else issue.severity
-    title = about.title if about else _title(issue)
+    metadata = report.rule_metadata.get(issue.name) if issue.kind == "finding" else None
+    level = metadata.severity if metadata else issue.severity
+    title = metadata.title if metadata else _title(issue)
     rule: dict[str, Any] = {"id": _rule_id(issue), "shortDescription": text(title), "defaultConfiguration": {"level": level}}
-    if about:
-        rule |= {"fullDescription": text(" ".join(about.why.split())), "help": _help(about)}
+    if metadata:
+        rule |= {"fullDescription": text(" ".join(metadata.why.split())), "help": _help(metadata)}
     return rule | {"properties": {"tags": ["tcp", issue.kind]}}
 
 
-def _help(about: RuleMetadata) -> dict[str, str]:
+def _help(metadata: RuleMetadata) -> dict[str, str]:
     """Return why a finding matters, what to check next and the references, as text and as Markdown (SARIF 3.12)."""
-    why, references = " ".join(about.why.split()), "; ".join(about.references)
+    why, references = " ".join(metadata.why.split()), "; ".join(metadata.references)
     plain, marked = [text(why)["text"]], [markdown.prose(why)]
-    if about.next:
-        plain.append("\n".join(["What to check next:", *(f"- {text(line)['text']}" for line in about.next)]))
-        marked += ["**What to check next**", "\n".join(markdown.items(about.next))]
+    if metadata.next:
+        plain.append("\n".join(["What to check next:", *(f"- {text(line)['text']}" for line in metadata.next)]))
+        marked += ["**What to check next**", "\n".join(markdown.items(metadata.next))]
     if references:
         plain.append(text(f"References: {references}")["text"])
         marked.append(f"References: {markdown.prose(references)}")
-    return {"text": "\n\n".join(plain), "markdown": _PLACE.sub(r"{{\1}}", "\n\n".join(marked))}
+    return {"text": "\n\n".join(plain), "markdown": _PLACEHOLDER.sub(r"{{\1}}", "\n\n".join(marked))}
 
 
 def _title(issue: Issue) -> str:
@@ -96,15 +96,15 @@ def _title(issue: Issue) -> str:
 
 
 def _rule_id(issue: Issue) -> str:
-    """Return the id of a rule; verdicts and ends of captures get a prefix, for some share their names with rules."""
+    """Return the id of a rule; verdicts and capture statuses get a prefix, since some have the name of a rule."""
     name = printable(issue.name)
     return name if issue.kind == "finding" else f"{issue.kind}/{name}"
 
 
-def _place(report: Report, issue: Issue) -> dict[str, Any]:
-    """Return where it is: a capture has no lines, so its first stands for all of them; connection and frames are logical places."""
+def _location(report: Report, issue: Issue) -> dict[str, Any]:
+    """Return the location of an issue: line 1 of the capture, which has no lines; connection and frames are logical locations."""
     path = report.captures[issue.capture].path
-    place: dict[str, Any] = {"physicalLocation": {"artifactLocation": location(path), "region": {"startLine": 1}}}
+    where: dict[str, Any] = {"physicalLocation": {"artifactLocation": location(path), "region": {"startLine": 1}}}
     if issue.flow >= 0:
         flow_id = issue.where.partition(" ")[0]
         names = [(flow_id, flow_id, "connection")]
@@ -114,10 +114,10 @@ def _place(report: Report, issue: Issue) -> dict[str, Any]:
                 f"{flow_id}/frame {frame}" if capture == issue.capture else f"{flow_id}/{capture}:frame {frame}",
                 "frame",
             )
-            for capture, frame in issue.frames[:FRAMES]
+            for capture, frame in issue.frames[:MAX_FRAMES]
         ]
-        place["logicalLocations"] = [{"name": name, "fullyQualifiedName": full, "kind": kind} for name, full, kind in names]
-    return place
+        where["logicalLocations"] = [{"name": name, "fullyQualifiedName": full, "kind": kind} for name, full, kind in names]
+    return where
 
 
 def _result(report: Report, issue: Issue, index: int, fingerprint: str) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _result(report: Report, issue: Issue, index: int, fingerprint: str) -> dict[
         "ruleIndex": index,
         "level": issue.severity,
         "message": text(issues.sentence(issue)),
-        "locations": [_place(report, issue)],
+        "locations": [_location(report, issue)],
         "partialFingerprints": {"pcaplint/v1": fingerprint},
     }
     return result | {"suppressions": [{"kind": "external", "status": "accepted"}]} if issue.suppressed else result
@@ -149,7 +149,7 @@ def _unread(capture: CaptureSummary) -> bool:
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:  # noqa: ARG001 - every format takes the same arguments
-    """Return the report as one SARIF log with one run, a result a line, in pieces."""
+    """Yield the report as one SARIF log with one run, one result per line, in chunks."""
     everything = issues.collect(report)
     scopes = dict(zip(map(id, everything), issues.scopes(report, everything), strict=True))
     shown = issues.worst_first(everything)[:LIMIT]

@@ -36,15 +36,16 @@ def flow_positions(report: Report, table: pd.DataFrame) -> NDArray[np.intp]:
     return found[code]
 
 
-def rank(words: pd.Series[str], ranks: Mapping[str, int]) -> NDArray[np.int8]:
-    """Return the rank of each word, -1 for a word that has none."""
-    return np.asarray(words.map(dict(ranks)).fillna(-1), dtype=np.int8)
+def rank(names: pd.Series[str], ranks: Mapping[str, int]) -> NDArray[np.int8]:
+    """Return the rank of each name, -1 for a name without one."""
+    return np.asarray(names.map(dict(ranks)).fillna(-1), dtype=np.int8)
 
 
 def classify(report: Report) -> NDArray[np.int8]:
     """Return the status of each connection, an index into `STATUSES`.
 
-    failed: a verdict or a finding at or above `fail_on` that is not expected; expected: all that would fail, or could not be judged, is.
+    failed: a verdict or a finding at or above `fail_on` is not expected; expected: everything that would fail, or could not be judged, is
+    expected.
     """
     flows, findings = report.flows, report.findings
     threshold = SEVERITIES.index(report.fail_on) if report.fail_on != "never" else len(SEVERITIES)
@@ -61,14 +62,14 @@ def classify(report: Report) -> NDArray[np.int8]:
     expected[positions[bad_finding & expected_finding & (positions >= 0)]] = True
     not_judged = flows["outcome"].to_numpy() == "not-judged"
     expected |= not_judged & expected_verdict
-    unsure = flows["inconclusive"].to_numpy(bool) & ~expected_verdict
-    conditions = [failed, unsure, expected, not_judged]
+    inconclusive = flows["inconclusive"].to_numpy(bool) & ~expected_verdict
+    conditions = [failed, inconclusive, expected, not_judged]
     choices = [FAILED, INCONCLUSIVE, EXPECTED, NOT_JUDGED]
     return np.select(conditions, choices, default=OK).astype(np.int8)
 
 
-def _counts(words: pd.Series[str]) -> dict[str, int]:
-    return {str(word): int(count) for word, count in sorted(words.value_counts().items())}
+def _counts(names: pd.Series[str]) -> dict[str, int]:
+    return {str(name): int(count) for name, count in sorted(names.value_counts().items())}
 
 
 def summarise(report: Report) -> dict[str, Any]:
@@ -119,5 +120,5 @@ def sentence(report: Report) -> str:
 
 
 def passed_over(report: Report) -> str:
-    """Return how many files of folders were no captures: `3 other files passed over`."""
+    """Return the number of files in folders that are not captures: `3 other files passed over`."""
     return f"{_count(report.passed_over, 'other file')} passed over"

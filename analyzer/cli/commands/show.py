@@ -14,7 +14,7 @@ from analyzer.cli import analysis, messages, option_groups, options, output, sta
 from analyzer.errors import Exit
 
 if TYPE_CHECKING:
-    from analyzer.report.terminal.ladder import Words
+    from analyzer.report.terminal.ladder import Explanations
     from analyzer.rules import RuleSet
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The capture.", show_default=False, readable=False)]
@@ -47,12 +47,12 @@ def show(  # noqa: PLR0913 - a command line is its options
         if ended == Exit.NOTHING_CHECKED:
             output.complain(f"{file}: no TCP connection in it")
         raise typer.Exit(ended)
-    output.write([ladder.render(report, flow, words(rules), messages.text_layout(None, color=color))], None)
+    output.write([ladder.render(report, flow, explanations(rules), messages.text_layout(None, color=color))], None)
     raise typer.Exit(ended)
 
 
-def words(rules: RuleSet) -> Words:
+def explanations(rules: RuleSet) -> Explanations:
     """Return the explanations that the rules give of verdicts and findings."""
-    from analyzer.report.terminal.explanations import explanations
+    from analyzer.report.terminal import explanations as explanations_
 
-    return explanations(rules)
+    return explanations_.explanations(rules)

@@ -1,7 +1,7 @@
 """The dialogue of one connection below its ladder: one line per request, its response on the next, both after their frame and time.
 
-In the order of the dialogue; a bounded number of lines; a finding stands below the request it is about; a connection that was announced is
-named, with its own verdict. Further columns and their labels are declared with each protocol (`model.DetailColumn`).
+In the order of the dialogue; a bounded number of requests; a finding is printed below the request it is about; an announced connection is
+named with its verdict. Further columns and their labels are declared with each protocol (`model.DetailColumn`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.report import formatting
 from analyzer.report.escaping import printable
-from analyzer.report.terminal.finding_line import tell
+from analyzer.report.terminal.finding_line import add_finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,66 +18,66 @@ if TYPE_CHECKING:
     from analyzer.model import DetailColumn, Report
     from analyzer.report.terminal.text import Page
 
-SHOWN: Final = 60
-"""Requests printed at most."""
+MAX_REQUESTS: Final = 60
+"""Maximum requests printed."""
 _FRAME: Final = 8
 _TIME: Final = 10
 _INDENT: Final = _FRAME + _TIME + 2
 """Columns before C: and S:."""
 _LINK: Final = "_flow_id"
-"""How the names of columns end that hold another connection's id."""
+"""Suffix of columns that hold the id of another connection."""
 _SIZES: Final = frozenset({"bytes", "octets"})
 _STYLE_OF_CODE: Final = {4: "yellow", 5: "red"}
-"""By hundreds: in all three protocols these are the replies that refuse."""
+"""By first digit of the code: 4 and 5 are refusals in all three protocols."""
 _STYLE_OF_OUTCOME: Final = {"opened": "green", "not-opened": "yellow", "broken": "red"}
 
 Record = dict[str, Any]
 
 
-def is_told(flow: Record) -> bool:
-    """Tell whether a connection has something to draw here."""
+def has_dialogue(flow: Record) -> bool:
+    """Return whether a connection has a dialogue to print."""
     return bool(flow["dialogue"] or flow["transactions"])
 
 
 def draw(page: Page, report: Report, flow: Record, findings: Sequence[Record]) -> None:
-    """Print what was said over the connection `flow`, and the `findings` about it."""
-    if not is_told(flow):
+    """Print the dialogue of the connection `flow` and the `findings` about it."""
+    if not has_dialogue(flow):
         return
     rows = _rows(report, flow["flow_id"])
     at: dict[int, list[Record]] = {}
     for finding in findings:
         at.setdefault(_place(finding, rows), []).append(finding)
     page.add(("Dialogue", "bold"), *((": ", printable(flow["dialogue"])) if flow["dialogue"] else ()), indent=10, wrap=True)
-    _tell(page, at.pop(-1, []))
+    _add_findings(page, at.pop(-1, []))
     _exchanges(page, report, rows, at, flow["start_time_ns"])
-    hidden = flow["transactions"] - min(len(rows), SHOWN)
+    hidden = flow["transactions"] - min(len(rows), MAX_REQUESTS)
     if hidden > 0:
         page.add((f"… {hidden:,} more not printed: report.json and transactions.csv have them", "dim"), indent=2, wrap=True)
     for place in sorted(at):
-        _tell(page, at[place])
+        _add_findings(page, at[place])
     if flow["tls_frame"] >= 0:
         page.add(f"#{flow['tls_frame']}".ljust(_INDENT), (f"TLS begins ({flow['encrypted_by']})", "dim"))
     page.add("")
 
 
-def _tell(page: Page, findings: Sequence[Record]) -> None:
+def _add_findings(page: Page, findings: Sequence[Record]) -> None:
     for finding in findings:
-        tell(page, finding)
+        add_finding(page, finding)
 
 
 def _exchanges(page: Page, report: Report, rows: Sequence[Record], at: dict[int, list[Record]], start: int) -> None:
-    """Print the first requests, and take what is found about them out of `at`."""
-    details = [_details(report, row) for row in rows[: SHOWN + 1]]
-    for number, row in enumerate(rows[:SHOWN]):
+    """Print the first requests with their findings, which are removed from `at`."""
+    details = [_details(report, row) for row in rows[: MAX_REQUESTS + 1]]
+    for number, row in enumerate(rows[:MAX_REQUESTS]):
         _exchange(page, row, start)
-        # What two requests have in common, as what sets up a transfer and the transfer, stands below the last of them.
+        # Details that consecutive requests share (PASV and RETR, say) are printed below the last of them.
         if number + 1 == len(details) or details[number] != details[number + 1]:
             _add_details(page, details[number])
-        _tell(page, at.pop(number, []))
+        _add_findings(page, at.pop(number, []))
 
 
 def announced(report: Report, flow_id: str) -> Iterator[str]:
-    """Yield which requests of other connections are about the connection `flow_id`."""
+    """Yield the requests of other connections that announced the connection `flow_id`."""
     table = report.transactions
     for name in (name for name in table.columns if name.endswith(_LINK)):
         found = table[table[name] == flow_id]
@@ -91,7 +91,7 @@ def _rows(report: Report, flow_id: str) -> list[Record]:
 
 
 def _place(finding: Record, rows: Sequence[Record]) -> int:
-    """Return the request below which a finding stands, -1 for before all: one that begins or ends where it cites, one around it."""
+    """Return the request below which a finding is printed, -1 for above all: one that begins or ends in a cited frame, or contains it."""
     cited = {frame for _, frame in finding["frames"]}
     places = [
         [number for number, row in enumerate(rows) if row["first_frame"] in cited],
@@ -127,7 +127,7 @@ def _details(report: Report, row: Record) -> list[tuple[str, str]]:
     found = []
     for detail in report.details.get(row["protocol"], ()):
         value = row[detail.name]
-        # Absent is never 0, and of no content there is nothing to say.
+        # Absent values, and sizes of 0, are not printed.
         if value in ("", (), -1, 0) or value != value:  # noqa: PLR0124 - NaN
             continue
         if detail.name.endswith(_LINK):
@@ -142,16 +142,16 @@ def _details(report: Report, row: Record) -> list[tuple[str, str]]:
 def _value(row: Record, detail: DetailColumn, unit: str) -> str:
     value = row[detail.name]
     if isinstance(value, tuple):
-        beside = row[detail.paired_column] if detail.paired_column else ()
+        paired = row[detail.paired_column] if detail.paired_column else ()
         words = [
-            f"{item} {beside[place]}" if place < len(beside) and beside[place] != -1 else str(item) for place, item in enumerate(value)
+            f"{item} {paired[place]}" if place < len(paired) and paired[place] != -1 else str(item) for place, item in enumerate(value)
         ]
         return ", ".join(words)
     return formatting.size(value) if unit in _SIZES else str(value)
 
 
 def _link(report: Report, detail: DetailColumn, flow_id: str) -> tuple[str, str]:
-    """Return how the connection `flow_id` went."""
+    """Return verdict and size of the announced connection `flow_id`."""
     found = report.flows[report.flows["flow_id"] == flow_id]
     if not len(found):
         return f"{detail.label} {printable(flow_id)}", "dim"

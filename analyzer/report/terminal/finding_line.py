@@ -1,4 +1,4 @@
-"""A finding below the segment or the request it is about: severity, id, message and cited frames, within the width, safe to print."""
+"""One finding as a line of the ladder or of the dialogue: severity, id, message and cited frames, within the width, safe to print."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _STYLE_OF_SEVERITY: Final = {"error": "bold red", "warning": "yellow", "note": "
 _MARK: Final = {"error": "✗", "warning": "!", "note": "·"}
 
 
-def tell(page: Page, finding: Mapping[str, Any]) -> None:
+def add_finding(page: Page, finding: Mapping[str, Any]) -> None:
     """Print one finding, a row of the table of findings."""
     style = "dim" if finding["excused"] else _STYLE_OF_SEVERITY.get(finding["severity"], "")
-    excused = " (expected)" if finding["excused"] else ""
+    expected = " (expected)" if finding["excused"] else ""
     mark = _MARK.get(finding["severity"], "·")
     cited = formatting.frames(finding["frames"])
     line = f": {printable(finding['message'])}" + (f" [{cited}]" if cited else "")
-    page.add(" " * 4, (f"{mark} {finding['severity']}{excused} {printable(finding['id'])}", style), line, indent=6, wrap=True)
+    page.add(" " * 4, (f"{mark} {finding['severity']}{expected} {printable(finding['id'])}", style), line, indent=6, wrap=True)

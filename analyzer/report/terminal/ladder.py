@@ -1,7 +1,7 @@
 """One connection as a ladder diagram: every opening segment an arrow between the two endpoints, its outcome, and the dialogue.
 
-A segment's line holds its frame, time, numbers and both states after it, as each endpoint's own segments prove them and, in parentheses
-where it differs, as the textbook draws them; a finding stands below the segment that proves it.
+Each segment has its frame, time, numbers and the states of both endpoints after it, as their own segments prove them and, in parentheses
+where it differs, as the textbook draws them; a finding is printed below the segment that proves it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from analyzer.errors import UsageError
 from analyzer.report import formatting
 from analyzer.report.escaping import printable
 from analyzer.report.terminal import dialogue_view
-from analyzer.report.terminal.finding_line import tell
+from analyzer.report.terminal.finding_line import add_finding
 from analyzer.report.terminal.text import Page, add_stamp
 from analyzer.schema import NO_TIME
 
@@ -30,15 +30,15 @@ _GUTTER: Final = 13
 """Columns of frame number and time."""
 _STATE: Final = 15
 """Columns of an endpoint's state, parentheses and gap included."""
-_NARROWEST: Final = 34
-"""Columns between the lifelines in which every number fits."""
-_SHOWN: Final = 60
-"""Segments drawn at most."""
+_MIN_BETWEEN: Final = 34
+"""Minimum columns between the lifelines, so that every number fits."""
+MAX_SEGMENTS: Final = 60
+"""Maximum segments drawn."""
 _LEGEND: Final = "States: as each side's own segments prove them (and as the textbook draws them, where that differs)."
 
 
-class FindingWords(Protocol):
-    """What is said about a finding."""
+class FindingText(Protocol):
+    """Title and explanation of a finding."""
 
     @property
     def title(self) -> str:
@@ -58,14 +58,14 @@ class FindingWords(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """What rules say about verdicts and findings."""
+class Explanations:
+    """Texts of the rules about verdicts and findings."""
 
     verdicts: Mapping[str, str]
     """Meaning of each verdict."""
-    findings: Mapping[str, FindingWords]
-    spoken: frozenset[str] = frozenset()
-    """Ids of the findings that are about what was said."""
+    findings: Mapping[str, FindingText]
+    dialogue_findings: frozenset[str] = frozenset()
+    """Ids of the findings that are about a dialogue."""
 
 
 Record = dict[str, Any]
@@ -99,7 +99,7 @@ _CLIENT_BY: Final = {
 
 
 def _fill_relative(steps: Sequence[Record]) -> None:
-    """Give segments their relative numbers where no ISN was accepted: they count from the first SYN that side sent."""
+    """Fill in relative numbers where no ISN was accepted: they count from the first SYN of that side."""
     for side, peer in (("client", "server"), ("server", "client")):
         origin = next((step["seq"] for step in steps if step["by"] == side and "S" in step["flags"]), None)
         if origin is None:
@@ -111,26 +111,26 @@ def _fill_relative(steps: Sequence[Record]) -> None:
                 step["ack_relative"] = (step["ack"] - origin) % (1 << 32)
 
 
-def _head(page: Page, flow: Record, path: str, words: Words) -> None:
+def _head(page: Page, flow: Record, path: str, explanations: Explanations) -> None:
     client, server = _endpoints(flow)
     style = {"opened": "bold green", "not-opened": "bold yellow", "broken": "bold red"}.get(flow["outcome"], "bold cyan")
-    excused = ", expected" if flow["excused"] and flow["outcome"] != "opened" else ""
+    expected = ", expected" if flow["excused"] and flow["outcome"] != "opened" else ""
     page.add((flow["flow_id"], "bold"), "  ", printable(path))
     page.add("client   ", client, f"  ({_CLIENT_BY.get(flow['client_by'], flow['client_by'])})")
     page.add("server   ", server)
-    service = formatting.recognised(flow)
+    service = formatting.detected_service(flow)
     if service:
         page.add("service  ", printable(service), indent=9, wrap=True)
-    page.add("verdict  ", (flow["verdict"], style), f"  ({flow['outcome']}{excused})")
-    meaning = words.verdicts.get(flow["verdict"], "")
+    page.add("verdict  ", (flow["verdict"], style), f"  ({flow['outcome']}{expected})")
+    meaning = explanations.verdicts.get(flow["verdict"], "")
     if meaning:
         page.add("         " + printable(meaning), indent=9, wrap=True)
-    for line in _remarks(flow):
+    for line in _qualifications(flow):
         page.add("         " + line, indent=9, wrap=True)
 
 
 def _control(page: Page, report: Report, flow: Record) -> None:
-    """Name the connection that announced this one."""
+    """Print the connection that announced this one."""
     if not flow["control_flow_id"]:
         return
     control = pick(report, flow["control_flow_id"])
@@ -140,8 +140,8 @@ def _control(page: Page, report: Report, flow: Record) -> None:
         page.add("         " + printable(line), indent=9, wrap=True)
 
 
-def _remarks(flow: Record) -> Iterator[str]:
-    """Yield what qualifies the verdict."""
+def _qualifications(flow: Record) -> Iterator[str]:
+    """Yield sentences that limit what the verdict proves."""
     views = {
         "client-only": "Only the client's segments were captured.",
         "server-only": "Only the server's segments were captured.",
@@ -213,7 +213,7 @@ def _draw(page: Page, step: Record, start: int, between: int) -> None:
 
 
 def _place(finding: Record, steps: Sequence[Record]) -> int:
-    """Return the step below which a finding stands: the last one it cites; -1 when it cites none of them."""
+    """Return the step below which a finding is printed: the last one it cites; -1 when it cites none of them."""
     cited = {frame for _, frame in finding["frames"]}
     places = [index for index, step in enumerate(steps) if any(step["frame"] <= frame <= step["last_frame"] for frame in cited)]
     exact = [index for index in places if steps[index]["frame"] in cited or steps[index]["last_frame"] in cited]
@@ -221,37 +221,37 @@ def _place(finding: Record, steps: Sequence[Record]) -> int:
 
 
 def _rungs(page: Page, steps: Sequence[Record], findings: Sequence[Record]) -> None:
-    between = max(_NARROWEST, page.width - _GUTTER - 2 * _STATE - 2)
+    between = max(_MIN_BETWEEN, page.width - _GUTTER - 2 * _STATE - 2)
     page.add(" " * _GUTTER + "client".ljust(_STATE) + "│" + " " * between + "│ server")
     start = steps[0]["time_ns"] if steps else NO_TIME
     at: dict[int, list[Record]] = {}
     for finding in findings:
-        at.setdefault(_place(finding, steps[:_SHOWN]), []).append(finding)
-    for index, step in enumerate(steps[:_SHOWN]):
+        at.setdefault(_place(finding, steps[:MAX_SEGMENTS]), []).append(finding)
+    for index, step in enumerate(steps[:MAX_SEGMENTS]):
         _draw(page, step, start, between)
         for finding in at.get(index, []):
-            tell(page, finding)
-    if len(steps) > _SHOWN:
-        page.add((f"… {formatting.count(len(steps) - _SHOWN, 'more segment')} not drawn", "dim"))
-    if any(_textbook(step, side) for step in steps[:_SHOWN] for side in ("client", "server")):
+            add_finding(page, finding)
+    if len(steps) > MAX_SEGMENTS:
+        page.add((f"… {formatting.count(len(steps) - MAX_SEGMENTS, 'more segment')} not drawn", "dim"))
+    if any(_textbook(step, side) for step in steps[:MAX_SEGMENTS] for side in ("client", "server")):
         page.add((_LEGEND, "dim"), wrap=True)
     if at.get(-1):
         page.add("")
     for finding in at.get(-1, []):
-        tell(page, finding)
+        add_finding(page, finding)
     page.add("")
 
 
-def _explain(page: Page, findings: Sequence[Record], words: Words) -> None:
+def _explain(page: Page, findings: Sequence[Record], explanations: Explanations) -> None:
     """Say of each kind of finding why it matters, what usually causes it, what to check next and where to read on."""
     for rule in dict.fromkeys(finding["id"] for finding in findings):
-        said = words.findings.get(rule)
-        if said is None:
+        rule_text = explanations.findings.get(rule)
+        if rule_text is None:
             continue
-        page.add((printable(rule), "bold"), f": {printable(said.title)}", indent=2, wrap=True)
-        for line in wrap(printable(" ".join(said.why.split())), page.width - 2, break_on_hyphens=False):
+        page.add((printable(rule), "bold"), f": {printable(rule_text.title)}", indent=2, wrap=True)
+        for line in wrap(printable(" ".join(rule_text.why.split())), page.width - 2, break_on_hyphens=False):
             page.add("  " + line)
-        for heading, lines in (("Usual causes", said.causes), ("What to check next", said.next)):
+        for heading, lines in (("Usual causes", rule_text.causes), ("What to check next", rule_text.next)):
             if lines:
                 page.add(f"  {heading}:")
             for line in lines:
@@ -261,7 +261,7 @@ def _explain(page: Page, findings: Sequence[Record], words: Words) -> None:
 
 
 def draw(report: Report, flow: str, layout: Layout) -> str:
-    """Return the segments of the connection called `flow` and its findings, without a word about what they mean.
+    """Return the segments of the connection called `flow` and its findings, without explanations.
 
     Raises `UsageError` when there is no such connection.
     """
@@ -272,7 +272,7 @@ def draw(report: Report, flow: str, layout: Layout) -> str:
     return page.take()
 
 
-def render(report: Report, flow: str, words: Words, layout: Layout) -> str:
+def render(report: Report, flow: str, explanations: Explanations, layout: Layout) -> str:
     """Return the ladder of the connection called `flow`; at least 78 columns wide.
 
     Raises `UsageError` when there is no such connection.
@@ -282,13 +282,15 @@ def render(report: Report, flow: str, words: Words, layout: Layout) -> str:
     steps = _records(report.steps[report.steps["flow_id"] == record["flow_id"]])
     _fill_relative(steps)
     findings = _records(report.findings[report.findings["flow_id"] == record["flow_id"]])
-    spoken = [finding for finding in findings if finding["id"] in words.spoken] if dialogue_view.is_told(record) else []
-    _head(page, record, report.captures[record["capture"]].path, words)
+    of_dialogue = (
+        [finding for finding in findings if finding["id"] in explanations.dialogue_findings] if dialogue_view.has_dialogue(record) else []
+    )
+    _head(page, record, report.captures[record["capture"]].path, explanations)
     _control(page, report, record)
     page.add("")
-    _rungs(page, steps, [finding for finding in findings if finding not in spoken])
-    dialogue_view.draw(page, report, record, spoken)
-    _explain(page, findings, words)
+    _rungs(page, steps, [finding for finding in findings if finding not in of_dialogue])
+    dialogue_view.draw(page, report, record, of_dialogue)
+    _explain(page, findings, explanations)
     sent = f"{record['client_segments']:,}/{record['server_segments']:,} segments"
     size = f"{formatting.size(record['client_bytes'])}/{formatting.size(record['server_bytes'])}"
     page.add(f"client/server: {sent}, {size}, frames {record['first_frame']} to {record['last_frame']}")

@@ -22,7 +22,7 @@ _WANTED: Final = ("bytes", "segments", "rtt", "duration", "service", "opening")
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:
-    """Return the connections as lines for a terminal of `layout.width` columns."""
+    """Yield the connections as lines for a terminal of `layout.width` columns."""
     page = Page(layout)
     number = len(report.flows)
     chosen = np.arange(number if layout.limit is None else min(number, layout.limit))

@@ -1,6 +1,6 @@
 """The report for a terminal: one line per connection, its dialogue and findings below it, a summary line at the end.
 
-Lines fit the width wherever they can be broken between words; nothing from a capture is obeyed by the terminal or read as markup; the text
+Lines fit the width wherever they can be broken between words; text from a capture cannot control the terminal or become markup; the text
 is the same with and without colour; a large run prints a bounded number of connections and the number of the others.
 """
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from analyzer.model import CaptureSummary, Report
     from analyzer.report import Layout
 
-_STYLE_OF_STANDING: Final = ("green", "bold red", "yellow", "dim", "cyan")
+_STYLE_OF_STATUS: Final = ("green", "bold red", "yellow", "dim", "cyan")
 _STYLE_OF_SEVERITY: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
-_STATUS_WORDS: Final = {"unreadable": "cannot be read", "incomplete": "not read to its end", "nothing-checked": "nothing to check"}
-_HISTORY: Final = 8
-"""Letters of the opening that fit the table."""
+_CAPTURE_STATUS_TEXTS: Final = {"unreadable": "cannot be read", "incomplete": "not read to its end", "nothing-checked": "nothing to check"}
+MAX_HISTORY_LETTERS: Final = 8
+"""Maximum letters of the opening in the table."""
 
 _REQUIRED: Final = ("id", "client", "server", "verdict")
 _WANTED: Final = ("opening", "rtt", "service", "segments", "bytes")
-"""Columns shown when the width allows, the most wanted first."""
+"""Optional columns, shown in this order as long as the width allows."""
 _ORDER: Final = ("id", "client", "server", "service", "verdict", "opening", "rtt", "duration", "segments", "bytes", "file")
 _RIGHT: Final = frozenset({"rtt", "duration", "segments", "bytes"})
 _GAP: Final = 2
@@ -43,18 +43,18 @@ _IPV4: Final = len("255.255.255.255:65535")
 
 @dataclass(frozen=True, slots=True)
 class ListedRow:
-    """One connection as it is printed: cells by column name, and how the connection stands."""
+    """One connection as it is printed: its status, and texts by column name."""
 
     capture: int
-    standing: int
-    cells: dict[str, str]
-    said: str = ""
-    """What was said over it, in one line."""
+    status: int
+    texts: dict[str, str]
+    dialogue: str = ""
+    """Service and summary of its dialogue, in one line."""
     findings: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Page:
-    """Lines on their way to text: the only place that knows of colour and width."""
+    """A buffer of lines that applies width and colour."""
 
     __slots__ = ("_buffer", "_color", "_console", "width")
 
@@ -75,7 +75,7 @@ class Page:
         )
 
     def add(self, *parts: str | Text | tuple[str, str], indent: int = 0, wrap: bool = False) -> None:
-        """Add one line made of plain, styled or (text, style) parts; a wrapped one continues below its indent."""
+        """Add one line made of plain, styled or (text, style) parts; if `wrap`, it continues on lines indented by `indent`."""
         text = Text.assemble(*parts)
         if not wrap or text.cell_len <= self.width:
             self._write(text)
@@ -94,20 +94,20 @@ class Page:
             self._buffer.write(line.plain + "\n")
 
     def take(self) -> str:
-        """Return what was added since the last call."""
+        """Return the text added since the last call."""
         text = self._buffer.getvalue()
         self._buffer.seek(0)
         self._buffer.truncate()
         return text
 
 
-def _choose(report: Report, standing: NDArray[np.int8], layout: Layout) -> tuple[NDArray[np.intp], int]:
-    """Return which connections to print, in order, and how many of the rest there are."""
-    plain = (standing == summary.OK) & (report.flows["worst"].to_numpy() == "")
-    candidates = np.flatnonzero(~plain) if layout.quiet else np.arange(len(standing))
+def _choose(report: Report, statuses: NDArray[np.int8], layout: Layout) -> tuple[NDArray[np.intp], int]:
+    """Return the positions of the connections to print, in order, and the number of those left out."""
+    plain = (statuses == summary.OK) & (report.flows["worst"].to_numpy() == "")
+    candidates = np.flatnonzero(~plain) if layout.quiet else np.arange(len(statuses))
     if layout.limit is None or len(candidates) <= layout.limit:
         return candidates, 0
-    wanted = np.array([3, 0, 1, 2, 2])[standing[candidates]] + plain[candidates]
+    wanted = np.array([3, 0, 1, 2, 2])[statuses[candidates]] + plain[candidates]
     kept = np.argsort(wanted, kind="stable")[: layout.limit]
     return candidates[np.sort(kept)], len(candidates) - layout.limit
 
@@ -118,7 +118,9 @@ def _histories(report: Report, chosen: set[str]) -> dict[str, str]:
     names = ("flow_id", "flags", "by", "length")
     for flow_id, letters, by, length in zip(*(steps[name].tolist() for name in names), strict=True):
         histories[flow_id] = histories.get(flow_id, "") + formatting.history_letter(letters, by, length)
-    return {flow_id: text if len(text) <= _HISTORY else text[: _HISTORY - 1] + "…" for flow_id, text in histories.items()}
+    return {
+        flow_id: text if len(text) <= MAX_HISTORY_LETTERS else text[: MAX_HISTORY_LETTERS - 1] + "…" for flow_id, text in histories.items()
+    }
 
 
 def _findings(report: Report, chosen: set[str]) -> dict[str, list[dict[str, Any]]]:
@@ -128,19 +130,19 @@ def _findings(report: Report, chosen: set[str]) -> dict[str, list[dict[str, Any]
     return found
 
 
-def _verdict(flow: dict[str, Any], standing: int) -> str:
-    if standing == summary.EXPECTED and flow["excused"] and flow["outcome"] != "opened":
+def _verdict(flow: dict[str, Any], status: int) -> str:
+    if status == summary.EXPECTED and flow["excused"] and flow["outcome"] != "opened":
         return f"{flow['verdict']}, expected"
     return f"{flow['verdict']}, inconclusive" if flow["inconclusive"] else str(flow["verdict"])
 
 
-def _cells(flow: dict[str, Any], standing: int, history: str, path: str) -> dict[str, str]:
+def _row_texts(flow: dict[str, Any], status: int, history: str, path: str) -> dict[str, str]:
     return {
         "id": flow["flow_id"],
         "client": formatting.endpoint(flow["client_ip"], flow["client_port"]),
         "server": formatting.endpoint(flow["server_ip"], flow["server_port"]),
         "service": printable(flow["service"] or flow["service_by_port"]),
-        "verdict": _verdict(flow, standing),
+        "verdict": _verdict(flow, status),
         "opening": history,
         "rtt": formatting.milliseconds(flow["rtt_ms"]),
         "duration": formatting.milliseconds(flow["duration_ms"]),
@@ -150,33 +152,33 @@ def _cells(flow: dict[str, Any], standing: int, history: str, path: str) -> dict
     }
 
 
-def read_rows(report: Report, chosen: NDArray[np.intp], standing: NDArray[np.int8]) -> list[ListedRow]:
-    """Return the connections at the positions `chosen` as they will be printed."""
+def read_rows(report: Report, chosen: NDArray[np.intp], statuses: NDArray[np.int8]) -> list[ListedRow]:
+    """Return the connections at the positions `chosen` as printed rows."""
     flows = report.flows.take(chosen)
     ids = set(flows["flow_id"].tolist())
     histories, findings = _histories(report, ids), _findings(report, ids)
     rows: list[ListedRow] = []
-    for flow, stands in zip(flows.to_dict("records"), standing[chosen].tolist(), strict=True):
+    for flow, status in zip(flows.to_dict("records"), statuses[chosen].tolist(), strict=True):
         flow_id = flow["flow_id"]
         capture = int(flow["capture"])
         named = {str(key): value for key, value in flow.items()}
-        cells = _cells(named, stands, histories.get(flow_id, ""), report.captures[capture].path)
-        rows.append(ListedRow(capture, stands, cells, printable(formatting.said(named)), findings.get(flow_id, [])))
+        texts = _row_texts(named, status, histories.get(flow_id, ""), report.captures[capture].path)
+        rows.append(ListedRow(capture, status, texts, printable(formatting.dialogue_line(named)), findings.get(flow_id, [])))
     return rows
 
 
 def measure(rows: Sequence[ListedRow], width: int, wanted: Sequence[str] = _WANTED) -> dict[str, int]:
-    """Return the width of each column to print: those needed, and as many of those `wanted` as fit, the first ones first.
+    """Return the width of each column to print: the required ones, and as many of `wanted` as fit, in that order.
 
-    Where long IPv6 endpoints would not leave room, their columns get the width of IPv4's and such rows take two lines.
+    If long IPv6 endpoints leave no room, the endpoint columns get the width of IPv4 endpoints and such rows take two lines.
     """
-    widths = {name: max(len(name), *(len(row.cells[name]) for row in rows)) for name in _ORDER}
+    widths = {name: max(len(name), *(len(row.texts[name]) for row in rows)) for name in _ORDER}
     chosen = set(_REQUIRED)
     if sum(widths[name] + _GAP for name in _REQUIRED) + 2 > width:
         widths |= {name: min(widths[name], _IPV4) for name in ("client", "server")}
     room = width - 2 - sum(widths[name] + _GAP for name in _REQUIRED)
     for name in wanted:
-        if any(row.cells[name] for row in rows) and widths[name] + _GAP <= room:
+        if any(row.texts[name] for row in rows) and widths[name] + _GAP <= room:
             chosen.add(name)
             room -= widths[name] + _GAP
     return {name: widths[name] for name in _ORDER if name in chosen}
@@ -187,7 +189,7 @@ def _cell(name: str, text: str, width: int) -> str:
 
 
 def add_stamp(page: Page, report: Report) -> None:
-    """Say, before all else, when passwords are in what follows."""
+    """Print a warning first if the report shows secrets."""
     if report.secrets:
         page.add((formatting.SECRETS_SHOWN, "bold red"), wrap=True)
 
@@ -202,11 +204,11 @@ def add_heading(page: Page, widths: dict[str, int]) -> None:
 
 def add_row(page: Page, row: ListedRow, widths: dict[str, int]) -> None:
     """Print one connection; where its endpoints are too long for their columns, the server starts a second line."""
-    style = _STYLE_OF_STANDING[row.standing]
-    folded = any(len(row.cells[name]) > widths[name] for name in ("client", "server"))
+    style = _STYLE_OF_STATUS[row.status]
+    folded = any(len(row.texts[name]) > widths[name] for name in ("client", "server"))
     line = Text(" ")
     for name, width in widths.items():
-        text = _cell(name, row.cells[name], width)
+        text = _cell(name, row.texts[name], width)
         if name == "client":
             text += "\n" + " " * (widths["id"] + 3) if folded else " "
         elif name == "server":
@@ -216,21 +218,21 @@ def add_row(page: Page, row: ListedRow, widths: dict[str, int]) -> None:
     page.add(line)
 
 
-def _said(page: Page, row: ListedRow) -> None:
-    """Print what was said over a connection, cut to the width: `show` has all of it."""
-    if row.said:
-        line = Text(" " * 6 + row.said, "dim")
+def _add_dialogue(page: Page, row: ListedRow) -> None:
+    """Print the dialogue line of a connection, cut to the width."""
+    if row.dialogue:
+        line = Text(" " * 6 + row.dialogue, "dim")
         line.truncate(page.width, overflow="ellipsis")
         page.add(line)
 
 
 def _finding(page: Page, finding: dict[str, Any]) -> None:
-    excused = " (expected)" if finding["excused"] else ""
+    expected = " (expected)" if finding["excused"] else ""
     style = "dim" if finding["excused"] else _STYLE_OF_SEVERITY.get(finding["severity"], "")
     cited = formatting.frames(finding["frames"])
     page.add(
         "      ",
-        (f"{finding['severity']}{excused}", style),
+        (f"{finding['severity']}{expected}", style),
         " ",
         (printable(finding["id"]), "dim" if finding["excused"] else "bold"),
         ": " + printable(finding["message"]) + (f" [{cited}]" if cited else ""),
@@ -242,13 +244,13 @@ def _finding(page: Page, finding: dict[str, Any]) -> None:
 def _capture(page: Page, capture: CaptureSummary, connections: int, *, quiet: bool) -> None:
     path = (printable(capture.path), "bold")
     if capture.status == "unreadable":
-        page.add(path, ": ", (_STATUS_WORDS["unreadable"], "bold red"))
+        page.add(path, ": ", (_CAPTURE_STATUS_TEXTS["unreadable"], "bold red"))
         page.add(f"  {printable(capture.reason)}", indent=4, wrap=True)
     else:
         page.add(path, f": {formatting.count(connections, 'connection')} in {formatting.count(capture.packets, 'packet')}")
     if capture.status in {"incomplete", "nothing-checked"}:
         reason = f": {printable(capture.reason)}" if capture.reason else ""
-        page.add("  ", (_STATUS_WORDS[capture.status], "bold red"), reason, indent=4, wrap=True)
+        page.add("  ", (_CAPTURE_STATUS_TEXTS[capture.status], "bold red"), reason, indent=4, wrap=True)
     for note in capture.expectations:
         page.add("  ", ("expectation not met", "bold red"), f": {printable(note.text)}", indent=4, wrap=True)
     for note in () if quiet else capture.notes:
@@ -256,32 +258,32 @@ def _capture(page: Page, capture: CaptureSummary, connections: int, *, quiet: bo
         page.add("  ", ("note", "cyan"), f" {printable(note.id)}: {printable(note.text)}{where}", indent=4, wrap=True)
 
 
-def _speaks(capture: CaptureSummary, *, quiet: bool) -> bool:
-    """Tell whether a capture has something to say besides its connections."""
+def _needs_heading(capture: CaptureSummary, *, quiet: bool) -> bool:
+    """Return whether a capture has a status, expectations or notes to print."""
     return capture.status not in {"clean", "findings"} or bool(capture.expectations) or (bool(capture.notes) and not quiet)
 
 
-def _hint(report: Report, standing: NDArray[np.int8]) -> str:
+def _hint(report: Report, statuses: NDArray[np.int8]) -> str:
     """Return the command that explains the first failed connection; ids count from f1 within its own file."""
-    failed = np.flatnonzero(standing == summary.FAILED)
+    failed = np.flatnonzero(statuses == summary.FAILED)
     if not len(failed):
         return ""
     captures = report.flows["capture"].to_numpy()
     first = int(failed[0])
-    place = 1 + int((captures[:first] == captures[first]).sum())
-    return f"Why?  pcaplint show {quote(report.captures[int(captures[first])].path)} f{place}"
+    number = 1 + int((captures[:first] == captures[first]).sum())
+    return f"Why?  pcaplint show {quote(report.captures[int(captures[first])].path)} f{number}"
 
 
 def quote(path: str) -> str:
-    """Return a path as a shell reads it, safe to print."""
+    """Return a path quoted for a shell, safe to print."""
     return shell_quote(path) if path.isprintable() else printable(repr(path))
 
 
 def render(report: Report, layout: Layout) -> Iterator[str]:
-    """Return the report as lines for a terminal of `layout.width` columns, a capture at a time."""
-    page, standing = Page(layout), summary.classify(report)
-    chosen, hidden = _choose(report, standing, layout)
-    rows = read_rows(report, chosen, standing)
+    """Yield the report as lines for a terminal of `layout.width` columns, one capture at a time."""
+    page, statuses = Page(layout), summary.classify(report)
+    chosen, hidden = _choose(report, statuses, layout)
+    rows = read_rows(report, chosen, statuses)
     widths = measure(rows, page.width) if rows else {}
     connections = np.bincount(report.flows["capture"].to_numpy(), minlength=len(report.captures)).tolist()
     of_capture: dict[int, list[ListedRow]] = {}
@@ -292,11 +294,11 @@ def render(report: Report, layout: Layout) -> Iterator[str]:
         add_heading(page, widths)
     for index, capture in enumerate(report.captures):
         own = of_capture.get(index, [])
-        if own or _speaks(capture, quiet=layout.quiet) or (not layout.quiet and not hidden):
+        if own or _needs_heading(capture, quiet=layout.quiet) or (not layout.quiet and not hidden):
             _capture(page, capture, connections[index], quiet=layout.quiet)
         for row in own:
             add_row(page, row, widths)
-            _said(page, row)
+            _add_dialogue(page, row)
             for finding in row.findings:
                 _finding(page, finding)
         yield page.take()
@@ -308,7 +310,7 @@ def render(report: Report, layout: Layout) -> Iterator[str]:
         )
     if not layout.quiet:
         page.add((summary.sentence(report), "bold"), wrap=True)
-        hint = _hint(report, standing)
+        hint = _hint(report, statuses)
         if hint:
             page.add(hint)
     yield page.take()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analyzer import analyze, notation
-from analyzer.cli.commands.show import words
+from analyzer.cli.commands.show import explanations
 from analyzer.report import Layout, render
 from analyzer.report.terminal import ladder
 from analyzer.rules import load
@@ -63,7 +63,7 @@ def test_requests_through_a_tunnel(tmp_path: Path) -> None:
     assert found.flows["transactions"].tolist() == [2]
     assert (cited(found)["http-server-error"], cited(found)["cleartext-credentials"]) == ([6, 7], [6])
     assert "hunter" not in "".join(render(found, "json"))
-    text = ladder.render(found, "f1", words(load()), Layout())
+    text = ladder.render(found, "f1", explanations(load()), Layout())
     assert "through the tunnel to b.example:80" in " ".join(text.split())
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analyzer import analyze, notation
-from analyzer.cli.commands.show import words
+from analyzer.cli.commands.show import explanations
 from analyzer.protocols.api import Dialogue, Exchange, ParserContext
 from analyzer.report import Layout, render
 from analyzer.report.terminal import ladder
@@ -126,7 +126,7 @@ def test_a_protocol_is_added_by_its_files_alone(tmp_path: Path) -> None:
     assert [row["words"] for row in rows] == [["ASK", "please", "time"], ["ASK", "weather"]]
     assert not {"target", "rcpt_to", "command"} & set(rows[0])
     assert "ASK; please; time" in "".join(render(report, "csv", Layout(table="transactions")))
-    lines = ladder.render(report, "f1", words(rules), Layout()).splitlines()
+    lines = ladder.render(report, "f1", explanations(rules), Layout()).splitlines()
     at = next(number for number, line in enumerate(lines) if line.endswith("C: ASK weather"))
     assert [line.strip() for line in lines[at + 2 : at + 4]] == [
         "about weather",

@@ -18,7 +18,7 @@ import pytest
 
 from analyzer import analyze, notation
 from analyzer.cli import run
-from analyzer.cli.commands.show import words
+from analyzer.cli.commands.show import explanations
 from analyzer.protocols import http
 from analyzer.report import CSV_TABLES, FORMATS, Layout, render
 from analyzer.report.terminal import ladder
@@ -473,7 +473,7 @@ def test_no_table_holds_a_secret(report: Report, table: str) -> None:
 
 
 def test_no_ladder_shows_a_secret(report: Report) -> None:
-    said = words(load())
+    said = explanations(load())
     drawn = "".join(ladder.render(report, flow, said, Layout(width=300)) for flow in report.flows["flow_id"])
     assert "C: PASS (hidden)" in drawn
     assert leaks(drawn.encode()) == []

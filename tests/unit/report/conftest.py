@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 START = 1_700_000_000_123_456_789
 HOSTILE = "a\x1b[31mred\x9b2J\u202etxt.exe\x07\n[bold]b[/nope]"
 
-TALK = Table(
+TRANSACTION_COLUMNS = Table(
     "transactions",
     (
         *TRANSACTIONS.columns,
@@ -35,7 +35,7 @@ TALK = Table(
     ),
 )
 """Transactions of three protocols."""
-SPOKEN = {"http": ("target", "cookies", "pipelined"), "smtp": ("rcpt_to", "rcpt_codes", "message_size"), "ftp": ("data_flow_id",)}
+PROTOCOL_COLUMNS = {"http": ("target", "cookies", "pipelined"), "smtp": ("rcpt_to", "rcpt_codes", "message_size"), "ftp": ("data_flow_id",)}
 DETAILS = {
     "http": (DetailColumn("cookies", "cookies"),),
     "smtp": (DetailColumn("rcpt_to", "to", "rcpt_codes"), DetailColumn("message_size", "message of")),
@@ -292,12 +292,12 @@ def _transactions() -> pd.DataFrame:
         ),
         said("ftp", 4, (9, 12), kind="command", request="RETR a", code=426, reply="cut off", complete=False, data_flow_id="f5"),
     ]
-    return table(TALK, rows)
+    return table(TRANSACTION_COLUMNS, rows)
 
 
 @pytest.fixture
 def report() -> Report:
-    """Two captures and one that is none; five connections, one in each standing."""
+    """Two captures and one that is none; five connections, one of each status."""
     cut = Note("cut-short", "the capture ends inside its last packet", 212)
     unmet = Note("expected", f"expected 1 connection that is complete, found 0 {HOSTILE}")
     return Report(
@@ -325,8 +325,8 @@ def report() -> Report:
         steps=_steps(),
         transactions=_transactions(),
         verdict_severities=load().verdict_severities,
-        transaction_columns=TALK,
-        protocol_columns=SPOKEN,
+        transaction_columns=TRANSACTION_COLUMNS,
+        protocol_columns=PROTOCOL_COLUMNS,
         details=DETAILS,
         rule_metadata={
             "synack-ack-wrong": RuleMetadata(

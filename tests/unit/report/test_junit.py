@@ -79,7 +79,7 @@ def test_the_threshold_decides(report: Report, tmp_path: Path) -> None:
 
 
 def test_a_case_names_some_dozens_of_connections(huge: Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analyzer.report.junit.SHOWN", 20)
+    monkeypatch.setattr("analyzer.report.junit.MAX_CONNECTIONS", 20)
     text = "".join(reports.render(huge, "junit"))
     assert text.count("the opening is refused [") == 20
     assert "and 30 more" in text

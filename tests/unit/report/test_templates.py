@@ -40,8 +40,8 @@ def test_floats_are_the_shortest_that_read_back() -> None:
 
 @pytest.mark.parametrize("cells", [["100 %s", "100 %s"], ["%", "%d", "a%%b", "c"], ["%(x)s"] * 8 + ["y"] * 8])
 def test_percent_signs_are_text(cells: list[str]) -> None:
-    piece = templates.words(cells, lambda texts: [text.upper() for text in texts]).between("%s=")
-    assert filled(piece, templates.truths(pd.Series([True] * len(cells))), count=len(cells)) == [
+    piece = templates.texts(cells, lambda texts: [text.upper() for text in texts]).between("%s=")
+    assert filled(piece, templates.booleans(pd.Series([True] * len(cells))), count=len(cells)) == [
         f"%s={cell.upper()}|true" for cell in cells
     ]
 
@@ -57,4 +57,4 @@ def test_times() -> None:
 
 
 def test_no_rows() -> None:
-    assert filled(templates.numbers(pd.Series([], dtype="int64"), COUNT, ""), templates.words([], list), count=0) == []
+    assert filled(templates.numbers(pd.Series([], dtype="int64"), COUNT, ""), templates.texts([], list), count=0) == []

@@ -24,7 +24,7 @@ class Said:
     next: tuple[str, ...] = ()
 
 
-WORDS = ladder.Words(
+EXPLANATIONS = ladder.Explanations(
     {"invalid": "Both sides spoke, but no acceptable SYN+ACK or refusal is among what they said."},
     {
         "synack-ack-wrong": Said(
@@ -38,12 +38,12 @@ WORDS = ladder.Words(
 
 
 def draw(report: Report, flow: str, width: int = 80) -> list[str]:
-    return ladder.render(report, flow, WORDS, Layout(width=width)).splitlines()
+    return ladder.render(report, flow, EXPLANATIONS, Layout(width=width)).splitlines()
 
 
 @pytest.mark.parametrize("flow", ["f1", "f2", "f3"])
 def test_golden(report: Report, golden: Callable[[str, str], None], flow: str) -> None:
-    golden(f"ladder-{flow}.txt", ladder.render(report, flow, WORDS, Layout()))
+    golden(f"ladder-{flow}.txt", ladder.render(report, flow, EXPLANATIONS, Layout()))
 
 
 @pytest.mark.parametrize("width", [80, 140])
@@ -90,25 +90,27 @@ def test_what_it_means_is_told_in_words(report: Report) -> None:
 
 def test_hostile_text_is_escaped(report: Report) -> None:
     hostile = Said("\x1b[2J", "\x07\u202e", ("\x1b]0;x\x07",), ("\x1b[31mlook", "a\nb\rc"))
-    text = ladder.render(report, "f2", ladder.Words({}, {"synack-ack-wrong": hostile}), Layout())
+    text = ladder.render(report, "f2", ladder.Explanations({}, {"synack-ack-wrong": hostile}), Layout())
     assert all(character == "\n" or character.isprintable() for character in text)
     assert "  - \\x1b[31mlook\n  - a\\nb\\rc\n" in text
 
 
 def test_a_rule_without_what_to_check_next_has_no_heading_for_it(report: Report) -> None:
-    words = ladder.Words({}, {"synack-ack-wrong": Said("title", "why", ())})
+    words = ladder.Explanations({}, {"synack-ack-wrong": Said("title", "why", ())})
     assert "What to check next" not in ladder.render(report, "f2", words, Layout())
 
 
 @pytest.mark.parametrize("flow", ["f9", "9", "", "f", "x\x1b[2J"])
 def test_an_unknown_connection_is_refused_with_those_there_are(report: Report, flow: str) -> None:
     with pytest.raises(UsageError, match="connections here: 5, f1 to f5"):
-        ladder.render(report, flow, WORDS, Layout())
+        ladder.render(report, flow, EXPLANATIONS, Layout())
 
 
 def below(report: Report, flow: str, width: int = 80, **words: frozenset[str]) -> list[str]:
     """Return the lines of the dialogue, up to what follows it."""
-    lines = ladder.render(report, flow, ladder.Words(WORDS.verdicts, WORDS.findings, **words), Layout(width=width)).splitlines()
+    lines = ladder.render(
+        report, flow, ladder.Explanations(EXPLANATIONS.verdicts, EXPLANATIONS.findings, **words), Layout(width=width)
+    ).splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("Dialogue"))
     return lines[start : lines.index("", start)]
 
@@ -139,7 +141,9 @@ def test_a_finding_about_what_was_said_stands_below_its_request(
     report: Report, frames: tuple[int, ...], before: str, after: str | None
 ) -> None:
     lines = [
-        line for line in below(found(report, *frames), "f1", spoken=frozenset({"early-reset"})) if line[0] in "#D" or "said so" in line
+        line
+        for line in below(found(report, *frames), "f1", dialogue_findings=frozenset({"early-reset"}))
+        if line[0] in "#D" or "said so" in line
     ]
     place = next(number for number, line in enumerate(lines) if "said so" in line)
     assert lines[place - 1].startswith(before)
@@ -147,7 +151,7 @@ def test_a_finding_about_what_was_said_stands_below_its_request(
 
 
 def test_a_finding_about_the_opening_stays_with_its_segment(report: Report) -> None:
-    text = ladder.render(found(report, 4), "f1", WORDS, Layout())
+    text = ladder.render(found(report, 4), "f1", EXPLANATIONS, Layout())
     assert text.index("said so") < text.index("Dialogue")
 
 
@@ -155,7 +159,7 @@ def test_a_long_dialogue_is_cut_and_counted(report: Report) -> None:
     one = report.transactions.iloc[[0] * 100].assign(number=range(1, 101), first_frame=range(1, 101), last_frame=range(1, 101))
     flows = report.flows.assign(transactions=12_000)
     long = found(replace(report, flows=flows, transactions=one), 80)
-    lines = below(long, "f1", spoken=frozenset({"early-reset"}))
+    lines = below(long, "f1", dialogue_findings=frozenset({"early-reset"}))
     assert sum("C: GET /" in line for line in lines) == 60
     assert "… 11,940 more not printed: report.json and transactions.csv have them" in lines
     assert "said so" in lines[-1]
