@@ -129,7 +129,9 @@ def test_a_frame_that_cannot_be_anonymized_is_named_and_nothing_is_written(
     pcaplint: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    status, _, err = pcaplint("extract", SAMPLES / "scripted-fragmented-syn.pcap", "f1", "-o", "x.pcapng", "--anonymize", "--engine", "native")
+    status, _, err = pcaplint(
+        "extract", SAMPLES / "scripted-fragmented-syn.pcap", "f1", "-o", "x.pcapng", "--anonymize", "--engine", "native"
+    )
     assert (status, err) == (2, "pcaplint: error: frame 2 is a fragment, which cannot be anonymized\n")
     assert not Path("x.pcapng").exists()
 
