@@ -1,8 +1,7 @@
-"""Directions that were captured whole and in order, as plain bytes: what most connections are, read without a `Reader`'s care.
+"""Fast path: directions captured without gap, overlap or reordering, as plain bytes.
 
-Promises: only directions laid out from their ISN, without a gap, a repeat or disorder; columns become lists block by block, so that
-memory stays bounded and no connection pays for slicing arrays.
-Must not know: protocols.
+Only directions that are laid out from their ISN. Columns become lists a batch at a time, which bounds memory and avoids slicing arrays per
+connection.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ Fetch = Callable[[int, int], bytes]
 """Returns the bytes at an address, of a length."""
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_SHORT: Final = 16_384
-"""Bytes of a direction that are fetched at once: more than most dialogues have, but for contents."""
-_BLOCK: Final = 32_768
-"""Pieces that are lists at a time, more where one connection has more."""
+MAX_FETCHED_BYTES: Final = 16_384
+"""Size up to which a direction is fetched at once; most dialogues without large contents are smaller."""
+BATCH_SEGMENTS: Final = 32_768
+"""Segments per batch of lists; more where one connection has more."""
 
 
 @dataclass(slots=True)
@@ -39,7 +38,7 @@ class ContiguousStream:
     """One direction: each byte from offset 0 to `size` was captured once, in order."""
 
     stop: list[int]
-    """Offset behind each piece; each begins where the one before it stops."""
+    """Offset behind each segment; each begins where the one before it stops."""
     address: list[int]
     """Where its bytes begin, for `fetch`."""
     frame: list[int]
@@ -54,7 +53,7 @@ class ContiguousStream:
         return self.stop[-1]
 
     def segment_at(self, offset: int) -> int:
-        """Return which piece holds the byte at `offset`, which must be less than `size`."""
+        """Return which segment holds the byte at `offset`, which must be less than `size`."""
         return bisect_right(self.stop, offset)
 
     def read(self, offset: int, size: int) -> bytes:
@@ -80,12 +79,12 @@ class ContiguousStream:
     def reader(self, side: Side) -> Reader:
         """Return a reader of the direction; the bytes of a short one are fetched at once."""
         stop = self.stop
-        pieces = StreamSegments([0, *stop[:-1]], stop, self.address, self.frame, self.time, stop[-1], self.closing)
-        return Reader(side, pieces, self.fetch, self.read(0, stop[-1]) if stop[-1] <= _SHORT else b"")
+        segments = StreamSegments([0, *stop[:-1]], stop, self.address, self.frame, self.time, stop[-1], self.closing)
+        return Reader(side, segments, self.fetch, self.read(0, stop[-1]) if stop[-1] <= MAX_FETCHED_BYTES else b"")
 
 
 def both_contiguous(streams: Streams) -> Array:
-    """Return, per connection, whether both directions spoke and are solid, as bool."""
+    """Return, per connection, whether both directions have payload and are contiguous, as bool."""
     sound = streams.has_payload & streams.isn_known & ~streams.needs_resolution & (streams.captured == streams.size)
     found: Array = sound[0::2] & sound[1::2]
     return found
@@ -99,7 +98,9 @@ def pairs(
     `owner` is the capture of every connection; `fetch` gives the captured bytes of each capture, and must do so for theirs.
     """
     bounds = streams.bounds
-    behind = np.searchsorted(bounds[2 * flows + 2], np.arange(_BLOCK, len(streams.stop) + _BLOCK, _BLOCK), side="right")
+    behind = np.searchsorted(
+        bounds[2 * flows + 2], np.arange(BATCH_SEGMENTS, len(streams.stop) + BATCH_SEGMENTS, BATCH_SEGMENTS), side="right"
+    )
     for part in np.split(flows, np.unique(behind)):
         if not len(part):
             continue

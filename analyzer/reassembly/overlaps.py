@@ -1,8 +1,6 @@
-"""Pieces of a direction that overlap or are in disorder ─► each byte once, as it was captured first.
+"""Resolve overlaps and disorder of one direction: each byte once, from the copy captured first.
 
-Promises: time of a sort, whatever overlaps what; a copy that says something else than the first one is told of, among the first bytes of
-copies that are compared.
-Must not know: segments, protocols.
+O(n log n). The first segment whose bytes differ from the earlier copy is returned; the first `MAX_COMPARED_BYTES` of copies are compared.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from analyzer.reassembly.reader import Position
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_COMPARED: Final = 1 << 16
+MAX_COMPARED_BYTES: Final = 1 << 16
 """Bytes of overlaps compared in one direction."""
 
 
@@ -28,7 +26,7 @@ def resolve_overlaps(  # noqa: PLR0913, PLR0917 - columns
     time: Sequence[int],
     fetch: Callable[[int, int], bytes],
 ) -> tuple[list[int], list[int], list[int], list[int], list[int], Position | None]:
-    """Return the pieces in order, each byte as it was captured first, and the first segment that contradicts an earlier copy.
+    """Return the segments in order, each byte as it was captured first, and the first segment that contradicts an earlier copy.
 
     A lone byte just before the next number is a keep-alive's, whose value means nothing (RFC 9293 3.8.4).
     """
@@ -45,7 +43,7 @@ def resolve_overlaps(  # noqa: PLR0913, PLR0917 - columns
 
 
 def _sweep(kept: Sequence[int], start: Sequence[int], stop: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
-    """Return runs of bytes in order (begins, ends, the piece each is from): of pieces that overlap, the one captured first."""
+    """Return runs of bytes in order (begins, ends, the segment each is from): of segments that overlap, the one captured first."""
     waiting = sorted(kept, key=start.__getitem__)
     begins, ends, owners = list[int](), list[int](), list[int]()
     here = list[int]()
@@ -80,9 +78,9 @@ def _contradiction(  # noqa: PLR0913, PLR0917 - columns
     runs: tuple[list[int], list[int], list[int]],
     fetch: Callable[[int, int], bytes],
 ) -> int | None:
-    """Return the first piece with other bytes than the copy captured before it, among the first `_COMPARED` bytes of copies."""
+    """Return the first segment with other bytes than the copy captured before it, among the first `MAX_COMPARED_BYTES` bytes of copies."""
     _, ends, owners = runs
-    left = _COMPARED
+    left = MAX_COMPARED_BYTES
     for number in kept:
         at, place = start[number], bisect_right(ends, start[number])
         while at < stop[number]:

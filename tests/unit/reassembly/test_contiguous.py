@@ -35,7 +35,7 @@ def test_read_returns_what_was_captured(parts: list[bytes], data: st.DataObject)
 
 @pytest.mark.parametrize("block", [1, 100, 32_768])
 def test_pairs_are_what_readers_read(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(contiguous, "_BLOCK", block)
+    monkeypatch.setattr(contiguous, "BATCH_SEGMENTS", block)
     captures = [notation.capture(script) for script in examples().values()]
     captures += [capture.read(path, engine="native") for path in sorted(Path(SAMPLES).glob("*.pcap*"))]
     connections = connections_.group(captures)

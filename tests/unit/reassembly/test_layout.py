@@ -429,4 +429,4 @@ def test_putting_in_order_grows_with_the_segments(shape: str) -> None:
 
     few, many_, bound = untangle(5_000)[0], *untangle(10_000)
     assert many_ <= 2.2 * few + 100
-    assert bound <= 2 * (overlaps._COMPARED + 20_000)
+    assert bound <= 2 * (overlaps.MAX_COMPARED_BYTES + 20_000)
