@@ -1,6 +1,6 @@
 """Bytes on disk ─► segments.
 
-Promises: `read` gives a `Capture` for any path whatever, and raises for what is wrong with the machine only.
+`read` returns a `Capture` for every path, however damaged the file; it raises `EnvironmentFaultError` for faults of the machine only.
 """
 
 from __future__ import annotations

@@ -30,11 +30,11 @@ _COMPRESSIONS: Final = ("gz", "zst", "zstd", "lz4", "xz", "lzma", "bz2", "zip", 
 _CAPTURE_NAME: Final = re.compile(rf"\.(?:{'|'.join(_SUFFIXES)})\d*(?:[._-]\d+|\.(?:{'|'.join(_COMPRESSIONS)}))*\Z", re.IGNORECASE)
 """A capture's name; rotated (x.pcap1, x.pcap.3) and compressed ones, too."""
 _OWN_FILES: Final = frozenset({"expect.toml", "pcaplint.toml", "pcaplint-baseline.toml"})
-"""Files of our own that lie beside captures."""
+"""Our own files in folders of captures."""
 _PEEK_BYTES: Final = 1 << 20
 """Compressed bytes that are read to see what a file holds: more than a bzip2 block."""
 _PEEK_MEMORY_BYTES: Final = 1 << 26
-"""What xz may take for that, whatever the file asks for."""
+"""Memory that xz may use for that, whatever the file requires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def sniff(path: str | Path) -> str:
     """Return why the file at `path` cannot be a capture, in one line; empty when its first bytes say it is one.
 
     Knows pcap (both byte orders, micro- and nanoseconds, the modified kinds), pcapng, snoop (RFC 1761), ERF, and gzip, zstd and
-    lz4 of those; what lies inside zstd and lz4 is for tshark to tell. Raises `EnvironmentFaultError` when no more files can be opened.
+    lz4 of those; what lies inside zstd and lz4 is left to tshark. Raises `EnvironmentFaultError` when no more files can be opened.
     """
     return _look(os.fspath(path)).reason
 
@@ -197,7 +197,7 @@ def _judge(head: bytes, path: str) -> _Look:
 
 
 def _is_capture(head: bytes) -> bool:
-    """Whether an uncompressed file that begins with `head` says it is a capture."""
+    """Return whether an uncompressed file that begins with `head` has the magic number of a capture."""
     return head[: magic.MAGIC_BYTES] in magic.PCAP_LITTLE | magic.PCAP_BIG or head.startswith((magic.PCAPNG, magic.SNOOP))
 
 
@@ -208,7 +208,7 @@ def _is_erf(path: str) -> bool:
 
 
 def _holds_erf(file: BinaryIO) -> bool:
-    """Whether a decompressed file is a capture without a magic number; False where it is too damaged to tell."""
+    """Return whether a decompressed file is a capture without a magic number; False where it is too damaged."""
     import zlib
 
     try:
@@ -240,7 +240,7 @@ def _judge_gzip(path: str) -> _Look:
 
 
 def _may_hold_capture(name: str, path: str) -> bool:
-    """Return whether a file compressed as `name` says holds a capture, or is too damaged to tell."""
+    """Return whether a file compressed by `name` holds a capture, or is too damaged to be recognised."""
     if name not in {"bzip2", "xz"}:
         return False
     import bz2

@@ -19,14 +19,14 @@ class Ending:
     seconds: float = 0.0
     """How long it was given."""
     error: str = ""
-    """What it said on standard error, in one line."""
+    """Its standard error in one line."""
     timed_out: bool = False
     unfinished: bool = False
     """Its output stopped within a row."""
     malformed_output: str = ""
     """What was wrong with its rows."""
     missed: str = ""
-    """What the file holds and it did not tell of, although it ended as if it had told all."""
+    """What the file holds and tshark did not report, although it ended with status 0."""
 
     @property
     def refused(self) -> bool:

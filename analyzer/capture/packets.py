@@ -100,9 +100,9 @@ def _options(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
 
 def _packet(body: bytes, order: str, interfaces: Sequence[_Interface], number: int) -> Packet:
     interface, high, low, captured, length = struct.unpack_from(order + "IIIII", body)
-    told = interfaces[interface]
-    time = ((high << 32 | low) * _IN_NANOSECONDS) // told.resolution + told.offset * _IN_NANOSECONDS
-    return Packet(number, told.link_type, time, bytes(body[20 : 20 + captured]), length)
+    description = interfaces[interface]
+    time = ((high << 32 | low) * _IN_NANOSECONDS) // description.resolution + description.offset * _IN_NANOSECONDS
+    return Packet(number, description.link_type, time, bytes(body[20 : 20 + captured]), length)
 
 
 def write_pcapng(packets: Iterable[Packet], comment: str = "") -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 A segment's `payload_start` is an address: below `SPOOL` it counts bytes of the file itself, from `SPOOL` on bytes of a spool, a temporary
 file that holds what the file does not hold as it is (compressed captures, packets put together from fragments or decoded by tshark).
 
-Bytes are read when they are asked for, and all that was asked for is returned; the spool is gone when the program ends,
+Bytes are read on request, and all requested bytes are returned; the spool is gone when the program ends,
 however it ends.
 """
 
@@ -43,7 +43,7 @@ class _Shared:
 
     def __init__(self) -> None:
         self._file: BinaryIO | None = None
-        # A spool may be let go by the garbage collector at any time, also while this thread is in here.
+        # The garbage collector may free a spool at any time, also while this thread is in here.
         self._lock = threading.RLock()
         self._size = self._users = 0
 
@@ -88,7 +88,7 @@ _shared = _Shared()
 
 
 class Spool:
-    """Bytes put aside, found again by address; lets go of them when it is closed or nobody has it any more."""
+    """Bytes set aside, found by address; freed when it is closed or no reference to it is left."""
 
     __slots__ = ("_memory", "_places", "_starts", "size")
 

@@ -82,7 +82,7 @@ def stored(paths: Sequence[str | Path]) -> Iterator[Stored]:
 
 @contextmanager
 def _errors_by_name(names: Mapping[str, str]) -> Iterator[None]:
-    """Replace the paths of stored streams by their names in what an error says."""
+    """Replace the paths of stored streams by their names in the message of an error."""
     try:
         yield
     except PcaplintError as error:

@@ -37,7 +37,7 @@ class Recovered:
     frames: list[Int64Array] = field(default_factory=list)
     """The strays that hold a segment, or a quote of one, in parts."""
     links: dict[int, int] = field(default_factory=dict)
-    """Frame ─► link type of the strays that have nothing else to tell."""
+    """Frame ─► link type of the strays of which nothing else is known."""
 
 
 def recover(path: Path, strays: Sequence[tuple[str, Int64Array]], spool: Spool) -> tuple[Recovered, Endings]:

@@ -97,7 +97,7 @@ class Timestamps:
 
 
 def parse(text: str) -> int | None:
-    """Return `text`, decimal seconds or ISO 8601 (UTC unless it says otherwise), as nanoseconds; None if it does not fit."""
+    """Return `text`, decimal seconds or ISO 8601 (UTC unless it states a zone), as nanoseconds; None if it does not fit."""
     if match := _DECIMAL.fullmatch(text):
         value = int(match[2]) * _SECOND + int((match[3] or "").ljust(9, "0"))
         value = -value if match[1] else value

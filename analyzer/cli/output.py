@@ -76,7 +76,7 @@ def write(pieces: Iterable[str], destination: Path | None, *, exact: bool = Fals
     """Write text to the file `destination`, or to standard output when that is None or `-`.
 
     Text meant for programs is `exact`: UTF-8 and its own line ends, whatever the terminal's encoding is.
-    Raises `UsageError` for a destination that is not to be written to, `MachineError` for one that cannot be.
+    Raises `UsageError` for a destination that is not to be written to, `EnvironmentFaultError` for one that cannot be.
     """
     if destination is not None and str(destination) != "-":
         _replace(pieces, destination)

@@ -229,8 +229,8 @@ class _DialogueView(_ScopeView):
             frames: Array = shared[self.flow]
             return frames
         found = np.full(self.size, -1, np.int64)
-        parts = [(one.places.get(name), len(one.flow)) for one in self.subject.columns]
-        found[self.rows] = _concat_frames([one.places.get(name) for one in self.subject.dialogues], parts)[self.chosen]
+        parts = [(one.evidence.get(name), len(one.flow)) for one in self.subject.columns]
+        found[self.rows] = _concat_frames([one.evidence.get(name) for one in self.subject.dialogues], parts)[self.chosen]
         return found
 
 
@@ -269,8 +269,8 @@ class _ExchangeView(_ScopeView):
         if name not in self.subject.protocol.exchange_evidence:
             frames: Array = self.dialogues.frames(name)[self.owner]
             return frames
-        parts = [(one.exchange_places.get(name), int(one.count.sum())) for one in self.subject.columns]
-        return _concat_frames([one.places.get(name) for one in self.exchanges], parts)
+        parts = [(one.exchange_evidence.get(name), int(one.count.sum())) for one in self.subject.columns]
+        return _concat_frames([one.evidence.get(name) for one in self.exchanges], parts)
 
 
 def _texts(column: DictionaryColumn | None, rows: IntArray) -> list[object]:

@@ -212,7 +212,7 @@ def _encryption(batch: DialogueBatch, protocols: Mapping[str, Protocol], count: 
     for flow, dialogue in batch.dialogues.items():
         if dialogue.tls:
             encrypted_by[flow] = words.index(dialogue.tls)
-            frame[flow] = -1 if dialogue.tls_spot is None else dialogue.tls_spot.frame
+            frame[flow] = -1 if dialogue.tls_position is None else dialogue.tls_position.frame
     return encrypted_by, frame
 
 

@@ -117,7 +117,7 @@ def parse_shard(shard: Shard) -> DialogueBatch:
 
 
 def _make_columnar(batch: DialogueBatch) -> None:
-    """Sort the dialogues by connection, and turn those of a protocol that has many into columns, which take a fraction of the memory."""
+    """Sort the dialogues by connection, and convert those of a protocol that has many to columns, which take a fraction of the memory."""
     found = dict(sorted(batch.dialogues.items()))
     plain = [(flow, one) for flow, one in found.items() if is_plain(one)]
     for service, count in Counter(one.service for _, one in plain).items():
@@ -270,7 +270,7 @@ def _parse(client: Reader, server: Reader, context: ParserContext, protocol: Pro
         found: Dialogue = parser_module(protocol.reader).read(client, server, context)
         return found
     if protocol.id == _TLS:
-        return Dialogue(_TLS, tls="implicit", tls_spot=client.position() if client.peek(1) else server.position())
+        return Dialogue(_TLS, tls="implicit", tls_position=client.position() if client.peek(1) else server.position())
     return Dialogue(protocol.id, summary=protocol.title)
 
 

@@ -1,6 +1,6 @@
 """Columns of the flows table and rows of the transactions table, made from dialogues.
 
-Columns are as `model` and rules/protocols describe them; absent values as `schema.Table` says; rows are in order of connection and number.
+Columns are as `model` and rules/protocols describe them; absent values as in `schema.Table`; rows are in order of connection and number.
 All text can be encoded as UTF-8.
 """
 
@@ -80,7 +80,7 @@ def _numbers(found: Dialogues, count: int) -> dict[str, Array]:
     """Return the number columns of the flows table, by name."""
     tls_frame, transactions_ = np.full(count, -1, np.int64), np.zeros(count, np.int64)
     for flow, dialogue in found.dialogues.items():
-        tls_frame[flow] = -1 if dialogue.tls_spot is None else dialogue.tls_spot.frame
+        tls_frame[flow] = -1 if dialogue.tls_position is None else dialogue.tls_position.frame
     for flow, _, dialogue in unfold(found.dialogues):
         transactions_[flow] += len(dialogue.rows) + dialogue.dropped
     for columns in found.columns:
@@ -122,7 +122,7 @@ def own(protocols: Mapping[str, Protocol]) -> dict[str, tuple[str, ...]]:
 
 
 def transactions(found: Dialogues, flow_ids: Array, captures: Array, protocols: Mapping[str, Protocol]) -> pd.DataFrame:
-    """Return the transactions table, columns as `shape` says."""
+    """Return the transactions table, columns as in `shape`."""
     single = [one for one in unfold(found.dialogues) if one.dialogue.rows]
     counts = np.array([len(one.dialogue.rows) for one in single], np.int64)
     owners = [np.repeat(one.flow, one.row_count) for one in found.columns]

@@ -22,7 +22,7 @@ def trim_heap() -> None:
 
 @contextlib.contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Turn the cyclic garbage collector off for a block of code that creates no reference cycles."""
+    """Disable the cyclic garbage collector during a block of code that creates no reference cycles."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,6 +1,6 @@
 """The values that parsers of protocols receive and return.
 
-Facts are values that rules may use (`rules/protocols/<protocol>.toml` declares them); places are frames that a finding may cite; a row is
+Facts are values that rules may use (`rules/protocols/<protocol>.toml` declares them); evidence is frames that a finding may cite; a row is
 one row of the transactions table. A fact that the capture does not show is None or missing, never False. No value holds a secret unless
 `ParserContext.secrets` is set.
 """
@@ -61,8 +61,8 @@ class Exchange:
     """A request and its answer: a command and its reply, an HTTP request and its response."""
 
     facts: dict[str, Fact] = field(default_factory=dict)
-    places: dict[str, int | None] = field(default_factory=dict)
-    """Frames by name of place: request, request_end, reply, reply_end, and what the protocol declares."""
+    evidence: dict[str, int | None] = field(default_factory=dict)
+    """Frames by evidence name: request, request_end, reply, reply_end, and what the protocol declares."""
 
 
 @dataclass(slots=True)
@@ -95,14 +95,14 @@ class Dialogue:
     summary: str = ""
     """One line for a person; text from the capture in it is raw, reports escape it."""
     facts: dict[str, Fact] = field(default_factory=dict)
-    places: dict[str, int | None] = field(default_factory=dict)
+    evidence: dict[str, int | None] = field(default_factory=dict)
     exchanges: list[Exchange] = field(default_factory=list)
     rows: list[dict[str, Cell]] = field(default_factory=list)
     """Rows of the transactions table, in order, by column name; the common columns that do not depend on the protocol are filled in
     afterwards."""
     tls: str = ""
     """How the connection came to be encrypted: implicit, starttls, auth-tls, upgrade, connect; empty when it was not."""
-    tls_spot: Position | None = None
+    tls_position: Position | None = None
     """Where the first byte of TLS was captured."""
     after: str = ""
     """The protocol after an upgrade or inside a tunnel, if any."""

@@ -79,12 +79,12 @@ class DialogueColumns:
     """The connection of each dialogue."""
     summary: Sequence[str]
     facts: Mapping[str, DictionaryColumn]
-    places: Mapping[str, Array]
+    evidence: Mapping[str, Array]
     """Frames, one element per dialogue, -1 for none."""
     count: Array
     """Exchanges of each dialogue; the exchanges' columns are in order of dialogue and exchange."""
     exchange_facts: Mapping[str, DictionaryColumn]
-    exchange_places: Mapping[str, Array]
+    exchange_evidence: Mapping[str, Array]
     """Frames, as above."""
     row_count: Array
     """Rows of the transactions table of each dialogue."""
@@ -101,10 +101,10 @@ class DialogueColumns:
             flow=np.array(list(parsed), np.int64),
             summary=[one.summary for one in dialogues],
             facts=_columns([one.facts for one in dialogues]),
-            places=_frames([one.places for one in dialogues]),
+            evidence=_frames([one.evidence for one in dialogues]),
             count=np.array([len(one.exchanges) for one in dialogues], np.int64),
             exchange_facts=_columns([one.facts for one in exchanges]),
-            exchange_places=_frames([one.places for one in exchanges]),
+            exchange_evidence=_frames([one.evidence for one in exchanges]),
             row_count=np.array([len(one.rows) for one in dialogues], np.int64),
             rows=_columns(list(chain.from_iterable(one.rows for one in dialogues))),
         )
@@ -125,10 +125,10 @@ class DialogueColumns:
             flow=np.concatenate([one.flow for one in blocks]),
             summary=list(chain.from_iterable(one.summary for one in blocks)),
             facts=_join_columns([one.facts for one in blocks], dialogues),
-            places=_join_frames([one.places for one in blocks], dialogues),
+            evidence=_join_frames([one.evidence for one in blocks], dialogues),
             count=np.concatenate([one.count for one in blocks]),
             exchange_facts=_join_columns([one.exchange_facts for one in blocks], exchanges),
-            exchange_places=_join_frames([one.exchange_places for one in blocks], exchanges),
+            exchange_evidence=_join_frames([one.exchange_evidence for one in blocks], exchanges),
             row_count=np.concatenate([one.row_count for one in blocks]),
             rows=_join_columns([one.rows for one in blocks], rows),
         )

@@ -37,7 +37,7 @@ _OF_TEXT: Final = re.compile(r"([?&;#\s,\"'()<>{}]*+)([^&;#\s,\"'()<>{}]*+)")
 _ANY_PARAMETER: Final = re.compile(r"(?<![^?&;#/=\s])([^?&;#=/\s]++)=(?=[^&;#\s])")
 """The name of a parameter with a value, of one inside the value of another too."""
 _NAME_BEFORE_EQUALS: Final = re.compile(r"([^?&;#=/\s,\"'()<>{}]+)=")
-"""The text before each equals sign: the name of a parameter, whatever the context."""
+"""The text before each "=": the name of a parameter, whatever the context."""
 _SEGMENT: Final = re.compile(r"(?<=/)([^/=;]{2,60})/(?=([^/;]{8,}))(?=[^/;]*[0-9])(?=[^/;]*[A-Za-z])")
 """A segment of a path, and the next one where that has letters and digits."""
 _MAX_DEPTH: Final = 3

@@ -1,7 +1,7 @@
 """pytest plugin: captures as fixtures, loopback traffic recorded during a test, entries of expect.toml as test items.
 
-Promises: importing it imports neither pandas nor typer, and without its fixtures and options no run of pytest changes.
-Must not know: how captures are read and judged; `api.analyze` does that.
+Importing it imports neither pandas nor typer, and a run of pytest without its fixtures and options is unchanged. Reading and judging captures
+is left to `api.analyze`.
 """
 
 from __future__ import annotations

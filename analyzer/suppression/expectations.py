@@ -220,7 +220,7 @@ def draft(report: Report) -> Iterator[str]:
     bad = report.flows["verdict"].map(dict(report.verdict_severities)).isin(enough) & ~report.flows["excused"]
     owners = report.findings["flow_id"].map(dict(zip(report.flows["flow_id"], report.flows["capture"], strict=True)))
     new = report.findings["severity"].isin(enough) & ~report.findings["excused"]
-    yield "# Why is each of these as it should be? Until every reason says so, this file is refused.\nschema = 1\n"
+    yield "# Why is each of these as it should be? Until every reason is given, this file is refused.\nschema = 1\n"
     for index, capture in enumerate(report.captures):
         verdicts = report.flows["verdict"][bad & (report.flows["capture"] == index)].value_counts()
         chosen = report.findings[new & (owners == index)]

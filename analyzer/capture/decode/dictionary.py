@@ -94,7 +94,7 @@ def encode_addresses(names: CodeTable, src: Array, dst: Array) -> tuple[Int64Arr
     words = np.concatenate((src.view(">u8").reshape(-1, 2), dst.view(">u8").reshape(-1, 2)), axis=1).astype(np.uint64)
     local = _number_rows(words)
     first = first_rows(local)
-    # 128 bits more tell an IPv6 address from an IPv4 address of the same value.
+    # 128 bits more distinguish an IPv6 address from an IPv4 address of the same value.
     sides = [names.encode((1 << 128) + int.from_bytes(bytes(side), "big") for side in column[first]) for column in (src, dst)]
     return sides[0][local], sides[1][local]
 

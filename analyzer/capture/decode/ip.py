@@ -53,7 +53,7 @@ class IpPackets:
     """What IP headers say, shapes (n,)."""
 
     protocol: Int64Array
-    """What is carried at `at`, UNREAD where tshark is to tell."""
+    """The protocol carried at `at`; UNREAD where tshark decodes the frame."""
     at: Int64Array
     length: Int64Array
     """Bytes carried, by the IP header."""

@@ -35,7 +35,7 @@ class Endings:
     """How many frames ended in what."""
 
     known: dict[str, int] = field(default_factory=dict)
-    """Those whose link header was read and says what follows."""
+    """Frames whose link header was decoded and names the next protocol."""
     hidden: dict[str, int] = field(default_factory=dict)
     """Those of which no more is known than the link type or a protocol below the network."""
 
@@ -85,12 +85,12 @@ def show_type(number: int) -> str:
 
 
 def show_link(number: int) -> str:
-    """Return `of link type 147 (USER0) not decoded`; for -1 what is said of a capture whose link types are not known here."""
+    """Return `of link type 147 (USER0) not decoded`; for -1 the text for a capture whose link types are unknown."""
     return f"of link type {number}{_name('link_types', number)} not decoded" if number >= 0 else "of a link type not decoded"
 
 
 def services(src: Int64Array, dst: Int64Array) -> Int64Array:
-    """Return the port of each pair that tells what is said: the one that is a known service's, or the lower one."""
+    """Return the port of each pair that identifies the service: that of a known service, or else the lower one."""
     known = np.zeros(_PORTS + 1, dtype=bool)
     known[list(_names()["udp_services"])] = True
     lower: Int64Array = np.minimum(src, dst)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 NOT_IP, IPV4, IPV6, DELEGATE = 0, 4, 6, 1
-"""What a frame holds: nothing of interest, IPv4, IPv6, or what only tshark can tell."""
+"""What a frame holds: nothing of interest, IPv4, IPv6, or a protocol that only tshark decodes."""
 ENDED_PPP: Final = -2
-"""Stands for PPP where an Ethernet type is told."""
+"""Stands for PPP among Ethernet types."""
 TAG_BITS: Final = 13
 """Each VLAN id, plus 1, takes so many bits of a number that stands for a stack of them, the outermost highest."""
 _NUMBERED_TAGS: Final = 4
@@ -188,7 +188,7 @@ def _read_family(link: int, frames: Frames, found: LinkPayload, rows: Int64Array
 
 
 def _read_type(frames: Frames, found: LinkPayload, rows: Int64Array, kind: Int64Array) -> None:
-    """Read on by Ethernet types, -1 standing for one that is not known, at the places found so far."""
+    """Decode by Ethernet type, -1 for an unknown one, from the offsets reached so far."""
     plain = kind == _TYPE_IPV4
     if not plain.all():
         kind = _read_tags(frames, found, rows, kind)
@@ -271,12 +271,12 @@ def _read_sessions(frames: Frames, found: LinkPayload, rows: Int64Array) -> None
     found.session[rows] = head >> 32 & 0xFFFF
     found.at[rows] += 6
     _read_ppp(frames, found, rows)
-    # tshark sees no more of a packet than the session's header says there is.
+    # tshark sees no more of a packet than the length in the session's header.
     word = _number(frames, found, rows, 8)
     stated = np.where(found.kind[rows] == IPV4, word >> 32, word >> 16) & 0xFFFF
     total = np.where(found.kind[rows] == IPV4, stated, stated + 40)
     carries = np.isin(found.kind[rows], (IPV4, IPV6))
-    # A packet that states no length is as long as the session's header says, not as the frame.
+    # A packet that states no length has the length in the session's header, not that of the frame.
     found.kind[rows[carries & ((word == -1) | (stated == 0) | (total + 2 > length))]] = DELEGATE
 
 
@@ -292,7 +292,7 @@ def _read_ppp(frames: Frames, found: LinkPayload, rows: Int64Array) -> None:
 
 
 def _read_lengths(frames: Frames, found: LinkPayload, rows: Int64Array) -> None:
-    """Tell the LLC frames that every switch sends from those that might hold anything."""
+    """Distinguish the LLC frames that every switch sends from those that may hold anything."""
     if not len(rows):
         return
     header = _number(frames, found, rows, 8)

@@ -1,6 +1,6 @@
 """Packets behind MPLS labels ─► which of them are Ethernet frames, and where those begin; whole arrays at a time.
 
-Nothing in a label tells a pseudowire (RFC 4448), a frame may follow a control word, whose first half is zero, or the label
+Nothing in a label identifies a pseudowire (RFC 4448), a frame may follow a control word, whose first half is zero, or the label
 itself, and an address that begins with 4 or 6 looks like an IP packet (RFC 4928). So a packet counts as an Ethernet frame only if the
 IP header in it is right in version, lengths and checksum, and no right IPv4 header stands in its own place.
 """

@@ -74,7 +74,7 @@ class Network:
     families: list[tuple[Int64Array, IpPackets]]
     """The frames that have an IPv4 header and those, then the same for IPv6."""
     protocol: Int64Array
-    """Shapes (n,) from here; UNREAD where tshark is to tell, NONE where there is nothing."""
+    """Shapes (n,) from here; UNREAD where tshark decodes the frame, NONE where there is nothing."""
     at: Int64Array
     length: Int64Array
     ttl: Array
@@ -264,7 +264,7 @@ def _encode_ends(network: Network, rows: Int64Array, names: CodeTable) -> tuple[
 def _encode_links(
     carried: LinkPayload, interfaces: Sequence[Interface], frames: Frames, rows: Int64Array, known: Dictionaries
 ) -> dict[str, Array]:
-    """Return the columns that the link headers and the record tell."""
+    """Return the columns taken from the link headers and the record."""
     src, dst = encode_pairs(known.mac, carried.src_mac[rows], carried.dst_mac[rows])
     return {
         "src_mac": src.astype(np.int32),

@@ -53,7 +53,7 @@ _FLAGS: Final = (
     (TTCP, "ttcp"),
     (EXPERIMENTAL, "experimental"),
 )
-"""Kinds, and the column that says one of them is there."""
+"""Kinds, and the column that marks their presence."""
 _COLUMNS: Final = {
     "mss": ("int32", -1),
     "window_scale": ("int16", -1),
@@ -136,7 +136,7 @@ def _blank(count: int) -> dict[str, Array]:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Which options stand where in a row, and what that alone tells."""
+    """The offset of each option in a row, and what follows from the offsets alone."""
 
     size: int
     mask: Array

@@ -1,7 +1,7 @@
 """Capture file formats: where each frame lies, when it was captured and how long it was, window by window.
 
-The same frames in the same order with the same numbers as tshark gives; damage ends the frames where it is met and says where and
-what; a file of a kind that is not read here is refused before or while it is read, never half understood.
+The same frames in the same order with the same numbers as tshark gives; damage ends the frames and is reported with its
+offset and kind; a file of a kind that is not read here is refused before or while it is read, never half understood.
 """
 
 from __future__ import annotations

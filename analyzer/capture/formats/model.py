@@ -20,7 +20,7 @@ MAX_CAPTURED_BYTES: Final = 262144
 
 
 class UnsupportedFormatError(PcaplintError):
-    """The file is, or turns out to be, of a kind that only tshark reads."""
+    """The file is of a kind that only tshark reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Interface:
     number: int = -1
     """The number tshark gives it, which counts within a section; -1 when the format knows no interfaces."""
     fcs: int = 0
-    """Bytes of frame check sequence that each frame is said to end with."""
+    """Bytes of frame check sequence at the end of each frame, as the file states."""
 
 
 @dataclass(frozen=True, slots=True)

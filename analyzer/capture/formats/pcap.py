@@ -1,6 +1,6 @@
 """The pcap format ─► frames: both byte orders, micro- and nanoseconds, and Kuznetzov's modified records.
 
-As `frames`. What Wireshark tells by guessing (old versions, swapped lengths, vendors' record headers) is foreign.
+As `frames`. What Wireshark recognises by guessing (old versions, swapped lengths, vendors' record headers) is foreign.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SECOND: Final = 10**9
 _MAX_LENGTH_BYTES: Final = 128 << 20
 """Above this original length Wireshark doubts that it reads the right variant of the format."""
 _SURE_RECORDS: Final = 4
-"""How many records Wireshark looks at to tell the variants apart."""
+"""Records that Wireshark reads to distinguish the variants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _read_header(store: Store, scan_state: ScanState) -> Records:
 
 
 def _is_bad(records: Records, buffer: FileWindow, at: int) -> bool:
-    """Whether the record at `at` can be told to be bad, whatever follows."""
+    """Return whether the record at `at` is certainly bad, whatever follows."""
     if at + records.header > buffer.size:
         return False
     (length,) = struct.unpack_from(records.order + "I", buffer.store, at + 8)

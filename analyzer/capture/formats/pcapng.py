@@ -219,7 +219,7 @@ def _read_packets(section: PcapngSection, data: Array, found: tuple[Int64Array, 
     timed = ~(simple | custom)
     interface = words[:, 2].astype(np.int64)
     if old.any():
-        # The obsolete block has a count of drops beside the interface.
+        # The obsolete block has a count of drops next to the interface.
         interface = np.where(old, interface & 0xFFFF if order == "<" else interface >> 16, interface)
     captured, length = words[:, 5].astype(np.int64), words[:, 6].astype(np.int64)
     if simple.any() and section.described:

@@ -46,7 +46,7 @@ class Blocks:
     order: str
 
     def next_records(self, data: Array, at: Int64Array, size: int) -> Int64Array:
-        """Return where the next blocks begin by the first of their two lengths, -1 where there is none; `sound` is to be asked."""
+        """Return where the next blocks begin by the first of their two lengths, -1 where there is none; check with `sound`."""
         # The buffer's padding is longer than the head of a block.
         length = gather_rows(data, at + 4, 4).view(f"{self.order}u4").astype(np.int64)
         after = at + (length + 3 & ~3)
@@ -93,7 +93,7 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What an interface description block says."""
+    """The content of an interface description block."""
 
     link: int
     snap: int
@@ -134,7 +134,7 @@ def read_section(store: Store, at: int, size: int) -> tuple[Blocks, int]:
 
 
 def read_interface(store: Store, at: int, after: int, order: str) -> Description:
-    """Return what the interface description block from `at` to `after` says."""
+    """Return the content of the interface description block from `at` to `after`."""
     if after - at < _INTERFACE_BYTES:
         message = "an interface description of too few bytes"
         raise DamageError(message)

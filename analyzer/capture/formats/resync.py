@@ -22,7 +22,7 @@ MIN_SEARCH_BYTES: Final = 1 << 18
 CHUNK_BYTES: Final = 1 << 14
 """A part more costs a search for its beginning, a longer part more steps."""
 HEAD_BYTES: Final = 32
-"""How much of a record tells what others look like."""
+"""Bytes of a record that others are compared with."""
 _REACH_BYTES: Final = 1 << 11
 """How far behind the place where a part should begin a record is looked for, at first."""
 _FURTHER: Final = 8
@@ -30,7 +30,7 @@ _HOPS: Final = 2
 
 
 class RecordFormat(Protocol):
-    """How records of one kind are told and walked."""
+    """How records of one kind are recognised and walked."""
 
     def next_records(self, data: Array, at: Int64Array, size: int) -> Int64Array:
         """Return where the record after each of `at` begins; -1 where none whole and sound lies before `size`."""

@@ -34,7 +34,7 @@ RANGES_PER_PROCESS: Final = 24
 MIN_RANGE_BYTES: Final = 1 << 23
 MAX_RANGE_BYTES: Final = 1 << 26
 _HEAD_BYTES: Final = 1 << 18
-"""Where the first part may end at the earliest: what is said of interfaces there holds for all the file, as a rule."""
+"""The least length of the first part: interfaces described there are, as a rule, those of the whole file."""
 _SEARCH_BYTES: Final = 1 << 20
 _HOPS: Final = 16
 

@@ -73,7 +73,7 @@ class Counts:
     """Frames that tshark calls malformed and that gave no segment where one might be."""
     short: int = 0
     unread: int = 0
-    """Frames IP says carry TCP, of which no TCP header was decoded, fragments that were put together left out."""
+    """Frames that carry TCP by their IP header, of which no TCP header was decoded, reassembled fragments left out."""
     unquoted: int = 0
     """ICMP errors that quote too little of a TCP header."""
     endings: Endings = field(default_factory=Endings)
@@ -264,7 +264,7 @@ class SegmentBuilder:
             texts = self._dictionaries["address"].texts()
             length = found["header_length"][bad] + found["payload_length"][bad]
             field_ = found["checksum"][bad]
-            # Of what the card is to cut up, the length is left out: each piece has its own.
+            # No length in the sum of what the network card segments: each segment gets its own.
             for counted in (length, np.zeros_like(length)):
                 sums = pseudo_sums(texts, found["src"][bad], found["dst"][bad], counted)
                 state[bad[(field_ == sums) | (field_ == 0xFFFF - sums)]] = schema.CHECKSUM_PARTIAL
@@ -344,9 +344,9 @@ def _measure_headers(found: dict[str, Int64Array]) -> Int64Array:
 
 
 def _restore_payloads(view: BatchView, found: dict[str, Int64Array], version: Int64Array, ordinal: Int64Array) -> None:
-    """Set the payload length to what the IP header says where the frame itself is shorter, which is all tshark goes by.
+    """Set the payload length to that of the IP header where the frame is shorter; tshark uses the frame's length.
 
-    The checksum of such a segment covers bytes that are not there.
+    The checksum of such a segment includes bytes that were not captured.
     """
     total = view.either("ip.len", "ipv6.plen", version, ordinal).numbers()
     network = np.where(version == 4, view.column("ip.hdr_len", ordinal).numbers(), 0)  # noqa: PLR2004 - an IP version

@@ -1,7 +1,7 @@
 """Options of the tshark call: the fields, the protocols it may dissect, the preferences.
 
 One list each, in the order of the columns tshark prints. A field that may be absent from an older or newer
-tshark says what is lost without it.
+tshark states what is lost without it.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ LOSSES: Final = {option.name: option.loss for option in (*FIELDS, *PREFERENCES)}
 
 
 def decode_as() -> list[str]:
-    """Return the arguments that tell tshark of tunnels on ports that are not registered for them."""
+    """Return the arguments that make tshark decode tunnels on ports that are not registered for them."""
     return [part for protocol, port in encapsulations.load().unregistered for part in ("-d", f"udp.port=={port},{protocol}")]
 
 

@@ -20,7 +20,7 @@ _LENGTHS: Final = {
     "null": 4,
     "raw": 0,
 }
-"""Bytes of the link headers whose length their name tells."""
+"""Bytes of the link headers whose length follows from their name."""
 _NETWORKS: Final = {"ip": 4, "ipv6": 6}
 _NAMES: Final = {b"4": b"ip", b"6": b"ipv6"}
 _NO_NETWORK: Final = (b"mpls", b"pw", b"eth")
@@ -28,15 +28,15 @@ _NO_NETWORK: Final = (b"mpls", b"pw", b"eth")
 _ERRORS: Final = {"icmp": 4, "icmpv6": 6}
 _NESTED: Final = {(4, 4): "ipip", (4, 6): "6in4", (6, 4): "4in6", (6, 6): "6in6"}
 TUNNELS: Final = ("gre", "vxlan", "geneve", "erspan", "pppoes")
-"""Tunnels told apart by a number that is the same in both directions."""
+"""Tunnels identified by a number that is the same in both directions."""
 _UNNUMBERED: Final = frozenset({"gtp", "teredo", "l2tp", "etherip", "capwap.data", "lwapp", "ayiya", "lisp", "lisp-data", "stt", "amt"})
-"""Tunnels whose numbers, where they have any, differ by direction: only their name tells connections apart."""
+"""Tunnels whose numbers, where they have any, differ by direction: only their name distinguishes connections."""
 _TAGS: Final = frozenset({"vlan", "ieee8021ad"})
 
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """What a list of protocols says about the TCP header in it."""
+    """What a list of protocols states about the TCP header in it."""
 
     names: tuple[str, ...] = field(default=(), compare=False)
     """The list itself."""
@@ -51,7 +51,7 @@ class Layers:
     outer: int = 0
     """4 or 6: the version of the outermost IP header, 0 when there is none."""
     link_length: int = -1
-    """Bytes before the outermost IP header, -1 when the names do not tell."""
+    """Bytes before the outermost IP header, -1 when they do not follow from the names."""
     adjacent: bool = False
     """It follows the IP header that carries it, nothing between."""
     alone: bool = False
@@ -96,7 +96,7 @@ def restore_networks(protocols: bytes, versions: bytes) -> bytes:
 
 @functools.lru_cache(maxsize=4096)
 def read(protocols: bytes) -> Layers:
-    """Return what `protocols`, as b"eth:ethertype:ip:tcp", says.
+    """Return the layers in `protocols`, as b"eth:ethertype:ip:tcp".
 
     The last TCP header counts, and the IP header nearest before it; a TCP header behind an ICMP header is a quote.
     """
@@ -191,6 +191,6 @@ def _decimal(number: str) -> str:
 
 
 def show_vlans(layers: Layers, vlan: bytes, service: bytes) -> str:
-    """Return the VLAN ids from the outside in, joined by dots, given tshark's cells for 802.1Q and 802.1ad ids."""
+    """Return the VLAN ids from the outside in, joined by dots, given tshark's values for 802.1Q and 802.1ad ids."""
     left = {"vlan": vlan.decode("ascii", "replace").split(","), "ieee8021ad": service.decode("ascii", "replace").split(",")}
     return ".".join(values.pop(0) for tag in layers.tags if (values := left[tag]) and values[0])

@@ -1,7 +1,7 @@
 """Which tshark this machine has, and what it knows.
 
-The path is absolute and was asked for or found on PATH, never named by a file in the working directory; what
-a tshark knows is asked of it once and remembered on disk until the program changes.
+The path is absolute and was given or found on PATH, never named by a file in the working directory; what
+a tshark supports is queried once and cached on disk until the program changes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Tshark:
     missing: tuple[str, ...]
     """Those of `fields.FIELDS` and of `fields.PREFERENCES` it does not."""
     forbidden: tuple[str, ...]
-    """The protocols it is told to leave alone."""
+    """The protocols disabled in it."""
 
 
 def locate(tshark: str | None = None) -> str:
@@ -83,7 +83,7 @@ def probe(tshark: str | None = None) -> Tshark:
 
 @functools.lru_cache(maxsize=16)
 def _probe(path: str, changed_ns: int, size: int) -> Tshark:
-    """Return what the tshark at `path`, in the state the other two tell, knows."""
+    """Return what the tshark at `path` supports in the state given by the other two."""
     key = [path, changed_ns, size, _digest()]
     known = _recall(key)
     if known is None:
@@ -107,7 +107,7 @@ def _probe(path: str, changed_ns: int, size: int) -> Tshark:
 
 
 def _digest() -> str:
-    """Return a text that changes when what is asked of tshark changes."""
+    """Return a text that changes when the queries to tshark change."""
     import hashlib
 
     return hashlib.sha256(Path(fields.__file__).read_bytes() + encapsulations.FILE.read_bytes()).hexdigest()

@@ -1,8 +1,8 @@
 """In what the versions of tshark differ, as far as it matters here, and what is done about it.
 
-One row per difference, with the versions that show it; `tests/unit/capture/tshark/test_quirks.py` asks the installed tshark about
+One row per difference, with the versions that show it; `tests/unit/capture/tshark/test_quirks.py` tests the installed tshark for
 each row and fails where it answers otherwise. What can be made good gives the same tables on all versions; what cannot is a loss
-that `pcaplint doctor` and the notes of a capture tell.
+that `pcaplint doctor` and the notes of a capture report.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Quirk:
     cure: str
     """What makes the tables the same all the same; empty when nothing does."""
     loss: str = ""
-    """What cannot be told with such a tshark."""
+    """What cannot be determined with such a tshark."""
 
     def applies(self, version: Version) -> bool:
         """Whether a tshark of `version` shows it."""
@@ -94,14 +94,14 @@ QUIRKS: Final = (
         since=(4, 6),
         until=(),
         what="damage met while reading is exit status 14, else it is 2",
-        cure="what tshark says of the file is the reason, not its status: exit_status.explain",
+        cure="tshark's message about the file is the reason, not its status: exit_status.explain",
     ),
     Quirk(
         "streams-after-reset",
         since=(4, 4),
         until=(),
         what="a SYN+ACK behind a RST begins another tcp.stream",
-        cure="connections are told apart by their endpoints and sequence numbers, never by tcp.stream",
+        cure="connections are identified by their endpoints and sequence numbers, never by tcp.stream",
     ),
 )
 
@@ -120,7 +120,7 @@ def parse_version(text: str) -> Version:
 
 
 def list_losses(version: str) -> list[str]:
-    """Return what a tshark of `version` cannot tell, one line each."""
+    """Return what cannot be determined with a tshark of `version`, one line each."""
     known = parse_version(version)
     losses = [quirk.loss for quirk in QUIRKS if quirk.loss and quirk.applies(known)]
     lacking = sorted(name for name, since in PROTOCOLS_SINCE.items() if known < since and name not in _RENAMED)

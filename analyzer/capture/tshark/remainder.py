@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from analyzer.capture.tshark.batch_view import BatchView
 
 LINK: Final = ""
-"""Stands for the link type of a stray, which tshark does not tell."""
+"""Stands for the link type of a stray, which tshark does not output."""
 CARRIED: Final = "-"
 """Stands for a stray in which tshark found a segment, perhaps in the wrong place."""
 _GUESSED: Final = "mpls:pweth"
@@ -47,7 +47,7 @@ class End:
     name: str
     """LINK when nothing is known but the link type."""
     field: str = ""
-    """The field whose last number tells more."""
+    """The field whose last number identifies the ending further."""
     hidden: bool = False
     """No more is known than a protocol below the network."""
     suspect: bool = False
@@ -137,7 +137,7 @@ def _last(view: BatchView, name: str) -> Int64Array:
 
 
 def _show(end: End, value: int) -> str:
-    """Return the name of an ending that a number tells."""
+    """Return the name of an ending identified by a number."""
     return last_protocol.show_protocol(value) if end.name == "ip" else last_protocol.show_type(value)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SEQ_BITS: Final = 32
 _WRAP: Final = 1 << _SEQ_BITS
 _MAX_WINDOW: Final = 1 << 30
-"""Bytes that an acknowledgment may lie beyond a segment's end and still cover it (RFC 7323 2.3)."""
+"""Bytes that an acknowledgment may lie beyond a segment's end and still acknowledge it (RFC 7323 2.3)."""
 
 
 class StepFacts(Protocol):

@@ -1,7 +1,7 @@
 """The state of the machine for a block of connections, as columns: states, variables, candidate records.
 
 Columns have one entry per connection of the block; those of records have shape (members, connections) and grow to the members that
-some connection needs. The first member of a record is never evicted; `lost` says where another one was.
+some connection needs. The first member of a record is never evicted; `lost` marks where another one was.
 """
 
 from __future__ import annotations

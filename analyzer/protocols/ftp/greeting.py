@@ -19,10 +19,10 @@ DELAYED: Final = 120
 
 def note(dialogue: Dialogue, reply: FtpReply, code: int, table: CommandTable, opened_at: int) -> None:
     """Add the facts of a greeting; `opened_at` is when the opening was complete, ns since the epoch, or NO_TIME."""
-    facts, places = dialogue.facts, dialogue.places
-    if "greeting" not in places and (delay := timing.since(opened_at, reply.first)) is not None:
+    facts, evidence = dialogue.facts, dialogue.evidence
+    if "greeting" not in evidence and (delay := timing.since(opened_at, reply.first)) is not None:
         facts["greeting_after"] = delay
-    places.setdefault("greeting", reply.first.frame)
+    evidence.setdefault("greeting", reply.first.frame)
     facts["greeting_code"] = code
     facts["greeting_expected"] = code in table.greetings and facts.get("greeting_expected") is not False
     facts["greeting_refusal"] = code in table.refusals

@@ -34,7 +34,7 @@ def _complete_exchange(found: LinkedConnection, flows: Flows) -> None:
     exchange, row = found.announcement.exchanges[-1] if found.announcement.exchanges else None, found.flow
     if exchange is None:
         return
-    facts, places = exchange.facts, exchange.places
+    facts, evidence = exchange.facts, exchange.evidence
     facts["data_seen"] = row >= 0
     if row < 0:
         return
@@ -42,7 +42,7 @@ def _complete_exchange(found: LinkedConnection, flows: Flows) -> None:
     for one in found.announcement.exchanges:
         one.facts["data_translated"] = found.announcement.ip not in {"", listening_ip}
     carried = int(flows.client_bytes[row]) + int(flows.server_bytes[row])
-    places["data"] = first = int(flows.first_frame[row])
+    evidence["data"] = first = int(flows.first_frame[row])
     facts["data_opened"] = bool(flows.opened[row])
     facts["data_refused"] = flows.failure[row] == "refused"
     facts["data_unanswered"] = flows.failure[row] == "unanswered"
@@ -53,11 +53,11 @@ def _complete_exchange(found: LinkedConnection, flows: Flows) -> None:
     facts["data_bytes"] = carried
     facts["data_reset"] = bool(flows.reset[row])
     facts["data_clear"] = carried > 0 and not flows.encrypted[row]
-    issued = places.get("request_end")
+    issued = evidence.get("request_end")
     if found.announcement.opener == "server" and facts.get("transfer") and issued is not None:
         facts["data_before_command"] = first < issued
     if found.again >= 0:
-        places["data_again"] = int(flows.first_frame[found.again])
+        evidence["data_again"] = int(flows.first_frame[found.again])
 
 
 def _complete_rows(found: LinkedConnection, flows: Flows) -> None:

@@ -4,7 +4,7 @@ Lines of the client and replies of the server are read one at a time; whichever 
 the commands sent before it. Replies answer commands in order, except the reply to a command sent during a transfer (STAT, ABOR, NOOP).
 Parsing stops where TLS begins and continues where it ends in the clear (CCC). Announced data connections go to `Dialogue.announced`;
 `link` finds them. Never raises and ends on any bytes, in linear time; facts that the capture does not show are None; passwords are
-redacted unless the context says otherwise.
+redacted unless the context has them shown.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _Parser:
         self.client, self.server, self.context = client, server, context
         self.dialogue = Dialogue("ftp")
         self.facts: dict[str, Fact] = self.dialogue.facts
-        self.places = self.dialogue.places
+        self.evidence = self.dialogue.evidence
         self.table = commands.table_of(context.protocol)
         self.session = FtpSession(self.dialogue, context, self.table)
         self.redactor = redactor
@@ -187,7 +187,7 @@ class _Parser:
             return
         if not self.greeted and "early" not in self.facts and self.complete and not self.server.gap:
             self.facts["early"] = True
-            self.places["early"] = line.first.frame
+            self.evidence["early"] = line.first.frame
         self._note_clear(line)
         self.number += 1
         facts: dict[str, Fact] = {
@@ -221,7 +221,7 @@ class _Parser:
             self.slipped = self.slipped or line.first.frame
         else:
             self.facts["tls_missing"] = True
-            self.places["tls_missing"] = line.first.frame
+            self.evidence["tls_missing"] = line.first.frame
             self.agreed = None
 
     def _keep(self, issued: PendingCommand) -> None:
@@ -238,7 +238,7 @@ class _Parser:
         if reply.code is None:
             if not torn and reply.whole:
                 self.facts["stray_line"] = True
-                self.places.setdefault("stray_line", reply.first.frame)
+                self.evidence.setdefault("stray_line", reply.first.frame)
                 if self.pending:
                     self.pending[0].stray = self.pending[0].stray or reply
             return
@@ -248,13 +248,13 @@ class _Parser:
         if self.encrypted and self.agreed is not None and not self.pending:
             # The client's next bytes are TLS: no command was sent.
             self.facts["auth_reply_injection"] = True
-            self.places.setdefault("auth_reply_injection", reply.first.frame)
+            self.evidence.setdefault("auth_reply_injection", reply.first.frame)
             return
         if not self.pending:
             self._cut_line(reply)
         if reply.code == _CLOSING:
             self.closing = True
-            self.facts["service_closing"], self.places["service_closing"] = True, reply.first.frame
+            self.facts["service_closing"], self.evidence["service_closing"] = True, reply.first.frame
         if self.lost:
             self._skip_answered()
         if _FIRST_MARK <= reply.code < _FIRST_FINAL:
@@ -269,7 +269,7 @@ class _Parser:
         line = self.line
         if self.greeted and "early" not in self.facts and line is not None and line.first.frame < reply.last.frame:
             # It began before the greeting was complete, and was complete behind it.
-            self.facts["early"], self.places["early"] = True, line.first.frame
+            self.facts["early"], self.evidence["early"] = True, line.first.frame
         self.closing = code == _CLOSING
 
     def _skip_answered(self) -> None:
@@ -286,13 +286,13 @@ class _Parser:
         if not issued.marked:
             facts["preliminary_code"] = issued.row["preliminary_code"] = code
             facts["preliminary_listed"] = code in issued.command.known.marks if self._is_listed(issued) else None
-            issued.exchange.places["preliminary"] = reply.first.frame
+            issued.exchange.evidence["preliminary"] = reply.first.frame
             issued.marked = True
             session.note_preliminary(self.session, issued)
 
     def _answer(self, reply: FtpReply, code: int) -> None:
         issued = pending.take(self.pending, code) or self._uncommanded(reply)
-        facts, places, row = issued.exchange.facts, issued.exchange.places, issued.row
+        facts, evidence, row = issued.exchange.facts, issued.exchange.evidence, issued.row
         latency = timing.latency(issued.done, reply.first) if issued.sent else None
         facts.update(
             replied=True,
@@ -308,7 +308,7 @@ class _Parser:
             row["latency_ms"] = timing.milliseconds(latency)
         if self._is_listed(issued) and not issued.unsure:
             facts["reply_listed"] = code in issued.command.known.replies
-        places["reply"], places["reply_end"] = reply.first.frame, reply.last.frame
+        evidence["reply"], evidence["reply_end"] = reply.first.frame, reply.last.frame
         row.update(
             code=code,
             reply=text.reply(reply.text.strip(), self.redactor, protected=code in self.table.protected_replies),
@@ -344,9 +344,9 @@ class _Parser:
         dialogue.tls = dialogue.tls or "auth-tls"
         if self.line is not None:
             self.client.at, self.line = self.line.start, None
-        dialogue.tls_spot = dialogue.tls_spot or (self.client.position() if self.encrypted else self.server.position())
+        dialogue.tls_position = dialogue.tls_position or (self.client.position() if self.encrypted else self.server.position())
         if self.slipped is not None:
-            self.facts["auth_injection"], self.places["auth_injection"] = True, self.slipped
+            self.facts["auth_injection"], self.evidence["auth_injection"] = True, self.slipped
         self.slipped = self.agreed = None
         self.encrypted = False
         self.pending.clear()
@@ -355,7 +355,7 @@ class _Parser:
         self.finished = not self.cleared
         if self.cleared:
             position = self.client.position() or self.server.position()
-            self.facts["tls_cleared"], self.places["tls_cleared"] = True, position.frame if position else None
+            self.facts["tls_cleared"], self.evidence["tls_cleared"] = True, position.frame if position else None
             self.session.resume_clear()
 
     # The end

@@ -34,7 +34,7 @@ def move_on(pending: deque[PendingCommand], session: FtpSession) -> None:
         pending.popleft()
         note_missing_reply(session, first)
         first.exchange.facts["replied"] = True
-        first.exchange.places["reply"] = first.exchange.places["reply_end"] = first.stray.first.frame
+        first.exchange.evidence["reply"] = first.exchange.evidence["reply_end"] = first.stray.first.frame
         size = first.stray.stop - first.stray.start
         text_ = text.text(first.stray.text.strip())
         first.row.update(reply=text_, response_bytes=size, last_frame=first.stray.last.frame, complete=True)

@@ -90,7 +90,7 @@ def _command_password(session: FtpSession, issued: PendingCommand) -> None:
 def _note_clear(session: FtpSession, issued: PendingCommand) -> None:
     if session.auth == "refused" and "clear_after_refusal" not in session.dialogue.facts:
         session.dialogue.facts["clear_after_refusal"] = True
-        session.dialogue.places["clear_after_refusal"] = issued.exchange.places["request"]
+        session.dialogue.evidence["clear_after_refusal"] = issued.exchange.evidence["request"]
 
 
 def _reply_login(session: FtpSession, issued: PendingCommand, code: int, reply: FtpReply) -> None:
@@ -103,7 +103,7 @@ def _reply_login(session: FtpSession, issued: PendingCommand, code: int, reply: 
     elif refused:
         session.login = "refused"
         session.failures += 1
-        session.dialogue.places["login_failure"] = reply.first.frame
+        session.dialogue.evidence["login_failure"] = reply.first.frame
     elif session.login == "pending":
         session.login = "refused"
 
@@ -118,7 +118,7 @@ def _reply_rein(session: FtpSession, _issued: PendingCommand, code: int, _reply:
 
 def _command_auth(session: FtpSession, issued: PendingCommand) -> None:
     session.auth = "pending"
-    session.dialogue.places["auth"] = issued.exchange.places["request"]
+    session.dialogue.evidence["auth"] = issued.exchange.evidence["request"]
 
 
 def _reply_auth(session: FtpSession, _issued: PendingCommand, code: int, _reply: FtpReply) -> None:

@@ -91,7 +91,7 @@ def _propose(session: FtpSession, issued: PendingCommand, opener: str, address: 
     announcement = AnnouncedConnection("client" if opener == "client" else "server", address.ip, address.port, frame, mode)
     issued.announcement = announcement
     issued.exchange.facts["mode"] = mode
-    issued.exchange.places["setup"] = frame
+    issued.exchange.evidence["setup"] = frame
     _attach(session, issued, announcement)
 
 
@@ -116,7 +116,7 @@ def bind(session: FtpSession, issued: PendingCommand) -> None:
     facts["mode"] = (announcement.mode or "none") if announcement else None
     if announcement is not None:
         issued.announcement = announcement
-        issued.exchange.places["setup"] = announcement.frame
+        issued.exchange.evidence["setup"] = announcement.frame
         _attach(session, issued, announcement)
 
 

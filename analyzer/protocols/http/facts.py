@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from analyzer.rules.secrets import SecretPatterns
 
 Facts = dict[str, "Fact"]
-Places = dict[str, int | None]
+Evidence = dict[str, int | None]
 
 FAULTS: Final = (
     "leading_empty",
@@ -67,12 +67,12 @@ _HOST_INVALID: Final = re.compile(rb'[ \t/@?#,\\<>"]')
 
 def of_exchange(
     exchange: HttpExchange, client: Reader, server: Reader, patterns: SecretPatterns, vocabulary: HttpVocabulary
-) -> tuple[Facts, Places]:
+) -> tuple[Facts, Evidence]:
     """Return the facts and the evidence of an exchange."""
     request, response = exchange.request, exchange.response
     complete = request is not None and response is not None and request.head.whole and response.head.whole
     facts: Facts = dict(_CLEAN if complete else _UNKNOWN)
-    places: Places = {}
+    evidence: Evidence = {}
     facts["number"] = exchange.number
     facts["request_seen"] = request is not None
     facts["replied"] = exchange.responded
@@ -88,24 +88,24 @@ def of_exchange(
     else:
         method = request.line.method
         facts["method"] = method if method in vocabulary.methods else "other" if method else "none"
-        _add_request(facts, places, request, patterns)
+        _add_request(facts, evidence, request, patterns)
         if request.head.faults:
-            _add_faults(facts, places, request.head.faults, client)
+            _add_faults(facts, evidence, request.head.faults, client)
     facts["reply_code"] = facts["words"] = facts["latency"] = None
     if response is None:
         facts |= _NO_RESPONSE
     else:
-        _add_response(facts, places, exchange, response, server)
+        _add_response(facts, evidence, exchange, response, server)
     for one in exchange.interim:
         if one.head.faults:
-            _add_faults(facts, places, one.head.faults, server)
-    return facts, places
+            _add_faults(facts, evidence, one.head.faults, server)
+    return facts, evidence
 
 
-def _add_request(facts: Facts, places: Places, request: Request, patterns: SecretPatterns) -> None:
+def _add_request(facts: Facts, evidence: Evidence, request: Request, patterns: SecretPatterns) -> None:
     head, line, body = request.head, request.line, request.body
     fields = head.fields
-    places["request"], places["request_end"] = head.first.frame, request.last.frame
+    evidence["request"], evidence["request_end"] = head.first.frame, request.last.frame
     facts["request_line"] = line.form
     facts["request_version"] = line.version
     facts["target_form"] = target_form(line.method, line.target)
@@ -138,9 +138,9 @@ def _add_request(facts: Facts, places: Places, request: Request, patterns: Secre
     facts["request_excess"] = 0
 
 
-def _add_response(facts: Facts, places: Places, exchange: HttpExchange, response: Response, server: Reader) -> None:
+def _add_response(facts: Facts, evidence: Evidence, exchange: HttpExchange, response: Response, server: Reader) -> None:
     head, line, body, request = response.head, response.line, response.body, exchange.request
-    places["reply"], places["reply_end"] = head.first.frame, response.last.frame
+    evidence["reply"], evidence["reply_end"] = head.first.frame, response.last.frame
     facts["reply_code"] = line.code
     facts["latency"] = timing.latency(request.last, head.first) if request is not None else None
     facts["status_line"] = line.form
@@ -160,9 +160,9 @@ def _add_response(facts: Facts, places: Places, exchange: HttpExchange, response
     else:
         facts["upgraded_to"], facts["upgrade_unasked"], facts["upgrade_other"], facts["accept_wrong"] = "none", False, False, None
     if head.faults:
-        _add_faults(facts, places, head.faults, server)
+        _add_faults(facts, evidence, head.faults, server)
     if not body.whole and request is not None and body.framing in {"length", "chunked"} and not body.lost and server.closing == "fin":
-        _add_faults(facts, places, {"body_short": max(body.stop - 1, 0)}, server)
+        _add_faults(facts, evidence, {"body_short": max(body.stop - 1, 0)}, server)
 
 
 def _add_upgrade(facts: Facts, exchange: HttpExchange) -> None:
@@ -177,12 +177,12 @@ def _add_upgrade(facts: Facts, exchange: HttpExchange) -> None:
         facts["upgrade_other"] = bool(requested) and any(word not in requested for word in offered)
 
 
-def _add_faults(facts: Facts, places: Places, faults: dict[str, int], reader: Reader) -> None:
+def _add_faults(facts: Facts, evidence: Evidence, faults: dict[str, int], reader: Reader) -> None:
     for name, offset in faults.items():
         if facts[name] in {None, "none"}:
             position = reader.position(offset)
             facts[name] = reader.side
-            places[name] = position.frame if position else None
+            evidence[name] = position.frame if position else None
 
 
 def pushed(exchange: HttpExchange, server: Reader) -> bool:

@@ -1,4 +1,4 @@
-"""Turn the exchanges of the fast path into columns: the facts, evidence and rows that `facts` and `rows` would give.
+"""Convert the exchanges of the fast path to columns: the facts, evidence and rows that `facts` and `rows` would give.
 
 What all exchanges share is stored once; what depends on a head is stored once per distinct head. Names and words are those of
 rules/protocols/http.toml.
@@ -163,11 +163,11 @@ def make(exchanges: Sequence[FastExchange], flows: Sequence[tuple[int, int, bool
             "replies": DictionaryColumn(counts),
             "on_tls_port": DictionaryColumn(on_tls_port),
         },
-        places={},
+        evidence={},
         count=counts,
         row_count=counts,
         exchange_facts=_facts(columns, heads),
-        exchange_places={name: np.array(columns[name], np.int64) for name in ("request", "request_end", "reply", "reply_end")},
+        exchange_evidence={name: np.array(columns[name], np.int64) for name in ("request", "request_end", "reply", "reply_end")},
         rows=_rows(columns, heads, requests),
     )
 

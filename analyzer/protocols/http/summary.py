@@ -56,11 +56,11 @@ class ExchangeLog:
         if self.count > MAX_EXCHANGES:
             self.dialogue.dropped += 1
             return
-        facts, places = facts_.of_exchange(exchange, *self._readers, self._redactor.patterns, self._vocabulary)
+        facts, evidence = facts_.of_exchange(exchange, *self._readers, self._redactor.patterns, self._vocabulary)
         if self.dialogue.exchanges:
             _answer_challenge(self.dialogue.exchanges[-1].facts, facts)
         row = self._writer.row(exchange)
-        self.dialogue.exchanges.append(Exchange(facts, places))
+        self.dialogue.exchanges.append(Exchange(facts, evidence))
         self.dialogue.rows.append(row)
         self._inner_summary = exchange.inner_summary
         if not self._server_name and row["server"]:
@@ -71,12 +71,12 @@ class ExchangeLog:
         size, side = reader.at - start, reader.side
         position = reader.position(start)
         self._excess[side] += size
-        self.dialogue.places.setdefault(f"{side}_excess", position.frame if position else None)
+        self.dialogue.evidence.setdefault(f"{side}_excess", position.frame if position else None)
         name = "request_excess" if side == "client" else "reply_excess"
         if self.dialogue.exchanges and not self.dialogue.dropped:
             last = self.dialogue.exchanges[-1]
             last.facts[name] = size
-            last.places[name] = position.frame if position else None
+            last.evidence[name] = position.frame if position else None
 
     def finish(self) -> Dialogue:
         """Return the dialogue, after all exchanges were added."""
@@ -95,7 +95,7 @@ class ExchangeLog:
             "on_tls_port": context.server_port in self._vocabulary.tls_ports,
         }
         dialogue.facts.setdefault("tls_missing", False)
-        dialogue.places["pushed"] = self._pushed
+        dialogue.evidence["pushed"] = self._pushed
         dialogue.summary = self._summary()
         return dialogue
 

@@ -31,10 +31,10 @@ def follow(exchange: HttpExchange, client: Reader, server: Reader, context: Pars
     target = upgrade(exchange)
     encrypted = tls.begins(client.peek(tls.HEAD_BYTES))
     if encrypted:
-        dialogue.tls, dialogue.tls_spot = how, client.position()
+        dialogue.tls, dialogue.tls_position = how, client.position()
     elif target == "tls" and not client.ended and not client.gap:
         position = client.position()
-        dialogue.facts["tls_missing"], dialogue.places["tls_missing"] = True, position.frame if position else None
+        dialogue.facts["tls_missing"], dialogue.evidence["tls_missing"] = True, position.frame if position else None
     inner = context.nested(client, server, _inside(exchange, how, context)) if context.nested is not None else None
     dialogue.inner = inner if inner is not None and inner.facts else None
     exchange.inner = inner.service if inner is not None else "tls" if encrypted else target if target in _KNOWN.values() else ""
@@ -42,7 +42,7 @@ def follow(exchange: HttpExchange, client: Reader, server: Reader, context: Pars
     dialogue.after = exchange.inner or ("" if target == "none" else target)
     if inner is not None and inner.tls and not dialogue.tls:
         # TLS from the first byte of the tunnel on: the CONNECT or the upgrade opened it.
-        dialogue.tls, dialogue.tls_spot = how if inner.tls == "implicit" else inner.tls, inner.tls_spot
+        dialogue.tls, dialogue.tls_position = how if inner.tls == "implicit" else inner.tls, inner.tls_position
     return True
 
 

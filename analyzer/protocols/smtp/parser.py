@@ -2,7 +2,7 @@
 
 Commands are taken one by one from the client's stream, and for each its reply from the server's, so the replies decide what is content, an
 answer to AUTH or TLS, as they did for the client. Order between the two directions is that of frames. Never raises on any bytes; facts that
-the capture does not show are None; secrets are redacted unless the context says otherwise.
+the capture does not show are None; secrets are redacted unless the context has them shown.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def start(session: SmtpSession, line: Line, command: SmtpCommand) -> None:
         injected_replies=len(replies) if agreed and begins else None,
     )
     if replies and exchange is not None:
-        exchange.places["injected_reply"] = replies[0].frame
+        exchange.evidence["injected_reply"] = replies[0].frame
     if begins or session.server_begins_tls():
         session.begin_tls(agreed=agreed)
     elif reply is not None and agreed:

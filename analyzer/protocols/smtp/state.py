@@ -175,12 +175,12 @@ class ExchangeLog:
                 "reply_expected": None if code is None or expected is None else code >= MIN_REFUSAL or code in expected,
             }
             known.update(facts)
-            places = {"request": first.frame, "request_end": last.frame}
+            evidence = {"request": first.frame, "request_end": last.frame}
             if reply is not None:
-                places.update(reply=reply.first.frame, reply_end=reply.last.frame)
+                evidence.update(reply=reply.first.frame, reply_end=reply.last.frame)
             if reply is not None and reply.refusing:
                 known[WORDS] = decode(reply.words, MAX_WORDS)
-            added = Exchange(known, dict(places))
+            added = Exchange(known, dict(evidence))
             self.exchanges.append(added)
         self.previous, self.reply, self.replied = command, reply, replied
         return added

@@ -27,11 +27,11 @@ def conclude(session: SmtpSession) -> Dialogue:
         "smtp",
         summary=summarise(session),
         facts={**_common(session), **_own(session)},
-        places=_places(session),
+        evidence=_evidence(session),
         exchanges=session.log.exchanges,
         rows=session.rows,
         tls="starttls" if agreed else "",
-        tls_spot=session.tls if agreed else None,
+        tls_position=session.tls if agreed else None,
         dropped=session.messages - len(session.rows),
         cut=session.unlisted > 0 or session.log.dropped > 0,
     )
@@ -99,7 +99,7 @@ def _own(session: SmtpSession) -> dict[str, Fact]:
     }
 
 
-def _places(session: SmtpSession) -> dict[str, int | None]:
+def _evidence(session: SmtpSession) -> dict[str, int | None]:
     positions = {
         "greeting": session.greeting.first if session.greeting else None,
         "early": session.early if not _is_tls_only(session) else None,

@@ -70,7 +70,7 @@ def test_replies_between_the_220_and_tls(text: str, count: int, frame: int | Non
     dialogue = read(EHLO + text)
     assert dialogue.tls == "starttls"
     assert exchange(dialogue, "starttls")["injected_replies"] == count
-    assert next(one for one in dialogue.exchanges if one.facts["command"] == "STARTTLS").places.get("injected_reply") == frame
+    assert next(one for one in dialogue.exchanges if one.facts["command"] == "STARTTLS").evidence.get("injected_reply") == frame
     assert commands(dialogue)[-1] == ("starttls", 220)
 
 

@@ -51,9 +51,9 @@ def test_what_is_declared_is_told_and_nothing_else() -> None:
     facts, places, told, cited, columns = set[str](), set[str](), set[str](), set[str](), set[str]()
     for dialogue in dialogues():
         facts |= {name for name, value in dialogue.facts.items() if value is not None}
-        places |= dialogue.places.keys()
+        places |= dialogue.evidence.keys()
         told |= {name for one in dialogue.exchanges for name, value in one.facts.items() if value is not None}
-        cited |= {name for one in dialogue.exchanges for name in one.places}
+        cited |= {name for one in dialogue.exchanges for name in one.evidence}
         columns |= {name for row in dialogue.rows for name in row}
     for found, declared, shared in (
         (facts, ftp.dialogue, common.dialogue),

@@ -20,8 +20,8 @@ def test_commands_are_answered_in_order() -> None:
     assert [one.facts["number"] for one in dialogue.exchanges] == [1, 2, 3, 4]
     assert all(one.facts["replied"] and one.facts["reply_listed"] and not one.facts["pipelined"] for one in dialogue.exchanges)
     assert (dialogue.facts["login"], dialogue.facts["anonymous"], dialogue.facts["login_failures"]) == ("accepted", False, 0)
-    assert dialogue.places["greeting"] == 4
-    assert dialogue.exchanges[0].places == {"request": 5, "request_end": 5, "reply": 6, "reply_end": 6}
+    assert dialogue.evidence["greeting"] == 4
+    assert dialogue.exchanges[0].evidence == {"request": 5, "request_end": 5, "reply": 6, "reply_end": 6}
 
 
 def test_a_row_says_what_was_asked_and_answered() -> None:
@@ -83,7 +83,7 @@ def test_the_greeting_s_delay_is_that_of_its_first_reply() -> None:
 def test_a_client_that_does_not_wait_for_the_greeting_is_early() -> None:
     dialogue = talk("C: USER anonymous\nC: PASS a@b\nC: SYST\nS: 220 py.fake ready\nS: 331 x\nS: 230 y\nS: 215 z\n")
     assert dialogue.facts["early"] is True
-    assert dialogue.places["early"] == 4
+    assert dialogue.evidence["early"] == 4
     assert requests(dialogue) == [("USER anonymous", 331), ("PASS (hidden)", 230), ("SYST", 215)]
 
 
@@ -116,7 +116,7 @@ def test_a_reply_nobody_asked_for_is_an_exchange_of_its_own() -> None:
     assert dialogue.exchanges[-1].facts["request_seen"] is False
     assert facts(dialogue, "none")["reply_code"] == 421
     assert dialogue.facts["service_closing"] is True
-    assert dialogue.places["service_closing"] == 9
+    assert dialogue.evidence["service_closing"] == 9
     assert requests(dialogue)[-1] == ("", 421)
 
 
@@ -143,7 +143,7 @@ def test_odd_replies(line: str, code: int, *, malformed: bool) -> None:
 def test_a_line_that_is_no_reply_answers_nothing(line: str) -> None:
     dialogue = talk(f"S: 220 x\nC: USER a\nS: {line}\nS: 331 pass\n")
     assert facts(dialogue, "USER")["reply_code"] == 331
-    assert (dialogue.facts["stray_line"], dialogue.places["stray_line"]) == (True, 6)
+    assert (dialogue.facts["stray_line"], dialogue.evidence["stray_line"]) == (True, 6)
 
 
 def test_telnet_in_commands() -> None:
@@ -163,32 +163,32 @@ def test_reading_stops_where_tls_begins() -> None:
         [*clear("S: 220 x\nC: AUTH TLS\nS: 234 go\n"), ("client", HELLO), ("server", HELLO), ("client", b"\x17\x03\x03\x00\x01x")]
     )
     assert requests(dialogue) == [("AUTH TLS", 234)]
-    assert (dialogue.tls, dialogue.tls_spot and dialogue.tls_spot.frame) == ("auth-tls", 7)
+    assert (dialogue.tls, dialogue.tls_position and dialogue.tls_position.frame) == ("auth-tls", 7)
     assert (dialogue.facts["auth"], dialogue.facts["tls_missing"], dialogue.facts["auth_injection"]) == ("accepted", False, False)
     assert dialogue.facts["login"] is None, "it is inside TLS"
 
 
 def test_clear_bytes_between_auth_and_its_answer_are_an_injection() -> None:
     dialogue = talk([("server", b"220 x\r\n"), ("client", b"AUTH TLS\r\nUSER mallory\r\n"), ("server", b"234 go\r\n"), ("client", HELLO)])
-    assert (dialogue.facts["auth_injection"], dialogue.places["auth_injection"]) == (True, 5)
+    assert (dialogue.facts["auth_injection"], dialogue.evidence["auth_injection"]) == (True, 5)
     assert dialogue.facts["tls_missing"] is False
 
 
 def test_going_on_in_the_clear_after_tls_was_agreed() -> None:
     dialogue = talk("S: 220 x\nC: AUTH TLS\nS: 234 go\nC: USER jo\nS: 331 p\n")
-    assert (dialogue.facts["tls_missing"], dialogue.places["tls_missing"], dialogue.tls) == (True, 7, "")
+    assert (dialogue.facts["tls_missing"], dialogue.evidence["tls_missing"], dialogue.tls) == (True, 7, "")
     assert requests(dialogue) == [("AUTH TLS", 234), ("USER jo", 331)]
 
 
 def test_going_on_in_the_clear_after_tls_was_refused() -> None:
     dialogue = talk("S: 220 x\nC: AUTH TLS\nS: 502 no\nC: AUTH SSL\nS: 502 no\nC: USER jo\nS: 331 p\n")
-    assert (dialogue.facts["clear_after_refusal"], dialogue.places["clear_after_refusal"]) == (True, 9)
+    assert (dialogue.facts["clear_after_refusal"], dialogue.evidence["clear_after_refusal"]) == (True, 9)
     assert talk("S: 220 x\nC: AUTH TLS\nS: 502 no\nC: QUIT\nS: 221 bye\n").facts["clear_after_refusal"] is False
 
 
 def test_tls_without_the_client_s_side() -> None:
     dialogue = talk([*clear("S: 220 x\nS: 234 go\n"), ("server", HELLO)], one_sided=True)
-    assert (dialogue.tls, dialogue.tls_spot and dialogue.tls_spot.frame) == ("auth-tls", 6)
+    assert (dialogue.tls, dialogue.tls_position and dialogue.tls_position.frame) == ("auth-tls", 6)
 
 
 def test_the_dialogue_goes_on_where_tls_ends() -> None:
@@ -203,7 +203,7 @@ def test_the_dialogue_goes_on_where_tls_ends() -> None:
         ]
     )
     assert requests(dialogue) == [("AUTH TLS", 234), ("PASV", 227)]
-    assert (dialogue.facts["tls_cleared"], dialogue.places["tls_cleared"], dialogue.tls) == (True, 10, "auth-tls")
+    assert (dialogue.facts["tls_cleared"], dialogue.evidence["tls_cleared"], dialogue.tls) == (True, 10, "auth-tls")
     assert len(dialogue.announced) == 1
 
 
@@ -332,12 +332,12 @@ def test_how_the_bytes_are_cut_changes_nothing(*, turns: list[str], sizes: list[
     assert [{k: v for k, v in x.facts.items() if k not in times} for x in one.exchanges] == [
         {k: v for k, v in x.facts.items() if k not in times} for x in other.exchanges
     ]
-    assert [x.places.keys() for x in one.exchanges] == [x.places.keys() for x in other.exchanges]
+    assert [x.evidence.keys() for x in one.exchanges] == [x.evidence.keys() for x in other.exchanges]
     stamps = {"time", "first_frame", "last_frame", "latency_ms"}
     assert [{k: v for k, v in x.items() if k not in stamps} for x in one.rows] == [
         {k: v for k, v in x.items() if k not in stamps} for x in other.rows
     ]
-    assert (one.facts, one.places.keys(), one.summary, one.tls) == (other.facts, other.places.keys(), other.summary, other.tls)
+    assert (one.facts, one.evidence.keys(), one.summary, one.tls) == (other.facts, other.evidence.keys(), other.summary, other.tls)
     assert [(x.ip, x.port, x.mode, x.opener, len(x.exchanges)) for x in one.announced] == [
         (x.ip, x.port, x.mode, x.opener, len(x.exchanges)) for x in other.announced
     ]

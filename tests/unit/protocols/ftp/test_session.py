@@ -75,10 +75,10 @@ def test_a_transfer_goes_by_the_last_set_up(setup: str, mode: str, opener: str, 
     assert (channel.mode, channel.opener, channel.ip, channel.port) == (mode, opener, ip, port)
     assert channel.exchanges[-1] is dialogue.exchanges[-1]
     assert (facts(dialogue, "LIST")["mode"], facts(dialogue, "LIST")["transfer"]) == (mode, True)
-    assert dialogue.exchanges[-1].places["setup"] == channel.frame
+    assert dialogue.exchanges[-1].evidence["setup"] == channel.frame
     assert dialogue.rows[-1]["mode"] == dialogue.rows[-2]["mode"] == mode
     assert dialogue.rows[-1]["data_address"] == {"": "198.51.100.20:50000", "2001:db8::1": "[2001:db8::1]:50000"}.get(ip, f"{ip}:50000")
-    assert channel.until == dialogue.exchanges[-1].places["reply_end"]
+    assert channel.until == dialogue.exchanges[-1].evidence["reply_end"]
 
 
 def test_a_set_up_is_known_from_its_last_line_on() -> None:

@@ -71,7 +71,7 @@ def dialogues() -> tuple[Dialogue, ...]:
 def _emitted(part: str) -> dict[str, set[Any]]:
     found: dict[str, set[Any]] = {}
     for dialogue in dialogues():
-        items = [getattr(dialogue, part)] if part in {"facts", "places"} else [getattr(one, part[9:]) for one in dialogue.exchanges]
+        items = [getattr(dialogue, part)] if part in {"facts", "evidence"} else [getattr(one, part[9:]) for one in dialogue.exchanges]
         for item in items:
             for name, value in item.items():
                 found.setdefault(name, set()).add(value)
@@ -105,10 +105,10 @@ def test_words_are_those_of_the_enumeration() -> None:
 
 def test_every_place_is_declared_and_filled() -> None:
     own = set(declared().exchange_evidence) - set(rules.load().protocols["any"].exchange_evidence)
-    emitted = _emitted("exchange_places")
+    emitted = _emitted("exchange_evidence")
     assert {"request", "request_end", "reply", "reply_end", *own} == set(emitted)
-    own_places = set(declared().dialogue_evidence) - set(rules.load().protocols["any"].dialogue_evidence)
-    assert set(_emitted("places")) == own_places | {"tls_missing"}
+    own_evidence = set(declared().dialogue_evidence) - set(rules.load().protocols["any"].dialogue_evidence)
+    assert set(_emitted("evidence")) == own_evidence | {"tls_missing"}
 
 
 def test_every_column_is_declared_and_filled() -> None:

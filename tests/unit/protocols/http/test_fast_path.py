@@ -135,26 +135,26 @@ def values_of_columns(block: DialogueColumns) -> list[Any]:
     facts = {name: cells.spread() for name, cells in block.exchange_facts.items()}
     rows = {name: cells.spread() for name, cells in block.rows.items()}
     assert {len(column) for column in (*facts.values(), *rows.values())} == {size}
-    assert {len(column) for column in block.exchange_places.values()} == {size}
+    assert {len(column) for column in block.exchange_evidence.values()} == {size}
     return [
         block.service,
         list(block.summary),
         known({name: cells.spread()[0] for name, cells in block.facts.items()}),
         [known({name: column[row] for name, column in facts.items()}) for row in range(size)],
-        [{name: int(column[row]) for name, column in block.exchange_places.items()} for row in range(size)],
+        [{name: int(column[row]) for name, column in block.exchange_evidence.items()} for row in range(size)],
         [known({name: column[row] for name, column in rows.items()}) for row in range(size)],
     ]
 
 
 def values_of_dialogue(dialogue: Dialogue) -> list[Any]:
     """Return the same of a dialogue that was read by itself."""
-    assert not any((dialogue.tls, dialogue.after, dialogue.announced, dialogue.dropped, known(dialogue.places)))
+    assert not any((dialogue.tls, dialogue.after, dialogue.announced, dialogue.dropped, known(dialogue.evidence)))
     return [
         dialogue.service,
         [dialogue.summary],
         known(dialogue.facts),
         [known(one.facts) for one in dialogue.exchanges],
-        [known(one.places) for one in dialogue.exchanges],
+        [known(one.evidence) for one in dialogue.exchanges],
         [known(row) for row in dialogue.rows],
     ]
 

@@ -118,7 +118,7 @@ def test_which_side_a_fault_is_of() -> None:
     lf = b"HTTP/1.1 200 OK\nContent-Length: 0\n\n"
     assert facts(read(("client", GET), ("server", lf)))["bare_lf"] == "server"
     both = read(("client", GET.replace(b"\r\n", b"\n")), ("server", lf))
-    assert (facts(both)["bare_lf"], both.exchanges[0].places["bare_lf"]) == ("client", 4)
+    assert (facts(both)["bare_lf"], both.exchanges[0].evidence["bare_lf"]) == ("client", 4)
 
 
 def test_empty_lines_before_a_message() -> None:

@@ -25,7 +25,7 @@ def test_a_request_and_its_reply() -> None:
     assert (row["time"], row["first_frame"], row["last_frame"], row["latency_ms"]) == (START, FIRST_FRAME, FIRST_FRAME + 1, 1.0)
     assert (row["request_bytes"], row["response_bytes"], row["complete"]) == (len(GET), len(OK), True)
     assert facts(dialogue)["latency"] == STEP
-    assert dialogue.exchanges[0].places == {"request": 4, "request_end": 4, "reply": 5, "reply_end": 5}
+    assert dialogue.exchanges[0].evidence == {"request": 4, "request_end": 4, "reply": 5, "reply_end": 5}
     assert dialogue.summary == "1 request (GET / 200)"
 
 
@@ -117,7 +117,7 @@ def test_only_408_and_400_may_end_an_idle_connection(code: bytes, unanswered: bo
     dialogue = read(("client", GET), ("server", OK), ("server", pushed))
     assert facts(dialogue, 2)["unasked"] is True
     assert facts(dialogue, 2)["pushed_reply"] is unanswered
-    assert (dialogue.facts["pushed"], dialogue.facts["early_excused"], dialogue.places["pushed"]) == (
+    assert (dialogue.facts["pushed"], dialogue.facts["early_excused"], dialogue.evidence["pushed"]) == (
         unanswered,
         unanswered,
         FIRST_FRAME + 2 if unanswered else None,
@@ -220,7 +220,7 @@ def test_bytes_that_belong_to_no_message() -> None:
     assert codes(dialogue) == [("POST /form", 200), ("GET /", 200)]
     assert (dialogue.facts["client_excess"], dialogue.facts["server_excess"]) == (7, 10)
     assert (facts(dialogue)["request_excess"], facts(dialogue)["reply_excess"]) == (7, 10)
-    assert dialogue.places["client_excess"] == FIRST_FRAME
+    assert dialogue.evidence["client_excess"] == FIRST_FRAME
 
 
 def test_a_response_to_garbage_is_not_unrequested() -> None:
@@ -273,7 +273,7 @@ def test_a_request_is_read_whatever_the_case_of_its_version() -> None:
     assert codes(parsed) == [("GET /", 200), ("GET /", 200)]
     assert [facts(parsed, number)["version_case"] for number in (1, 2)] == ["client", "none"]
     assert (facts(parsed)["request_line"], facts(parsed)["hosts"]) == ("right", 1)
-    assert parsed.exchanges[0].places["version_case"] == 4
+    assert parsed.exchanges[0].evidence["version_case"] == 4
 
 
 def test_a_target_with_blanks_is_kept() -> None:
@@ -306,7 +306,7 @@ def test_tls_in_a_tunnel() -> None:
     connect = b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n"
     hello = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"
     dialogue = read(("client", connect), ("server", b"HTTP/1.1 200 OK\r\n\r\n"), ("client", hello))
-    assert (dialogue.tls, dialogue.after, dialogue.tls_spot and dialogue.tls_spot.frame) == ("connect", "tls", FIRST_FRAME + 2)
+    assert (dialogue.tls, dialogue.after, dialogue.tls_position and dialogue.tls_position.frame) == ("connect", "tls", FIRST_FRAME + 2)
 
 
 def test_a_refused_tunnel_is_none() -> None:

@@ -106,7 +106,7 @@ def contents(dialogue: Dialogue) -> dict[str, Any]:
         "facts": dialogue.facts,
         "after": (dialogue.after, dialogue.tls, dialogue.dropped),
         "exchanges": [{name: value for name, value in one.facts.items() if name not in TIMES} for one in dialogue.exchanges],
-        "places": [sorted(one.places) for one in dialogue.exchanges],
+        "places": [sorted(one.evidence) for one in dialogue.exchanges],
         "rows": [{name: value for name, value in row.items() if name not in CAPTURED} for row in dialogue.rows],
     }
 

@@ -13,7 +13,7 @@ def test_plain_session() -> None:
     dialogue = read(EHLO + MAIL + "C: Subject: x\nC: \nC: hi\nC: .\nS: 250 2.0.0 Ok: queued as 4CEF420E4E5" + QUIT)
     assert commands(dialogue) == [("ehlo", 250), ("mail", 250), ("rcpt", 250), ("data", 354), ("content", 250), ("quit", 221)]
     assert all(one.facts["replied"] and one.facts["reply_expected"] and not one.facts["pipelined"] for one in dialogue.exchanges)
-    assert [(one.places["request"], one.places["reply"]) for one in dialogue.exchanges] == [(n, n + 1) for n in (2, 4, 6, 8, 10, 12)]
+    assert [(one.evidence["request"], one.evidence["reply"]) for one in dialogue.exchanges] == [(n, n + 1) for n in (2, 4, 6, 8, 10, 12)]
     assert dialogue.facts["greeting_code"] == 220
     assert dialogue.facts["greeting_expected"]
     assert dialogue.facts["early"] is False
@@ -128,8 +128,8 @@ def test_lmtp_has_a_reply_for_each_recipient() -> None:
 def test_starttls() -> None:
     dialogue = read(EHLO + f"C: STARTTLS\nS: 220 go\nC= {HELLO}\nS= \\x16\\x03\\x03\\x00\\x01\\x02", closing=("fin", "fin"))
     assert dialogue.tls == "starttls"
-    assert dialogue.tls_spot is not None
-    assert dialogue.tls_spot.frame == 6
+    assert dialogue.tls_position is not None
+    assert dialogue.tls_position.frame == 6
     assert dialogue.facts["starttls_code"] == 220
     assert dialogue.facts["tls_missing"] is False
     assert exchange(dialogue, "starttls")["injected"] == 0
@@ -139,14 +139,14 @@ def test_starttls() -> None:
 def test_bytes_behind_starttls_are_injected() -> None:
     dialogue = read(EHLO + f"C: STARTTLS\nC: MAIL FROM:<x@y>\nS: 220 go\nC= {HELLO}")
     assert exchange(dialogue, "starttls")["injected"] == len("MAIL FROM:<x@y>\r\n")
-    assert dialogue.places["injected"] == 4
+    assert dialogue.evidence["injected"] == 4
     assert dialogue.tls == "starttls"
 
 
 def test_starttls_accepted_and_clear_text_after() -> None:
     dialogue = read(EHLO + "C: STARTTLS\nS: 220 go\nC: MAIL FROM:<x@y>\nS: 250 ok")
     assert dialogue.facts["tls_missing"]
-    assert dialogue.places["tls_missing"]
+    assert dialogue.evidence["tls_missing"]
     assert dialogue.tls == ""
     assert commands(dialogue)[-1] == ("mail", 250)
 
@@ -154,7 +154,7 @@ def test_starttls_accepted_and_clear_text_after() -> None:
 def test_starttls_refused() -> None:
     dialogue = read(EHLO + "C: STARTTLS\nS: 454 not now\nC: MAIL FROM:<x@y>\nS: 250 ok")
     assert dialogue.facts["clear_after_refusal"]
-    assert dialogue.places["clear_after_refusal"] == 6
+    assert dialogue.evidence["clear_after_refusal"] == 6
     assert "STARTTLS refused" in dialogue.summary
     assert not read(EHLO + "C: STARTTLS\nS: 454 not now" + QUIT).facts["clear_after_refusal"]
 
@@ -175,7 +175,7 @@ def test_early_talker() -> None:
     dialogue = read("C: EHLO c\nS: 220 mx ESMTP\nS: 250-mx\nS: 250 SIZE")
     assert dialogue.facts["early"]
     assert dialogue.facts["early_excused"] is False
-    assert dialogue.places["early"] == 1
+    assert dialogue.evidence["early"] == 1
     assert commands(dialogue) == [("ehlo", 250)]
     assert read("C: EHLO c\nS: 220 mx ESMTP\nS: 250-mx\nS: 250 PIPE_CONNECT").facts["early_excused"]
 
@@ -249,7 +249,7 @@ def test_forms_of_replies(reply: str, fault: str, code: int | None) -> None:
 def test_line_ends_and_lengths() -> None:
     dialogue = read("S: 220 mx\nC= EHLO c\\n\nS= 250 mx\\r\\r\\n\nC: NOOP " + "x" * 600 + "\nS: 250 " + "y" * 700)
     assert (dialogue.facts["bare_lf"], dialogue.facts["bare_cr"]) == (1, 1)
-    assert dialogue.places["bare"] == 2
+    assert dialogue.evidence["bare"] == 2
     assert (dialogue.facts["longest_command"], dialogue.facts["longest_reply"]) == (607, 706)
 
 
@@ -290,7 +290,7 @@ def test_content_sent_after_a_refusal() -> None:
     dialogue = read(EHLO + "C: DATA\nS: 503 no\nC: Hello, Alice\nS: 500 what\nC: .\nS: 500 what\nC: RSET\nS: 250 ok\nC: FOO\nS: 500 what")
     assert dialogue.facts["content_refused"]
     assert dialogue.facts["unknown_commands"] == 1
-    assert dialogue.places["unknown"] == 12
+    assert dialogue.evidence["unknown"] == 12
 
 
 def test_rows_and_exchanges_are_capped() -> None:

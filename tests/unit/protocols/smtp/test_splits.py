@@ -63,10 +63,10 @@ def facts(dialogue: Dialogue) -> tuple[Any, ...]:
     return (
         dialogue.summary,
         dialogue.facts,
-        sorted(dialogue.places),
-        [({name: value for name, value in one.facts.items() if name != "latency"}, sorted(one.places)) for one in dialogue.exchanges],
+        sorted(dialogue.evidence),
+        [({name: value for name, value in one.facts.items() if name != "latency"}, sorted(one.evidence)) for one in dialogue.exchanges],
         [{name: value for name, value in row.items() if name not in timed} for row in dialogue.rows],
-        (dialogue.tls, dialogue.tls_spot is None, dialogue.dropped),
+        (dialogue.tls, dialogue.tls_position is None, dialogue.dropped),
     )
 
 
@@ -153,8 +153,8 @@ def check_declared(dialogue: Dialogue) -> None:
                     assert value in enums[kind], (name, value)
                 elif value is not None:
                     assert isinstance(value, {"flag": bool, "text": str}.get(kind, int)), (name, value)
-    assert set(dialogue.places) <= set(protocol.dialogue_evidence)
-    assert all(set(one.places) <= set(protocol.exchange_evidence) for one in dialogue.exchanges)
+    assert set(dialogue.evidence) <= set(protocol.dialogue_evidence)
+    assert all(set(one.evidence) <= set(protocol.exchange_evidence) for one in dialogue.exchanges)
 
 
 COMMON = {
@@ -204,7 +204,7 @@ def test_everything_declared_is_emitted() -> None:
         dialogue = read(turns(text))
         check_declared(dialogue)
         said |= set(dialogue.facts)
-        placed |= set(dialogue.places)
+        placed |= set(dialogue.evidence)
         requested_at |= {name for one in dialogue.exchanges for name in one.facts}
         columns |= {name for row in dialogue.rows for name in row}
     assert set(protocol.dialogue) - said == LEFT["facts"]
