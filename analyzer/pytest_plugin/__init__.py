@@ -1,7 +1,7 @@
 """pytest plugin: captures as fixtures, loopback traffic recorded during a test, entries of expect.toml as test items.
 
-Importing it imports neither pandas nor typer, and a run of pytest without its fixtures and options is unchanged. Reading and judging captures
-is left to `api.analyze`.
+Importing it imports neither pandas nor typer, and a run of pytest without its fixtures and options is unchanged.
+Reading and judging captures is left to `api.analyze`.
 """
 
 from __future__ import annotations
