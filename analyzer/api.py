@@ -16,7 +16,7 @@ from analyzer import rules as rules_
 from analyzer.capture import choose_engine, pipes
 from analyzer.capture import discovery as discovery_
 from analyzer.errors import InputError, UsageError
-from analyzer.model import SEVERITIES, CaptureSummary, Report
+from analyzer.model import EXPECTED_WITHOUT_REASON, SEVERITIES, CaptureSummary, Report
 from analyzer.options import AnalyzeOptions, DialogueOptions, JudgeOptions, ReadOptions
 from analyzer.rules.check import DIALOGUE_SCOPES
 from analyzer.suppression import baseline as baseline_
@@ -106,7 +106,8 @@ def _analyze_stored(stored: pipes.Stored, rules: RuleSet, options: AnalyzeOption
         if (one.opt_in and id_ not in rules.reported)
         or (options.dialogues.openings_only and one.check is not None and one.check.scope in DIALOGUE_SCOPES)
     )
-    suppressions = expectations.apply(table, findings, paths if judge.expect else [], not_evaluated)
+    verdicts = [one.name for one in rules.verdicts]
+    suppressions = expectations.apply(table, findings, paths if judge.expect else [], not_evaluated, verdicts)
     table["excused"], findings["excused"] = suppressions.flow, suppressions.finding
     stale = (
         {}
@@ -114,8 +115,7 @@ def _analyze_stored(stored: pipes.Stored, rules: RuleSet, options: AnalyzeOption
         else baseline_.accept(table, findings, [one.path for one in captures], Path(judge.baseline), rules.reported)
     )
     failing = _failing(table, findings, rules, judge.fail_on, len(captures))
-    if judge.fail_on != "never":
-        failing[list(suppressions.failures)] = True
+    failing[_unmet(suppressions, judge.fail_on)] = True
     summaries = _summaries(captures, table, suppressions, failing, stale)
     return replace(report, captures=summaries, fail_on=judge.fail_on, passed_over=discovery.passed_over)
 
@@ -301,6 +301,17 @@ def _failing(table: pd.DataFrame, findings: pd.DataFrame, rules: RuleSet, fail_o
     findings_failing = (findings["severity"].isin(failing) & ~findings["excused"]).to_numpy()
     owners = np.concatenate([table["capture"].to_numpy()[flows_failing], findings["capture"].to_numpy()[findings_failing]])
     return np.bincount(owners, minlength=captures) > 0
+
+
+def _unmet(suppressions: Suppressions, fail_on: FailOn) -> list[int]:
+    """Return the captures that fail by their expectations: one that is not met is an error, one without a reason a warning."""
+    if fail_on == "never":
+        return []
+    return [
+        index
+        for index, notes in suppressions.failures.items()
+        if fail_on != "error" or any(note.id != EXPECTED_WITHOUT_REASON for note in notes)
+    ]
 
 
 def _status(one: Capture, *, failing: bool, judged: bool, inconclusive: bool) -> Status:

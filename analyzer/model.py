@@ -24,6 +24,10 @@ FailOn = Literal["error", "warning", "note", "never"]
 Status = Literal["clean", "findings", "unreadable", "incomplete", "nothing-checked"]
 
 
+EXPECTED_WITHOUT_REASON: Final = "expected-without-reason"
+"""Id of the note about an entry of expect.toml that has no reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """A diagnostic about a capture: damage, undecoded frames, wrong timestamps."""
@@ -92,7 +96,7 @@ class CaptureSummary:
     engines: dict[str, int]
     notes: tuple[Note, ...]
     expectations: tuple[Note, ...] = ()
-    """Expectations of expect.toml that were not met."""
+    """Expectations of expect.toml that were not met or have no reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -73,13 +72,10 @@ class ExpectationItem(pytest.Item):
 def _refuse_unlisted(report: Report, file: Path, capture: Path) -> None:
     """Raise `AssertionError` for what makes `report` fail and has no entry in `file`: its reason cannot be made up."""
     from analyzer import files
-    from analyzer.suppression import expectations
+    from analyzer.suppression import expect_draft, expectations
 
     listed = {(one.kind, one.name) for one in expectations.load(file)[files.identify(capture)]}
-    drafted = tomllib.loads("".join(expectations.draft(report))).get("capture", [])
-    entries = [entry for one in drafted for entry in one["expect"]]
-    names = [(kind, entry[kind]) for entry in entries for kind in ("verdict", "finding") if kind in entry]
-    missing = [" ".join(name) for name in names if name not in listed]
+    missing = [" ".join(name) for name in expect_draft.failing(report, capture) if name not in listed]
     if missing:
         message = f"{file}: {capture.name} has no entry for {', '.join(missing)}: add one, with its reason"
         raise AssertionError(message)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from analyzer.model import EXPECTED_WITHOUT_REASON
 from analyzer.report.escaping import printable
 from analyzer.schema import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from analyzer.model import Note
 
 SECRETS_SHOWN: Final = "passwords, tokens and the like are shown in this report (--show-secrets)"
 """Line in reports for people that hold secrets."""
@@ -18,6 +21,11 @@ _ROUNDS_UP: Final = 999.5
 """From this value on, `.3g` would give 1e+03."""
 MAX_RANGES: Final = 8
 _FLAG_NAMES: Final = {"F": "FIN", "S": "SYN", "R": "RST", "P": "PSH", "A": "ACK", "U": "URG", "E": "ECE", "W": "CWR", "N": "AE"}
+
+
+def expectation(note: Note) -> str:
+    """Return what is wrong with an expectation, as a heading for the note about it."""
+    return "expectation without a reason" if note.id == EXPECTED_WITHOUT_REASON else "expectation not met"
 
 
 def endpoint(address: str, port: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from analyzer.model import SEVERITIES
+from analyzer.model import EXPECTED_WITHOUT_REASON, SEVERITIES
 from analyzer.report import formatting, summary
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from analyzer.model import Report, Severity
+    from analyzer.model import Note, Report, Severity
 
 INCONCLUSIVE: Final = "inconclusive"
 _OF_STATUS: Final[dict[str, tuple[Severity, str]]] = {
@@ -102,10 +102,17 @@ def _captures(report: Report) -> list[Issue]:
             message = f"{text}: {capture.reason}" if capture.reason else text
             found.append(Issue(index, "capture", capture.status, severity, message))
         found += [
-            Issue(index, "capture", note.id, "error", f"expectation not met: {note.text}", frames=_cited(index, note.frame))
+            Issue(
+                index, "capture", note.id, _severity(note), f"{formatting.expectation(note)}: {note.text}", frames=_cited(index, note.frame)
+            )
             for note in capture.expectations
         ]
     return found
+
+
+def _severity(note: Note) -> Severity:
+    """Return the severity of an expectation that is not met (error) or has no reason (warning)."""
+    return "warning" if note.id == EXPECTED_WITHOUT_REASON else "error"
 
 
 def _cited(capture: int, frame: int | None) -> tuple[tuple[int, int], ...]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from analyzer import __version__
+from analyzer.model import EXPECTED_WITHOUT_REASON
 from analyzer.report import issues, markdown
 from analyzer.report.escaping import printable
 from analyzer.report.issues import INCONCLUSIVE
@@ -37,6 +38,7 @@ _TITLES: Final = {
     "incomplete": "The capture could not be read to its end",
     "nothing-checked": "The capture holds no TCP opening that can be checked",
     INCONCLUSIVE: "An opening segment lacks bytes that a check needs",
+    EXPECTED_WITHOUT_REASON: "An expectation has no reason",
 }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from analyzer.model import SEVERITIES
+from analyzer.model import EXPECTED_WITHOUT_REASON, SEVERITIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,9 +113,12 @@ def sentence(report: Report) -> str:
             line += f" {_count(number, 'file')} {what}."
     if report.passed_over:
         line += f" {passed_over(report)}."
-    unmet = sum(len(capture.expectations) for capture in report.captures)
-    if unmet:
-        line += f" {_count(unmet, 'expectation')} not met."
+    ids = [note.id for capture in report.captures for note in capture.expectations]
+    without_reason = ids.count(EXPECTED_WITHOUT_REASON)
+    if len(ids) > without_reason:
+        line += f" {_count(len(ids) - without_reason, 'expectation')} not met."
+    if without_reason:
+        line += f" {_count(without_reason, 'expectation')} without a reason."
     return line
 
 

@@ -12,11 +12,14 @@ import re
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from analyzer import files
 from analyzer.errors import RuleError, raise_if_exhausted
-from analyzer.rules import renamed_keys
+from analyzer.rules import renamed_keys, toml_positions
+
+if TYPE_CHECKING:
+    from analyzer.rules.toml_positions import Positions
 
 MAX_BYTES: Final = 64_000
 MAX_DEPTH: Final = 16
@@ -34,6 +37,11 @@ def shipped() -> Path:
 
 def read(path: Path, *, limit: int = MAX_BYTES) -> dict[str, Any]:
     """Return the TOML document at `path`. Raises `RuleError` naming the file, and line and column where they are known."""
+    return parse(read_text(path, limit=limit), path)
+
+
+def read_text(path: Path, *, limit: int = MAX_BYTES) -> str:
+    """Return the text at `path`, UTF-8 of at most `limit` bytes. Raises `RuleError`."""
     try:
         with files.open_regular(path) as file:
             raw = file.read(limit + 1)
@@ -45,7 +53,15 @@ def read(path: Path, *, limit: int = MAX_BYTES) -> dict[str, Any]:
         message = f"{path}: larger than {limit} bytes"
         raise RuleError(message)
     try:
-        text = raw.decode()
+        return raw.decode()
+    except ValueError as error:
+        message = f"{path}: {error}"
+        raise RuleError(message) from None
+
+
+def parse(text: str, path: Path) -> dict[str, Any]:
+    """Return the TOML document that `text`, read from `path`, is. Raises `RuleError`."""
+    try:
         _bound(text)
         return tomllib.loads(text)
     except RecursionError:
@@ -95,15 +111,21 @@ def _refuse_folder(error: OSError) -> None:
     raise RuleError(message) from None
 
 
-def check(document: dict[str, Any], schema: str, path: Path) -> None:
+def check(document: dict[str, Any], schema: str, path: Path, positions: Positions | None = None) -> None:
     """Hold `document` against the schema rules/schema/<schema>.schema.json, or one definition of it (`schema#name`).
 
-    Raises `RuleError` with the key path of the worst fault; old names of keys come first (`renamed_keys.refuse`).
+    Raises `RuleError` with the key path of the worst fault, with line and column where `positions` are given; old names of keys come first
+    (`renamed_keys.refuse`).
     """
     from jsonschema.exceptions import best_match
 
     renamed_keys.refuse(document, path)
     fault = best_match(_validator(schema).iter_errors(document))
+    if fault is not None and positions is not None:
+        keys = list(fault.absolute_path)
+        place = toml_positions.describe(keys)
+        message = f"{positions.name(path, keys)}: {place and place + ': '}{_short(fault.message)}"
+        raise RuleError(message)
     if fault is not None:
         where = fault.json_path.removeprefix("$").lstrip(".") or "the document"
         name = _name(document, list(fault.absolute_path))

@@ -1,8 +1,8 @@
 """expect.toml next to captures: the verdicts and findings that are expected in them.
 
-Counts are exact. Where a capture has exactly the expected number of connections with a verdict or a finding, these are suppressed; where it
-has more or fewer, none is, and a note states what was expected and what was found. Everything else is judged as usual. Only the folder of
-the capture is searched for expect.toml.
+An entry without a reason suppresses nothing, and a note with file and line says so. Counts are exact. Where a capture has exactly the
+expected number of connections with a verdict or a finding, these are suppressed; where it has more or fewer, none is, and a note states
+what was expected and what was found. Everything else is judged as usual. Only the folder of the capture is searched for expect.toml.
 
     schema = 1
     [[capture]]
@@ -18,24 +18,25 @@ the capture is searched for expect.toml.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer import files
 from analyzer.errors import RuleError
-from analyzer.model import SEVERITIES, Note
-from analyzer.rules import toml_loader
+from analyzer.model import EXPECTED_WITHOUT_REASON, Note
+from analyzer.rules import toml_loader, toml_positions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Sequence
 
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
-    from analyzer.model import Report
+    from analyzer.rules.toml_positions import KeyPath, Positions
 
 FILE: Final = "expect.toml"
 MAX_BYTES: Final = 256_000
@@ -50,6 +51,9 @@ class Expectation:
     name: str
     count: int
     reason: str
+    """Why it is expected; an expectation without a reason suppresses nothing."""
+    where: str = ""
+    """File, line and column of the entry, as compilers write them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,76 +65,105 @@ class Suppressions:
     finding: NDArray[np.bool_]
     """For each row of findings, whether it is suppressed."""
     failures: dict[int, tuple[Note, ...]]
-    """For each capture with any, the expectations that were not met."""
+    """For each capture with any, the expectations that were not met or have no reason."""
 
 
-def load(path: Path) -> dict[str, tuple[Expectation, ...]]:
-    """Return the expectations in the file `path` by the real path of each capture named there.
+def load(path: Path, verdicts: Collection[str] = ()) -> dict[str, tuple[Expectation, ...]]:
+    """Return the expectations in the file `path` by the real path of each capture named there; `parse` says what is refused."""
+    return parse(toml_loader.read_text(path, limit=MAX_BYTES), path, verdicts)
 
-    Raises `RuleError` with file and key path for a file that is too large, too deep or not of its schema's shape, that names a
-    capture twice or names one that does not exist, or that expects the same thing of a capture twice.
+
+def parse(text: str, path: Path, verdicts: Collection[str] = ()) -> dict[str, tuple[Expectation, ...]]:
+    """Return the expectations in `text`, the contents of the file `path`, by the real path of each capture named there.
+
+    Raises `RuleError` with file, line and column for a text that is too deep or not of its schema's shape, that names a capture twice or
+    names one that does not exist, that expects the same thing of a capture twice, or that names none of `verdicts`, where they are given.
     """
-    document = toml_loader.read(path, limit=MAX_BYTES)
-    toml_loader.check(document, "expect", path)
+    document = toml_loader.parse(text, path)
+    positions = toml_positions.locate(text)
+    toml_loader.check(document, "expect", path, positions)
     expected: dict[str, tuple[Expectation, ...]] = {}
-    globs: list[tuple[str, dict[str, Any]]] = []
-    for number, entry in enumerate(document.get("capture", ())):
-        where = f"{path}: capture[{number}]"
-        capture = path.parent / entry["file"]
-        if capture.parent != path.parent:
-            message = f"{where}.file: {entry['file']} is not in the folder of this file; put an {FILE} into its own folder"
-            raise RuleError(message)
-        if files.unreadable_reason(capture) != "":
-            globs.append((where, entry))
+    globs: list[_Entry] = []
+    for number, capture in enumerate(document.get("capture", ())):
+        entry = _Entry(path, number, capture["file"], _expectations(capture, path, number, positions, verdicts), positions)
+        if (path.parent / entry.file).parent != path.parent:
+            words = f"{entry.file} is not in the folder of this file; put an {FILE} into its own folder"
+            raise entry.refuse(words, "file")
+        if files.unreadable_reason(path.parent / entry.file) != "":
+            globs.append(entry)
             continue
-        key = files.identify(capture)
+        key = files.identify(path.parent / entry.file)
         if key in expected:
-            message = f"{where}.file: {entry['file']} is named twice"
-            raise RuleError(message)
-        expected[key] = _expectations(entry, where)
+            words = f"{entry.file} is named twice"
+            raise entry.refuse(words, "file")
+        expected[key] = entry.refuse_repeats(entry.expected)
     return expected | _spread(globs, path.parent, frozenset(expected))
 
 
-def _spread(globs: Sequence[tuple[str, dict[str, Any]]], folder: Path, named: frozenset[str]) -> dict[str, tuple[Expectation, ...]]:
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One `[[capture]]` of a file."""
+
+    path: Path
+    number: int
+    file: str
+    expected: tuple[Expectation, ...]
+    positions: Positions
+
+    def refuse(self, words: str, *keys: str | int) -> RuleError:
+        """Return the error about the key at `keys` in this entry."""
+        return _refuse(self.path, self.positions, ("capture", self.number, *keys), words)
+
+    def refuse_repeats(self, expected: tuple[Expectation, ...]) -> tuple[Expectation, ...]:
+        """Return `expected`, of which the last come from this entry. Raises `RuleError` where one is there twice."""
+        seen: set[tuple[str, str]] = set()
+        for number, one in enumerate(expected, len(self.expected) - len(expected)):
+            if (one.kind, one.name) in seen:
+                words = f"{one.kind} {one.name} is expected twice"
+                raise self.refuse(words, "expect", number)
+            seen.add((one.kind, one.name))
+        return expected
+
+
+def _refuse(path: Path, positions: Positions, keys: KeyPath, words: str) -> RuleError:
+    return RuleError(f"{positions.name(path, keys)}: {toml_positions.describe(keys)}: {words}")
+
+
+def _spread(globs: Sequence[_Entry], folder: Path, named: frozenset[str]) -> dict[str, tuple[Expectation, ...]]:
     """Return what globs expect of the captures in `folder` that are not `named`; a glob that matches no file there is refused."""
     expected: dict[str, tuple[Expectation, ...]] = {}
     candidates = [file for file in _list(folder) if file.name != FILE and files.unreadable_reason(file) == ""] if globs else []
-    for where, entry in globs:
-        hits = [file for file in candidates if fnmatchcase(file.name, entry["file"])]
+    for entry in globs:
+        hits = [file for file in candidates if fnmatchcase(file.name, entry.file)]
         if not hits:
-            message = f"{where}.file: there is no {entry['file']} in the folder of this file"
-            raise RuleError(message)
+            words = f"there is no {entry.file} in the folder of this file"
+            raise entry.refuse(words, "file")
+        entry.refuse_repeats(entry.expected)
         for key in map(files.identify, hits):
             if key not in named:
-                expected[key] = expected.get(key, ()) + _expectations(entry, where)
-                _refuse_repeats(expected[key], where)
+                expected[key] = entry.refuse_repeats(expected.get(key, ()) + entry.expected)
     return expected
 
 
-def _expectations(entry: dict[str, Any], where: str) -> tuple[Expectation, ...]:
-    found = tuple(_expectation(item) for item in entry.get("expect", ()))
-    _refuse_repeats(found, where)
-    return found
+def _expectations(
+    capture: dict[str, Any], path: Path, number: int, positions: Positions, verdicts: Collection[str]
+) -> tuple[Expectation, ...]:
+    found = []
+    for place, item in enumerate(capture["expect"]):
+        keys = ("capture", number, "expect", place)
+        kind = "verdict" if "verdict" in item else "finding"
+        if kind == "verdict" and verdicts and item[kind] not in verdicts:
+            near = get_close_matches(item[kind], verdicts, n=1)
+            hint = f": did you mean {near[0]}?" if near else f"; there are {', '.join(verdicts)}"
+            raise _refuse(path, positions, (*keys, kind), f"no verdict is called {item[kind]}{hint}")
+        reason = " ".join(item.get("reason", "").split())
+        found.append(Expectation(kind, item[kind], item["count"], reason, positions.name(path, keys)))
+    return tuple(found)
 
 
-def _expectation(item: dict[str, Any]) -> Expectation:
-    kind = "verdict" if "verdict" in item else "finding"
-    return Expectation(kind, item[kind], item["count"], " ".join(item["reason"].split()))
-
-
-def _refuse_repeats(expected: tuple[Expectation, ...], where: str) -> None:
-    seen: set[tuple[str, str]] = set()
-    for number, expectation in enumerate(expected):
-        key = (expectation.kind, expectation.name)
-        if key in seen:
-            message = f"{where}.expect[{number}]: {expectation.kind} {expectation.name} is expected twice"
-            raise RuleError(message)
-        seen.add(key)
-
-
-def find(paths: Sequence[str]) -> dict[int, tuple[Expectation, ...]]:
+def find(paths: Sequence[str], verdicts: Collection[str] = ()) -> dict[int, tuple[Expectation, ...]]:
     """Return the expectations of each capture that has any, by its index in `paths`; each expect.toml is read once."""
-    read, look = cache(load), cache(files.unreadable_reason)
+    read, look = cache(partial(load, verdicts=verdicts)), cache(files.unreadable_reason)
     found: dict[int, tuple[Expectation, ...]] = {}
     for index, capture in enumerate(paths):
         path = Path(capture).parent / FILE
@@ -153,14 +186,21 @@ def _list(folder: Path) -> list[Path]:
         raise RuleError(message) from None
 
 
-def apply(flows: pd.DataFrame, findings: pd.DataFrame, paths: Sequence[str], not_selected: frozenset[str] = frozenset()) -> Suppressions:
+def apply(
+    flows: pd.DataFrame,
+    findings: pd.DataFrame,
+    paths: Sequence[str],
+    not_selected: frozenset[str] = frozenset(),
+    verdicts: Collection[str] = (),
+) -> Suppressions:
     """Compare tables `FLOWS` and `FINDINGS` of the captures at `paths` with the expect.toml next to each.
 
-    Expectations of findings that were `not_selected` are ignored. Raises `RuleError` for an expect.toml that is refused.
+    Expectations of findings that were `not_selected` are ignored; `verdicts` are those of the rules, empty for any. Raises `RuleError` for
+    an expect.toml that is refused.
     """
     expected = {
         index: tuple(one for one in entries if one.kind != "finding" or one.name not in not_selected)
-        for index, entries in find(paths).items()
+        for index, entries in find(paths, verdicts).items()
     }
     return compare(flows, findings, expected)
 
@@ -172,11 +212,18 @@ def compare(flows: pd.DataFrame, findings: pd.DataFrame, expected: dict[int, tup
     suppressions = Suppressions(np.zeros(len(flows), bool), np.zeros(len(findings), bool), {})
     if not expected:
         return suppressions
-    columns = _columns(flows, findings)
+    columns, noted = _columns(flows, findings), set[str]()
     for index, expectations in expected.items():
-        notes = tuple(note for expectation in expectations if (note := _compare(index, expectation, columns, suppressions)) is not None)
+        reasoned = [one for one in expectations if one.reason]
+        notes = [note for one in reasoned if (note := _compare(index, one, columns, suppressions)) is not None]
+        # An entry with a glob is one entry, of however many captures it speaks.
+        incomplete = [one for one in expectations if not one.reason and one.where not in noted]
+        noted |= {one.where for one in incomplete}
+        notes += [
+            Note(EXPECTED_WITHOUT_REASON, f"{one.where}: {one.kind} {one.name} has no reason and does not count") for one in incomplete
+        ]
         if notes:
-            suppressions.failures[index] = notes
+            suppressions.failures[index] = tuple(notes)
     return suppressions
 
 
@@ -212,21 +259,3 @@ def _compare(index: int, expectation: Expectation, columns: _Columns, suppressio
     kind = "expected-absent" if found < expectation.count else "expected-surplus"
     what = f"connections with {expectation.kind} {expectation.name}"
     return Note(kind, f"{what}: expected {expectation.count}, found {found} ({expectation.reason})")
-
-
-def draft(report: Report) -> Iterator[str]:
-    """Return an expect.toml of the verdicts and findings that fail `report`, with empty reasons: it is refused until they are filled in."""
-    enough = SEVERITIES[SEVERITIES.index(report.fail_on) :] if report.fail_on != "never" else ()
-    bad = report.flows["verdict"].map(dict(report.verdict_severities)).isin(enough) & ~report.flows["excused"]
-    owners = report.findings["flow_id"].map(dict(zip(report.flows["flow_id"], report.flows["capture"], strict=True)))
-    new = report.findings["severity"].isin(enough) & ~report.findings["excused"]
-    yield "# Why is each of these as it should be? Until every reason is given, this file is refused.\nschema = 1\n"
-    for index, capture in enumerate(report.captures):
-        verdicts = report.flows["verdict"][bad & (report.flows["capture"] == index)].value_counts()
-        chosen = report.findings[new & (owners == index)]
-        findings = chosen.groupby("id")["flow_id"].nunique()
-        found = [("verdict", verdicts), ("finding", findings)]
-        entries = [(kind, str(name), int(count)) for kind, counts in found for name, count in sorted(counts.items())]
-        if entries:
-            yield f"\n[[capture]]\nfile = {toml_loader.quote(Path(capture.path).name)}\n"
-            yield from (f'[[capture.expect]]\n{kind} = "{name}"\ncount = {count}\nreason = ""\n' for kind, name, count in entries)

@@ -177,7 +177,7 @@ def test_an_expectation_may_name_what_no_file_can_be_called(captures: Path, pcap
         (captures / "expect.toml").write_text(f'schema = 1\n[[capture]]\nfile = "{name}"\n' + EXPECTED)
         status, out, err = pcaplint("check", "good.pcap")
         assert (status, out) == (6, "")
-        assert err.startswith("pcaplint: error: expect.toml: capture[0].file: ")
+        assert err.startswith("pcaplint: error: expect.toml:3:1: capture 1, file: ")
 
 
 @pytest.mark.usefixtures("unprivileged")

@@ -23,7 +23,7 @@ COMMANDS: dict[str, set[str]] = {
     "check": ANALYSIS
     | {"--no-expect", "--baseline", "--fail-on", "--allow-empty", "--show-secrets"}
     | {"--format", "--table", "--output", "--report", "--color", "--all"},
-    "flows": ANALYSIS | {"--sort", "--top", "--show-secrets", "--allow-empty", "--format", "--output", "--color", "--all"},
+    "flows": ANALYSIS | {"--no-expect", "--sort", "--top", "--show-secrets", "--allow-empty", "--format", "--output", "--color", "--all"},
     "show": ANALYSIS | {"--no-expect", "--show-secrets", "--color"},
     "report": ANALYSIS | {"--no-expect", "--baseline", "--fail-on", "--allow-empty", "--show-secrets", "--output"},
     "extract": READING | MESSAGES | {"--output", "--fail-on", "--no-expect", "--failed", "--anonymize", "--anonymize-key", "--payload"},

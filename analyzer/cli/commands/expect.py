@@ -1,19 +1,25 @@
-"""`pcaplint expect write`: a draft of expect.toml from what is found today, for review.
+"""`pcaplint expect write`: an expect.toml of what is found today, for review.
 
-Every reason is left empty, and such a file is refused until it is filled in; a file that exists is not overwritten.
+New entries have an empty reason: they do not count until it is filled in, and `check` reports them. A file that is there is merged.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from analyzer.cli import analysis, messages, option_groups, options, output, statuses
 from analyzer.cli.config import Configured
 from analyzer.errors import UsageError
+from analyzer.files import identify
 from analyzer.report.escaping import printable
+
+if TYPE_CHECKING:
+    from analyzer.model import Report
+    from analyzer.rules import RuleSet
 
 expect = typer.Typer(name="expect", no_args_is_help=True, rich_markup_mode=None, help="Write what captures are expected to show.")
 
@@ -34,28 +40,53 @@ def write(  # noqa: PLR0913 - a command line is its options
     reading: option_groups.Reading,
     verbosity: option_groups.Messages,
 ) -> None:
-    """Draft an expect.toml for the captures in PATHS, all of one folder; fill in the reasons before you use it."""
-    if output_file is not None and str(output_file) != "-" and os.path.lexists(output_file):
-        message = f"--output {printable(str(output_file))}: is there already, and may hold reasons: remove it to draft it again"
-        raise UsageError(message)
+    """Write an expect.toml for the captures in PATHS, all of one folder, or bring one up to date; fill in the reasons then."""
     output.refuse(output_file, paths)
     from analyzer.capture import pipes
-    from analyzer.suppression import expectations
+    from analyzer.suppression import expect_draft
 
     for path in paths:
         if pipes.is_stream(path):
             message = f"{printable(str(path))}: an expect.toml names files in its folder, and this is a stream: store it in a file first"
             raise UsageError(message)
 
-    found = analysis.run(paths, reading, judging, analysis.judge_options(fail_on), verbosity)
-    folders = {str(Path(capture.path).parent) for capture in found.captures if capture.status != "unreadable"}
-    if len(folders) > 1:
-        message = f"the captures lie in {len(folders)} folders, and each needs an expect.toml of its own"
-        raise UsageError(message)
+    rules = judging.load()
+    found = analysis.run(paths, reading, judging, analysis.judge_options(fail_on), verbosity, rules=rules)
+    destination = None if output_file is None or str(output_file) == "-" else output_file
+    _refuse_folders(found, destination)
     messages.print_failures(found)
-    output.write(expectations.draft(found), output_file, exact=True)
+    evaluated = _evaluated(rules, openings_only=judging.openings_only)
+    draft = expect_draft.draft(found, destination, evaluated, [one.name for one in rules.verdicts])
+    output.write([draft.text], output_file, exact=True)
+    for line in draft.left_out:
+        output.stderr(printable(line))
     if not verbosity.quiet:
+        output.stderr(f"{destination or 'the draft'}: {draft.entries} expected, {draft.without_reason} without a reason")
         messages.print_passed_over(found)
     if verbosity.verbose:
         messages.print_read_stats(found)
     raise typer.Exit(statuses.of_reading(capture.status for capture in found.captures))
+
+
+def _evaluated(rules: RuleSet, *, openings_only: bool) -> frozenset[str]:
+    """Return the ids of the rules that this run has evaluated and reports."""
+    from analyzer.rules.check import DIALOGUE_SCOPES
+
+    checks = {id_: rules.findings[id_].check for id_ in rules.reported}
+    return frozenset(id_ for id_, check in checks.items() if not (openings_only and check is not None and check.scope in DIALOGUE_SCOPES))
+
+
+def _refuse_folders(report: Report, destination: Path | None) -> None:
+    """Raise `UsageError` unless the captures are in one folder, and the file in the same one where it would count or is there already."""
+    from analyzer.suppression import expectations
+
+    folders = {str(Path(capture.path).parent) for capture in report.captures if capture.status != "unreadable"}
+    if len(folders) > 1:
+        message = f"the captures lie in {len(folders)} folders, and each needs an expect.toml of its own"
+        raise UsageError(message)
+    if destination is None or not folders or not (destination.name == expectations.FILE or os.path.lexists(destination)):
+        return
+    folder = Path(*folders)
+    if identify(folder) != identify(destination.parent):
+        message = f"--output {destination}: expectations stand in the folder of their captures: {folder / expectations.FILE}"
+        raise UsageError(printable(message))

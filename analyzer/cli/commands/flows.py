@@ -40,6 +40,7 @@ def flows(  # noqa: PLR0913 - a command line is its options
     top: Top = None,
     format_name: options.FormatName = "text",
     output_file: options.Output = None,
+    no_expect: options.NoExpect = False,
     show_secrets: options.ShowSecrets = False,
     judging: option_groups.Judging,
     reading: option_groups.Reading,
@@ -53,7 +54,8 @@ def flows(  # noqa: PLR0913 - a command line is its options
         options.one_of(_SORTS)(sort)
     output.refuse(output_file, paths)
     rules = judging.load()
-    whole = analysis.run(paths, reading, judging, analysis.judge_options(), verbosity, secrets=show_secrets, rules=rules)
+    judge = analysis.judge_options(expect=not no_expect)
+    whole = analysis.run(paths, reading, judging, judge, verbosity, secrets=show_secrets, rules=rules)
     report = arrange(whole, sort, top)
     layout = messages.text_layout(output_file, color=color, show_all=show_all, table="flows")
     if format_name == "text":

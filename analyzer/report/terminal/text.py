@@ -252,7 +252,7 @@ def _capture(page: Page, capture: CaptureSummary, connections: int, *, quiet: bo
         reason = f": {printable(capture.reason)}" if capture.reason else ""
         page.add("  ", (_CAPTURE_STATUS_TEXTS[capture.status], "bold red"), reason, indent=4, wrap=True)
     for note in capture.expectations:
-        page.add("  ", ("expectation not met", "bold red"), f": {printable(note.text)}", indent=4, wrap=True)
+        page.add("  ", (formatting.expectation(note), "bold red"), f": {printable(note.text)}", indent=4, wrap=True)
     for note in () if quiet else capture.notes:
         where = f" [frame {note.frame}]" if note.frame is not None else ""
         page.add("  ", ("note", "cyan"), f" {printable(note.id)}: {printable(note.text)}{where}", indent=4, wrap=True)

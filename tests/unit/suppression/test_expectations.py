@@ -126,12 +126,15 @@ def test_no_connection_at_all_is_a_surplus_or_an_absence_like_any_other(folder: 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (entry("c.pcap", "verdict refused 1"), r"capture\[0\].file: there is no c.pcap"),
-        (entry("a.pcap", "verdict refused 1") * 2, r"capture\[1\].file: a.pcap is named twice"),
-        (entry("a.pcap", "verdict refused 1", "verdict refused 2"), r"capture\[0\].expect\[1\]: verdict refused is expected twice"),
-        (entry("a.pcap", "verdict fine 1"), r"capture\[0\].expect\[0\].verdict"),
-        (entry("../a.pcap", "verdict refused 1"), r"capture\[0\].file"),
-        (entry("a.pcap", "verdict refused -1"), r"capture\[0\].expect\[0\].count"),
+        (entry("c.pcap", "verdict refused 1"), r"expect.toml:3:1: capture 1, file: there is no c.pcap"),
+        (entry("a.pcap", "verdict refused 1") * 2, r"expect.toml:11:1: capture 2, file: a.pcap is named twice"),
+        (
+            entry("a.pcap", "verdict refused 1", "verdict refused 2"),
+            r"expect.toml:10:1: capture 1, expect 2: verdict refused is expected twice",
+        ),
+        (entry("a.pcap", "verdict Fine 1"), r"expect.toml:7:1: capture 1, expect 1, verdict: 'Fine' does not match"),
+        (entry("../a.pcap", "verdict refused 1"), r"expect.toml:3:1: capture 1, file"),
+        (entry("a.pcap", "verdict refused -1"), r"expect.toml:8:1: capture 1, expect 1, count"),
         ("surprise = 1\n", "surprise"),
         ("[[capture]]\nfile = ]", "line 3"),
         ('[[capture]]\nfile = "a.pcap"\nexpect = ' + "[" * 3_000 + "]" * 3_000, "nested too deeply"),
@@ -183,3 +186,34 @@ def test_a_glob_that_matches_nothing_or_says_it_again_is_refused(folder: Path, e
     path = write(folder, *entries)
     with pytest.raises(RuleError, match=says):
         expectations.load(path)
+
+
+def test_a_verdict_that_the_rules_do_not_have_is_refused_with_the_nearest(folder: Path) -> None:
+    path = write(folder, entry("a.pcap", "verdict refusd 1"))
+    with pytest.raises(RuleError) as caught:
+        expectations.load(path, ("complete", "refused"))
+    expected = f"{path}:7:1: capture 1, expect 1, verdict: no verdict is called refusd: did you mean refused?"
+    assert str(caught.value) == expected
+    write(folder, entry("a.pcap", "verdict zzz 1"))
+    with pytest.raises(RuleError, match="no verdict is called zzz; there are complete, refused"):
+        expectations.load(path, ("complete", "refused"))
+
+
+@pytest.mark.parametrize("reason", ['reason = ""\n', 'reason = "  "\n', ""])
+def test_an_entry_without_a_reason_does_not_count_and_is_reported_with_its_line(folder: Path, reason: str) -> None:
+    text = entry("a.pcap", "verdict refused 2", "finding syn-retransmitted 2")
+    path = write(folder, text.replace('reason = "meant so"\n', reason, 1))
+    held = apply(folder)
+    assert not held.flow.any()
+    assert held.finding.tolist() == [True, True, True, False]
+    [note] = held.failures[0]
+    assert (note.id, note.text) == ("expected-without-reason", f"{path}:6:1: verdict refused has no reason and does not count")
+
+
+def test_a_glob_without_a_reason_is_reported_once(folder: Path) -> None:
+    write(folder, entry("*.pcap", "verdict refused 2").replace("meant so", ""))
+    assert [len(notes) for notes in apply(folder).failures.values()] == [1]
+
+
+def test_a_file_without_entries_expects_nothing(folder: Path) -> None:
+    assert expectations.load(write(folder)) == {}

@@ -270,7 +270,13 @@ def test_a_chunk_is_not_copied() -> None:
 
     whole = Reader.of("client", parts)
     pieces = replace(
-        whole._segments, start=[0, size], stop=[size, size + 50_000_000], address=[0, size], frame=[2, 3], time=[2, 3], size=size + 50_000_000
+        whole._segments,
+        start=[0, size],
+        stop=[size, size + 50_000_000],
+        address=[0, size],
+        frame=[2, 3],
+        time=[2, 3],
+        size=size + 50_000_000,
     )
     dialogue = parser.read(Reader("client", pieces, fetch), server, ParserContext())
     assert dialogue.rows[0]["message_size"] == 50_000_000
