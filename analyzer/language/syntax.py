@@ -8,7 +8,7 @@ Grammar, lowest precedence first:
     or     := and ("or" and)*
     and    := not ("and" not)*
     not    := "not" not | test
-    test   := sum [("==" | "!=" | "<" | "<=" | ">" | ">=") sum | "in" (interval | set)]
+    test   := sum [("==" | "!=" | "<" | "<=" | ">" | ">=") sum | ["not"] "in" (interval | set)]
     sum    := term (("+" | "-") term)*
     term   := number | time | name ["." name] | ("seen" | "lost") "(" string ")" | "(" or ")"
     interval := ("(" | "[") sum "," sum (")" | "]")        set := "{" name ("," name)* "}"
@@ -123,7 +123,8 @@ def _tokens(text: str) -> list[tuple[str, str, int]]:
     while at < len(text.rstrip()):
         match = _TOKEN.match(text, at)
         if match is None:
-            _fail(text, at + len(text[at:]) - len(text[at:].lstrip()), "not a part of the expression language")
+            column = at + len(text[at:]) - len(text[at:].lstrip())
+            _fail(text, column, "write == to compare" if text[column] == "=" else "not a part of the expression language")
         kind = match.lastgroup or ""
         found.append((kind, match.group(kind), match.start(kind)))
         at = match.end()
@@ -178,10 +179,14 @@ class _Parser:
         left = self.sum()
         if self.peek() in COMPARISONS:
             return Binary(self.take(), left, self.sum())
-        if self.peek() != "in":
-            return left
-        self.take()
-        return self.set(left) if self.peek() == "{" else self.interval(left)
+        if self.peek() == "not" and self.tokens[self.at + 1][1] == "in":
+            self.take()
+            return Not(self.membership(left))
+        return self.membership(left) if self.peek() == "in" else left
+
+    def membership(self, operand: Node) -> Node:
+        self.take("in")
+        return self.set(operand) if self.peek() == "{" else self.interval(operand)
 
     def interval(self, operand: Node) -> Node:
         opening = self.take("(", "[")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from analyzer.language.syntax import Binary, ExpressionError, Literal, Name, Node, Not, OneOf, RecordField, StateQuery, Within
@@ -90,7 +91,8 @@ def _name_type(name: str, scope: Scope) -> str:
         return scope.names[name]
     owners = [enum for enum, members in scope.enums.items() if name in members]
     if not owners:
-        _refuse(f"{name} is not declared")
+        nearest = get_close_matches(name, scope.names, 1)
+        _refuse(f"{name} is not declared" + (f": did you mean {nearest[0]}?" if nearest else ""))
     return f"member:{name}"
 
 

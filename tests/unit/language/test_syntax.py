@@ -32,6 +32,8 @@ A, B, C = Name("a"), Name("b"), Name("c")
         ("a + 1 in [b - 1, c]", Within(Binary("+", A, Literal(1)), Binary("-", B, Literal(1)), C, open_low=False, open_high=False)),
         ("a in {B}", OneOf(A, ("B",))),
         ("a in {B, by-client,C_2}", OneOf(A, ("B", "by-client", "C_2"))),
+        ("a not in {B}", Not(OneOf(A, ("B",)))),
+        ("not a not in [b, c)", Not(Not(Within(A, B, C, open_low=False, open_high=True)))),
         ("syn.isn == a", Binary("==", RecordField("syn", "isn"), A)),
         ('seen("ack3-data")', StateQuery("seen", "ack3-data")),
         ('lost("syn")', StateQuery("lost", "syn")),
@@ -66,6 +68,8 @@ def test_text_becomes_this_tree(text: str, tree: Node) -> None:
         ("a in (b c]", 9),
         ("a in (b, c", 11),
         ("a in {}", 7),
+        ("a not {B}", 3),
+        ("a not", 3),
         ("a in {1}", 7),
         ("(a", 3),
         ("a)", 2),
@@ -90,6 +94,11 @@ def test_text_outside_the_grammar_is_refused_with_its_column(text: str, column: 
     with pytest.raises(ExpressionError, match=rf"^column {column} of ") as refused:
         parse(text)
     assert "\n" not in str(refused.value)
+
+
+def test_a_single_equals_sign_is_answered_with_the_comparison() -> None:
+    with pytest.raises(ExpressionError, match="column 3 of 'a = b': write == to compare"):
+        parse("a = b")
 
 
 def test_length_and_nesting_are_bounded() -> None:

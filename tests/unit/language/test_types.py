@@ -89,3 +89,11 @@ def test_expression_without_a_kind_is_refused(text: str, reason: str) -> None:
     with pytest.raises(ExpressionError) as refused:
         check(parse(text), SCOPE)
     assert reason in str(refused.value)
+
+
+def test_an_undeclared_name_is_answered_with_the_nearest_declared_one() -> None:
+    scope = Scope({"mss": "int", "window": "int"})
+    with pytest.raises(ExpressionError, match=r"^msss is not declared: did you mean mss\?$"):
+        check(parse("msss != 1460"), scope)
+    with pytest.raises(ExpressionError, match=r"^zebra is not declared$"):
+        check(parse("zebra == 1"), scope)
