@@ -38,7 +38,7 @@ class Options:
 
 
 def comment(options: Options) -> str:
-    """Return what the file says of itself."""
+    """Return the comment of the written file."""
     kept = "names, addresses and secrets in payload replaced" if options.payload == "keep" else "payload replaced by zeros"
     return f"Anonymized by pcaplint: addresses replaced (prefix-preserving), {kept}; sequence numbers, checksums and lengths adjusted."
 
@@ -46,7 +46,7 @@ def comment(options: Options) -> str:
 def rewrite(packets: Iterable[Packet], segments: Segments, words: Sequence[str], secrets: Sequence[str], options: Options) -> list[Packet]:
     """Return the packets rewritten.
 
-    `segments` says of each frame which connection and side its TCP segment belongs to; `words` are names (of hosts and users) and
+    `segments` maps each frame to the connection and the side of its TCP segment; `words` are names (of hosts and users) and
     `secrets` what must not be left in any spelling. Raises `UsageError` for a frame that cannot be rewritten.
     """
     held = list(packets)

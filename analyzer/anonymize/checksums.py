@@ -22,7 +22,7 @@ def adjust(field: int, old: tuple[bytes, bytes], new: tuple[bytes, bytes], *, wh
     """Return the checksum field after a change.
 
     `old` and `new` are pseudo-header (its length last, in four bytes; empty where there is none) and the bytes summed, with zeros in
-    place of the field. `whole` says that all bytes summed are there, so that it can be told whether the field is right.
+    place of the field. `whole`: all bytes summed were captured, so that the field can be verified.
     """
     if whole and _fold(total(old[0]) + total(old[1]) + field) == _ALL:
         return _ALL - _fold(total(new[0]) + total(new[1]))

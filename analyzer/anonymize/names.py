@@ -1,4 +1,4 @@
-"""Pseudonyms for what payload says of people and machines: host names, users, mail addresses, address literals, secrets.
+"""Pseudonyms for people and machines in payload: host names, users, mail addresses, address literals, secrets.
 
 A pseudonym has the length of what it replaces, letters for letters and digits for digits, so that lengths that a protocol states stay
 true; the same word has the same pseudonym wherever the same key is used. Only addresses in FTP's PORT, EPRT and 227 may change their

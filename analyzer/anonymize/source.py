@@ -74,7 +74,7 @@ def _secrets(shown: Report, hidden: Report) -> Iterator[str]:
                 yield from _unmask(plain, masked)
 
 
-def _unmask(plain: Any, masked: Any) -> Iterator[str]:  # noqa: ANN401 - cells
+def _unmask(plain: Any, masked: Any) -> Iterator[str]:  # noqa: ANN401 - values of a table
     if isinstance(plain, str) and isinstance(masked, str):
         if HIDDEN in masked:
             pattern = "(.+?)".join(map(re.escape, masked.split(HIDDEN)))

@@ -97,7 +97,7 @@ class Rewriter:
     def __call__(self, frame: int, data: bytes, stated: int, *, quoted: bool) -> tuple[bytes, int]:
         """Return a segment rewritten, and its length on the wire."""
         connection, by_client = self._segments.find(frame, quoted=quoted)
-        size = max(data[12] >> 4, 5) * 4 if len(data) > 12 else _MIN_HEADER  # noqa: PLR2004 - where the header says its length
+        size = max(data[12] >> 4, 5) * 4 if len(data) > 12 else _MIN_HEADER  # noqa: PLR2004 - offset of the header length
         head, payload = data[:size], data[size:]
         options = list(_options(head[_MIN_HEADER:]))
         if any(code == _MPTCP and value[:1] and value[0] >> 4 == _ADD_ADDRESS for code, _, value in options):
@@ -118,7 +118,7 @@ class Rewriter:
 
 
 def _acknowledge(head: bytes, options: Sequence[tuple[int, int, bytes]], theirs: StreamEdits) -> bytes:
-    """Return a header with what it says of the other side's stream moved."""
+    """Return a header with its numbers of the other stream moved."""
     if len(head) > 13 and head[13] & _ACK:  # noqa: PLR2004 - the flags
         head = head[:8] + theirs.sequence(int.from_bytes(head[8:12])).to_bytes(4) + head[12:]
     for code, at, value in options:

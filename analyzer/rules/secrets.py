@@ -36,7 +36,7 @@ _OTHER_PUNCTUATION: Final = re.compile(r"[\W_]")
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class SecretNames:
     """A pattern of names."""
 
     pattern: re.Pattern[str]
@@ -48,8 +48,8 @@ class Names:
 class SecretPatterns:
     """Names and forms of secrets."""
 
-    names: Names
-    usable: Names
+    names: SecretNames
+    usable: SecretNames
     """Names whose value can be used by anyone who reads it."""
     harmless: re.Pattern[str] | None
     """Names that are never usable."""
@@ -91,7 +91,7 @@ def _is_credential(patterns: SecretPatterns, name: str) -> bool:
     return _fits(patterns.usable, plain) and not (patterns.harmless and patterns.harmless.search(plain))
 
 
-def _fits(names: Names, plain: str) -> bool:
+def _fits(names: SecretNames, plain: str) -> bool:
     if names.plain is not None:
         plain = names.plain.sub(" ", plain)
     return names.pattern.search(plain) is not None
@@ -145,8 +145,8 @@ def _build(lists: Mapping[str, Mapping[str, list[Any]]], numbers: Mapping[str, i
     names, usable, fields = lists["names"], lists["usable"], lists["fields"]
     prefixes = sorted({(str(prefix), int(min_length)) for prefix, min_length in lists["shape"]["prefixes"]}, reverse=True)
     return SecretPatterns(
-        names=Names(_pattern(names), _any(names["plain"])),
-        usable=Names(_pattern(usable), _any(names["plain"])),
+        names=SecretNames(_pattern(names), _any(names["plain"])),
+        usable=SecretNames(_pattern(usable), _any(names["plain"])),
         harmless=_any(usable["plain"]),
         keys=frozenset(name.encode() for name in fields["keys"]),
         plain_fields=frozenset(name.encode() for name in fields["plain"]),

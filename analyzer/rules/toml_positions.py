@@ -36,7 +36,7 @@ _STRING: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Position:
+class TomlPosition:
     """A place in a text: line and column, in characters, both from 1."""
 
     line: int
@@ -51,13 +51,13 @@ class Position:
 class Positions:
     """Where the keys and values of a document begin."""
 
-    keys: dict[KeyPath, Position] = field(default_factory=dict)
+    keys: dict[KeyPath, TomlPosition] = field(default_factory=dict)
     """Of each key the first place that names it: a header, a part of a dotted key, the key of a value. Of an entry of an array of tables
     its header, of an entry of another array the value."""
-    values: dict[KeyPath, Position] = field(default_factory=dict)
+    values: dict[KeyPath, TomlPosition] = field(default_factory=dict)
     """Of each key and each array entry the place where its value begins; tables with headers have none."""
 
-    def nearest(self, path: Sequence[str | int]) -> Position | None:
+    def nearest(self, path: Sequence[str | int]) -> TomlPosition | None:
         """Return the position of the key at `path`, or else of the innermost table or array around it; None for the document itself."""
         for end in range(len(path), 0, -1):
             found = self.keys.get(tuple(path[:end]))
@@ -144,9 +144,9 @@ class _Scanner:
         self.skip(_BLANK)
         self.value(path)
 
-    def key(self) -> list[tuple[str, Position]]:
+    def key(self) -> list[tuple[str, TomlPosition]]:
         """Scan a key, dotted or not, and return its parts, each with its position."""
-        parts: list[tuple[str, Position]] = []
+        parts: list[tuple[str, TomlPosition]] = []
         while True:
             self.skip(_BLANK)
             start, position = self.offset, self.position()
@@ -204,7 +204,7 @@ class _Scanner:
             raise _EndError
         self.offset += len(expected)
 
-    def position(self) -> Position:
+    def position(self) -> TomlPosition:
         """Return where the scanner is."""
         line = bisect_right(self.lines, self.offset)
-        return Position(line, self.offset - self.lines[line - 1] + 1)
+        return TomlPosition(line, self.offset - self.lines[line - 1] + 1)

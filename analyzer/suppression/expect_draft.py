@@ -1,4 +1,4 @@
-"""Draft an expect.toml from a report, keeping what a file that is there says already.
+"""Draft an expect.toml from a report, keeping the content of an existing file.
 
 Reasons are kept by capture and verdict or finding. Entries of captures that are not in the report, entries with globs and entries that are
 still right are kept with their comments; others are written again, with today's counts. A draft is parsed before it is returned, so that
@@ -33,7 +33,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The text of an expect.toml, and what it says."""
+    """The text of an expect.toml and its parsed content."""
 
     text: str
     entries: int
@@ -171,7 +171,7 @@ def _renew(before: Sequence[Expectation], found: _Found, evaluated: Collection[s
         elif not number:
             lost.append(one)
         else:
-            # The reason of an entry with count 0 says why there is none.
+            # The reason of an entry with count 0 gives the cause.
             after.append(replace(one, count=number, reason=one.reason if one.count else ""))
     return after + _missing(found, before), lost
 

@@ -1,6 +1,6 @@
 """expect.toml next to captures: the verdicts and findings that are expected in them.
 
-An entry without a reason suppresses nothing, and a note with file and line says so. Counts are exact. Where a capture has exactly the
+An entry without a reason suppresses nothing, and is reported with file and line. Counts are exact. Where a capture has exactly the
 expected number of connections with a verdict or a finding, these are suppressed; where it has more or fewer, none is, and a note states
 what was expected and what was found. Everything else is judged as usual. Only the folder of the capture is searched for expect.toml.
 
@@ -69,7 +69,7 @@ class Suppressions:
 
 
 def load(path: Path, verdicts: Collection[str] = ()) -> dict[str, tuple[Expectation, ...]]:
-    """Return the expectations in the file `path` by the real path of each capture named there; `parse` says what is refused."""
+    """Return the expectations in the file `path` by the real path of each capture named there; see `parse` for what is refused."""
     return parse(toml_loader.read_text(path, limit=MAX_BYTES), path, verdicts)
 
 
@@ -216,7 +216,7 @@ def compare(flows: pd.DataFrame, findings: pd.DataFrame, expected: dict[int, tup
     for index, expectations in expected.items():
         reasoned = [one for one in expectations if one.reason]
         notes = [note for one in reasoned if (note := _compare(index, one, columns, suppressions)) is not None]
-        # An entry with a glob is one entry, of however many captures it speaks.
+        # An entry with a glob is one entry, however many captures it matches.
         incomplete = [one for one in expectations if not one.reason and one.where not in noted]
         noted |= {one.where for one in incomplete}
         notes += [

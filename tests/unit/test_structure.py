@@ -20,13 +20,8 @@ LARGE_FOLDERS = frozenset({"connections", "report"})
 SHARED_CLASS_NAMES = {
     "Event": "connections: one segment of port reuse; findings: hits of a rule",
     "ExchangeLog": "one role in two protocols: the exchanges of a dialogue",
-    "Field": "report.templates and tshark.fields differ in idea: to be renamed",
     "Line": "notation.scanner and reassembly.reader differ in idea: to be renamed",
-    "Names": "rules.secrets and language differ in idea: to be renamed",
     "Payloads": "model: the protocol; capture: its implementation",
-    "Position": "position in a stream, position in a TOML text: to be renamed",
-    "Reader": "reassembly and tshark.delegate differ in idea: to be renamed",
-    "Reading": "command options and engine state: to be renamed",
     "_Parser": "one role in three languages",
 }
 """Class names of several modules, with the reason why each is still there."""

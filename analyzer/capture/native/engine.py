@@ -22,7 +22,7 @@ from analyzer.capture.native.pool import DeadlineExceededError
 from analyzer.capture.payloads import Payloads, Spool
 from analyzer.capture.timestamps import Timestamps
 from analyzer.capture.tshark.decode import Counts
-from analyzer.capture.tshark.delegate import DelegatedFrames, Reader
+from analyzer.capture.tshark.delegate import DelegatedFrames, DelegateReader
 from analyzer.model import Capture, Note
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class NativeRequest:
 
 
 @dataclass(slots=True)
-class Reading:
+class EngineState:
     """What was read so far."""
 
     native: merge.Rows = field(default_factory=merge.Rows)
@@ -81,7 +81,7 @@ def read(request: NativeRequest) -> Capture:
     Raises `UnsupportedFormatError` when it is of a kind that only tshark reads, `EnvironmentFaultError` when tshark cannot be
     used, `OSError` when the file is gone.
     """
-    begun, reading = time.monotonic(), Reading()
+    begun, reading = time.monotonic(), EngineState()
     sample_interval = batches.choose_interval(request.path.stat().st_size) if request.compare and request.tshark is not None else 0
     whole = batches.ByteRange(
         request.path, sample_interval=sample_interval, compressed=magic.is_gzip(request.path), scan_state=reading.scan_state
@@ -100,12 +100,12 @@ def read(request: NativeRequest) -> Capture:
         rest = None
         if len(delegated_frames) and request.tshark is not None:
             left = max(request.seconds - (time.monotonic() - begun), 1.0)
-            rest, counts = delegated_frames.read(Reader(request.shown, request.tshark, left, reading.spool), reading.compared)
+            rest, counts = delegated_frames.read(DelegateReader(request.shown, request.tshark, left, reading.spool), reading.compared)
             reading.counts.add(counts)
     return _conclude(reading, rest, request, time.monotonic() - begun)
 
 
-def _add_batch(reading: Reading, batch: batches.DecodedBatch, delegated_frames: DelegatedFrames, request: NativeRequest) -> None:
+def _add_batch(reading: EngineState, batch: batches.DecodedBatch, delegated_frames: DelegatedFrames, request: NativeRequest) -> None:
     """Keep what some frames hold and hand over what is not understood."""
     if request.tshark is not None:
         if not request.undecoded and not reading.counts.frames and batch.count >= _MANY_FRAMES and 2 * len(batch.delegated) > batch.count:
@@ -130,7 +130,7 @@ def _add_batch(reading: Reading, batch: batches.DecodedBatch, delegated_frames: 
         request.progress(reading.counts.frames)
 
 
-def _conclude(reading: Reading, rest: Capture | None, request: NativeRequest, seconds: float) -> Capture:
+def _conclude(reading: EngineState, rest: Capture | None, request: NativeRequest, seconds: float) -> Capture:
     """Return the capture made of both engines' rows."""
     delegated, compared = (np.concatenate([np.zeros(0, dtype=np.int64), *parts]) for parts in (reading.delegated, reading.compared))
     differing = _compare(reading.native, rest, compared) if rest is not None else []
@@ -163,7 +163,7 @@ def _conclude(reading: Reading, rest: Capture | None, request: NativeRequest, se
     )
 
 
-def _explain(reading: Reading, rest: Capture | None, delegated: Int64Array, request: NativeRequest) -> str:
+def _explain(reading: EngineState, rest: Capture | None, delegated: Int64Array, request: NativeRequest) -> str:
     """Return why the capture is incomplete, in one line; empty when it is not."""
     if reading.scan_state.damage:
         return reading.scan_state.damage

@@ -41,7 +41,7 @@ _SLICE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class DelegateReader:
     """How tshark is to read what is handed over."""
 
     shown: str
@@ -120,7 +120,7 @@ class DelegatedFrames:
             found += bytes(-captured % 4) + struct.pack("<I", size)
         return bytes(found)
 
-    def read(self, reader: Reader, compared: Sequence[Int64Array]) -> tuple[Capture, Counts]:
+    def read(self, reader: DelegateReader, compared: Sequence[Int64Array]) -> tuple[Capture, Counts]:
         """Return what tshark makes of the frames, and its counts; `frame`, `time` and `interface` are those of the whole capture.
 
         Those of the frames numbered `compared`, in parts, are in no count.

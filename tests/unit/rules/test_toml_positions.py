@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from analyzer.rules import toml_positions
-from analyzer.rules.toml_positions import Position
+from analyzer.rules.toml_positions import TomlPosition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,20 +55,20 @@ expect = [ { verdict = "invalid", count = 2 },
     ],
 )
 def test_keys_are_located_by_line_and_column(path: KeyPath, line: int, column: int) -> None:
-    assert toml_positions.locate(EXPECTATIONS).keys[path] == Position(line, column)
+    assert toml_positions.locate(EXPECTATIONS).keys[path] == TomlPosition(line, column)
 
 
 def test_values_are_located_too() -> None:
     values = toml_positions.locate(EXPECTATIONS).values
-    assert values["capture", 0, "expect", 0, "verdict"] == Position(6, 13)
-    assert values["capture", 1, "expect", 0, "count"] == Position(12, 43)
+    assert values["capture", 0, "expect", 0, "verdict"] == TomlPosition(6, 13)
+    assert values["capture", 1, "expect", 0, "count"] == TomlPosition(12, 43)
     assert ("capture", 0) not in values
 
 
 def test_what_is_absent_is_located_by_the_table_around_it() -> None:
     found = toml_positions.locate(EXPECTATIONS)
-    assert found.nearest(("capture", 0, "expect", 1, "count")) == Position(8, 3)
-    assert found.nearest(("capture", 0, "shows")) == Position(3, 1)
+    assert found.nearest(("capture", 0, "expect", 1, "count")) == TomlPosition(8, 3)
+    assert found.nearest(("capture", 0, "shows")) == TomlPosition(3, 1)
     assert found.nearest(()) is None
     assert found.name("expect.toml", ("capture", 0, "shows")) == "expect.toml:3:1"
     assert found.name("expect.toml", ("severty",)) == "expect.toml"
@@ -78,17 +78,17 @@ def test_strings_hide_what_looks_like_syntax() -> None:
     text = 'a = """\n[b]\nc = 1\n\\""" # no comment"""\nd = \'[e]\'\nf = "\\"]" # g = 2\nh = \'\'\'\n]\'\'\'\'\n'
     text += 'i = [1979-05-27 07:32:00, "]"]\n'
     expected = {("a",): (1, 1), ("d",): (5, 1), ("f",): (6, 1), ("h",): (7, 1), ("i",): (9, 1), ("i", 0): (9, 6), ("i", 1): (9, 27)}
-    assert toml_positions.locate(text).keys == {path: Position(*place) for path, place in expected.items()}
+    assert toml_positions.locate(text).keys == {path: TomlPosition(*place) for path, place in expected.items()}
     assert list(tomllib.loads(text)) == ["a", "d", "f", "h", "i"]
 
 
 def test_dotted_and_quoted_keys_and_tables_below_arrays() -> None:
     text = '[rules."ttl-jump"]\nparameters . "a\\u0062" = 1\n[[x]]\n[x.y.z]\nk = {v.w = 2}\r\n[[x]]\r\n[x.y]\r\nk = 3\r\n'
     keys = toml_positions.locate(text).keys
-    assert keys["rules", "ttl-jump"] == Position(1, 1)
-    assert keys["rules", "ttl-jump", "parameters", "ab"] == Position(2, 14)
-    assert keys["x", 0, "y", "z", "k", "v", "w"] == Position(5, 8)
-    assert keys["x", 1, "y", "k"] == Position(8, 1)
+    assert keys["rules", "ttl-jump"] == TomlPosition(1, 1)
+    assert keys["rules", "ttl-jump", "parameters", "ab"] == TomlPosition(2, 14)
+    assert keys["x", 0, "y", "z", "k", "v", "w"] == TomlPosition(5, 8)
+    assert keys["x", 1, "y", "k"] == TomlPosition(8, 1)
 
 
 def paths(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:  # noqa: ANN401 - whatever TOML holds
