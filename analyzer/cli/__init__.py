@@ -1,7 +1,7 @@
 """The command line: parse arguments, call the API, print, exit.
 
 Data goes to standard output, everything else to standard error. Every end has a status from `errors.Exit` and, unless a report
-explains it, one line that says why; no input gives a traceback. Help imports neither pandas nor pyshark.
+explains it, one line with the cause; no input gives a traceback. Help imports neither pandas nor pyshark.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def run(  # noqa: PLR0913 - what the groups of options hold
     secrets: bool = False,
     rules: RuleSet | None = None,
 ) -> Report:
-    """Return the report on `paths`; `rules` are loaded as `judging` says unless given. Raises what `api.analyze` raises."""
+    """Return the report on `paths`; `rules` default to those that `judging` selects. Raises what `api.analyze` raises."""
     rules = rules or judging.load()
     from analyzer.api import analyze_with
     from analyzer.options import AnalyzeOptions, DialogueOptions

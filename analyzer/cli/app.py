@@ -54,9 +54,9 @@ _NEAR_PAYLOAD = ("analyzer.dialogues", "analyzer.capture")
 """Packages that handle payload bytes."""
 
 _NO_MEMORY: Final = ("failed to map segment", "annot allocate memory")
-"""What the dynamic linker says of a module it has no memory for."""
+"""Messages of the dynamic linker for a module it has no memory for."""
 _NO_THREAD: Final = "can't start new thread"
-"""What Python says when the system starts none."""
+"""Message of Python when the system starts no thread."""
 
 _CANNOT_WRITE: Final = "cannot write"
 """How the message about an error of standard output begins: files are written elsewhere, and named."""
@@ -78,7 +78,7 @@ def top(
 ) -> None:
     """Keep what concerns every command."""
     del version
-    global _debug  # noqa: PLW0603 - asked for once, before any command, and read where all of them end
+    global _debug  # noqa: PLW0603 - set once, before any command, and read where all of them end
     _debug = debug
 
 
@@ -147,7 +147,7 @@ def _usage_error(error: typer.TyperException) -> int:
 
 
 def _broken_pipe() -> int:
-    """Return the status for whoever read standard output having left."""
+    """Return the status for a standard output whose reader has closed it."""
     _drop_output()
     return Exit.CLOSED_PIPE
 
@@ -172,7 +172,7 @@ def _blame_machine(error: Exception) -> int:
 
 
 def _name_lack(error: Exception) -> str:
-    """Return what the machine lacks, in one line, if that is what `error`, or an exception it came from, says; empty otherwise."""
+    """Return what the machine lacks, in one line, if `error`, or an exception it came from, names it; empty otherwise."""
     for one in reversed(_chain(error)):
         if isinstance(one, MemoryError) or (isinstance(one, ImportError) and any(words in str(one) for words in _NO_MEMORY)):
             return MEMORY_HINT
@@ -184,7 +184,7 @@ def _name_lack(error: Exception) -> str:
 
 
 def _name_fault(error: OSError) -> str:
-    """Return what an operating system's error that reached no other place says."""
+    """Return the message of an operating system error that was handled nowhere else."""
     if error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
     return f"{_CANNOT_WRITE}: {'standard output is closed' if error.errno == errno.EBADF else error.strerror}"

@@ -111,7 +111,7 @@ def _is_there(path: Path) -> bool:
 def _mentioned(path: Path) -> bool:
     """Return whether a pyproject.toml may speak of us: the others are none of our business.
 
-    Raises `UsageError` when that cannot be told.
+    Raises `UsageError` when that cannot be determined.
     """
     try:
         with files.open_regular(path) as file:

@@ -72,32 +72,32 @@ def _encodable(text: str, stream: TextIO) -> str:
     return text
 
 
-def write(pieces: Iterable[str], destination: Path | None, *, exact: bool = False) -> None:
+def write(chunks: Iterable[str], destination: Path | None, *, exact: bool = False) -> None:
     """Write text to the file `destination`, or to standard output when that is None or `-`.
 
     Text meant for programs is `exact`: UTF-8 and its own line ends, whatever the terminal's encoding is.
     Raises `UsageError` for a destination that is not to be written to, `EnvironmentFaultError` for one that cannot be.
     """
     if destination is not None and str(destination) != "-":
-        _replace(pieces, destination)
+        _replace(chunks, destination)
         return
     stream = sys.stdout
-    for piece in pieces:
-        data = piece.encode() if exact else _encodable(piece, stream).encode(stream.encoding or "ascii")
+    for chunk in chunks:
+        data = chunk.encode() if exact else _encodable(chunk, stream).encode(stream.encoding or "ascii")
         stream.buffer.write(data)
     stream.flush()
 
 
-def write_bytes(pieces: Iterable[bytes], destination: Path) -> None:
+def write_bytes(chunks: Iterable[bytes], destination: Path) -> None:
     """Write bytes to the file `destination`, whole or not at all, or to standard output when that is `-`; raises as `write` does."""
     if str(destination) != "-":
-        _replace(pieces, destination)
+        _replace(chunks, destination)
         return
     if sys.stdout.isatty():
         message = "--output -: standard output is a terminal, which shows no capture"
         raise UsageError(message)
-    for piece in pieces:
-        sys.stdout.buffer.write(piece)
+    for chunk in chunks:
+        sys.stdout.buffer.write(chunk)
     sys.stdout.flush()
 
 
@@ -137,21 +137,21 @@ def _same(found: os.stat_result, path: str | Path) -> bool:
         return False
 
 
-def _replace(pieces: Iterable[str] | Iterable[bytes], destination: Path) -> None:
-    """Write a file beside `destination`, make it durable and put it in place; on any failure nothing is left behind."""
+def _replace(chunks: Iterable[str] | Iterable[bytes], destination: Path) -> None:
+    """Write a file in the folder of `destination`, make it durable and put it in place; on any failure nothing is left behind."""
     refuse(destination)
-    beside = destination.parent / f".{destination.name[:32]}.{secrets.token_hex(8)}.part"
+    temporary = destination.parent / f".{destination.name[:32]}.{secrets.token_hex(8)}.part"
     try:
         mode = stat.S_IMODE(destination.stat().st_mode) if destination.exists() else None
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:  # noqa: PTH123 - a descriptor
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "wb") as file:  # noqa: PTH123 - a descriptor
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
-            file.writelines(piece.encode() if isinstance(piece, str) else piece for piece in pieces)
+            file.writelines(chunk.encode() if isinstance(chunk, str) else chunk for chunk in chunks)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(destination)
+        temporary.replace(destination)
     except OSError as error:
         message = f"--output {printable(str(destination))}: {error.strerror or error}"
         raise EnvironmentFaultError(message) from error
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

@@ -25,19 +25,19 @@ _PATIENCE_S: Final = 1.5
 
 @contextmanager
 def shown(*, quiet: bool = False) -> Iterator[Callable[[str, int], None] | None]:
-    """Give a function to call with what is being read and how many frames of it, or None when nobody would see it."""
+    """Give a function to call with what is being read and how many frames of it, or None when it would not be seen."""
     if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield None
         return
     drawing = _Drawing()
     try:
-        yield drawing.tell
+        yield drawing.update
     finally:
         drawing.end()
 
 
 class _Drawing:
-    """A spinner that appears once the job has taken a while, whether it tells anything or not: after reading it is silent."""
+    """A spinner that appears once the run has taken a while; it is removed after reading."""
 
     __slots__ = ("_ended", "_lock", "_status", "_text", "_timer")
 
@@ -50,7 +50,7 @@ class _Drawing:
         self._timer.daemon = True
         self._timer.start()
 
-    def tell(self, what: str, frames: int) -> None:
+    def update(self, what: str, frames: int) -> None:
         with self._lock:
             self._text = f"{printable(what)}: {frames:,} frames"
             if self._status is not None:

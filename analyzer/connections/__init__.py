@@ -4,9 +4,8 @@
 into incarnations (`incarnations`, `reuse`, `timewait`; `grouping` calls these), names clients and counts
 (`connections`), and finds what each ICMP error is about (`quotes`). `identity` and `services` say what a connection is called elsewhere.
 
-Promises: every segment is in exactly one connection or in the list of copies; connections never join across captures;
+Every segment is in exactly one connection or in the list of copies; connections never join across captures;
 flows are numbered by first frame; whole arrays throughout, but for tuples that were used more than once.
-Must not know: rules, verdicts, output formats.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class Connections:
     """What `group` returns; `flow` columns count rows of `flows`."""
 
     flows: pd.DataFrame
-    """Table `CONNECTIONS`, in order of first frame over the whole job."""
+    """Table `CONNECTIONS`, in order of first frame over all captures."""
     segments: pd.DataFrame
     """Table `FLOW_SEGMENTS`: sorted by flow, in capture order inside a flow, copies left out."""
     duplicates: pd.DataFrame
@@ -50,7 +49,7 @@ class Connections:
 def group(captures: Iterable[Capture]) -> Connections:
     """Group the segments of `captures` into connections; column `capture` becomes the index in the order they come in.
 
-    Columns are sorted one after another and let go of: where nobody else holds the captures' tables, there are never two copies of all.
+    Columns are sorted and freed one after another: two copies never exist at once unless the caller keeps a reference to the tables.
     """
     held = list(captures)
     ends = [_end(capture) for capture in held]

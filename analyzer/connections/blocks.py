@@ -1,7 +1,6 @@
 """The segments of some connections at a time, for work that keeps several columns of its own a segment.
 
-Promises: every connection is whole in exactly one block, blocks come in order, none is larger than asked but where one connection is.
-Must not know: what is done with a block.
+Every connection is whole in exactly one block, blocks come in order, none is larger than the limit unless one connection is.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class ConnectionBlock:
     begin: int
     """Where its segments begin in the table."""
     segments: pd.DataFrame
-    """Their rows of table `FLOW_SEGMENTS`, the columns asked for; `flow` counts from the block's first."""
+    """Their rows of table `FLOW_SEGMENTS`, the requested columns; `flow` counts from the block's first."""
 
 
 def divide(segments: pd.DataFrame, count: int, names: Sequence[str], rows: int = ROWS) -> Iterator[ConnectionBlock]:

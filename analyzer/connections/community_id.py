@@ -55,7 +55,7 @@ def community_id(flows: pd.DataFrame) -> Array:
 
 
 def row_batches(size: int) -> list[slice]:
-    """Return slices that cover `size` rows, each of at most `MAX_BATCH_ROWS`, so that lists made from one of them stay small."""
+    """Return consecutive slices of `size` rows, each of at most `MAX_BATCH_ROWS`, so that lists made from one of them stay small."""
     return [slice(first, min(first + MAX_BATCH_ROWS, size)) for first in range(0, size, MAX_BATCH_ROWS)]
 
 

@@ -1,8 +1,7 @@
 """Several captures' tables as one set of columns.
 
-Promises: rows keep their order, captures follow each other as given, category codes of all captures mean the same
+Rows keep their order, captures follow each other as given, category codes of all captures mean the same
 text, option bytes are one run with `option_start` rebased on it. One capture is passed through without a copy.
-Must not know: what a connection is.
 """
 
 from __future__ import annotations
@@ -89,10 +88,10 @@ def concat(captures: Sequence[Capture]) -> Concatenated:
     return Concatenated(joined["segments"], joined["quotes"], categories, option_bytes)
 
 
-def _chain(pieces: list[Array], dtype: str) -> Array:
-    if not pieces:
+def _chain(arrays: list[Array], dtype: str) -> Array:
+    if not arrays:
         return np.zeros(0, dtype=np.int8 if dtype == "category" else dtype)
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _unite(arrays: list[Any]) -> tuple[list[Array], pd.CategoricalDtype]:

@@ -16,9 +16,8 @@ the same wire (same TTL and MACs) must also
 * when it is a segment that hosts repeat at will (no data, SYN or FIN: duplicate acknowledgments, one reset a segment),
   belong to a tuple of which at least half of the other segments were seen twice.
 
-Promises: positions in capture order, whole arrays; Python loops only over runs of equal frames longer than the limit.
+Positions in capture order, whole arrays; Python loops only over runs of equal frames longer than the limit.
 Frames whose header was cut, and records without a time, are never called copies.
-Must not know: incarnations, openings.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ class _Digest(NamedTuple):
     """What the option bytes of some rows amount to."""
 
     mixed: npt.NDArray[np.uint64]
-    """64 bits that tell them apart."""
+    """64 bits that distinguish them."""
     remainder: npt.NDArray[np.uint64]
     """Their sum and the checksum, modulo 65535: what the checksum would be without options (RFC 1624)."""
 
@@ -126,7 +125,7 @@ def _mix(joined: Concatenated, tuples: Tuples, index: Ints | slice) -> npt.NDArr
 
 
 def telling(joined: Concatenated, tuples: Tuples, candidates: Ints) -> Bools:
-    """Return, per row of the captures that hold one of `candidates`, whether its IP identification tells frames apart."""
+    """Return, per row of the captures that hold one of `candidates`, whether its IP identification distinguishes frames."""
     ids = joined.segments["ip_id"]
     captures = joined.segments["capture"]
     constant = np.zeros(int(captures.max(initial=0)) + 1, np.int64)
@@ -261,7 +260,7 @@ def _routed(columns: dict[str, Array], copy: Ints, original: Ints) -> Bools:
 
 
 def _drop_unproven(joined: Concatenated, tuples: Tuples, proves: Bools, copy: Ints, original: Ints) -> tuple[Ints, Ints]:
-    """Leave out what may be a host's own repetition, as the module's docstring says."""
+    """Leave out what may be a host's own repetition (see the module's docstring)."""
     columns = joined.segments
     certain = proves[copy] | _routed(columns, copy, original)
     if certain.all():
@@ -289,6 +288,6 @@ def _peer_between(tuples: Tuples, copy: Ints, original: Ints) -> Bools:
     there = np.searchsorted(packed, tuples.code[original] << 32 | original)
     between = here - there - 1
     ahead = seen[here] - seen[there + 1]
-    peers = np.where(tuples.forward[copy], between - ahead, ahead)
-    answered: Bools = peers > 0
+    from_other = np.where(tuples.forward[copy], between - ahead, ahead)
+    answered: Bools = from_other > 0
     return answered

@@ -1,7 +1,6 @@
 """Rows in the order of their connections: tuples, copies and incarnations put together.
 
-Promises: every row is in exactly one flow or among the copies; flows count by first row over the whole job.
-Must not know: who is client, what the columns are called outside.
+Every row is in exactly one flow or among the copies; flows count by first row over all captures.
 """
 
 from __future__ import annotations

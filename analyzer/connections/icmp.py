@@ -1,8 +1,7 @@
 """Which connection an ICMP error is about.
 
-Promises: a quote goes to the connection of its tuple, on its own VLAN where one is there; of several incarnations to the
+A quote goes to the connection of its tuple, on its own VLAN where one is there; of several incarnations to the
 one that had sent the quoted number last before the error, or else to the last that had begun.
-Must not know: what an ICMP error means for an opening.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Tuples ─► incarnations: which tuples need a look, what their events are, where they are cut.
 
-Promises: a tuple whose only SYN comes first, repeated or not, and whose only SYN+ACK comes from the other end, costs
+A tuple whose only SYN comes first, repeated or not, and whose only SYN+ACK comes from the other end, costs
 whole-array work alone; the rest goes event by event through `reuse.Tuple`.
-Must not know: how a cut is decided.
 """
 
 from __future__ import annotations
@@ -67,15 +66,15 @@ class Cuts:
 def find(rows: TupleRows, count: int, self_connected: Bools) -> Cuts:
     """Find the rows of `rows` that start a new incarnation; `count` tuples, of which some connect to themselves."""
     where = np.flatnonzero(_suspects(rows, count, self_connected)[rows.code])
-    turns, found = _turnover(rows, where, count, self_connected)
-    where = where[~turns.clean[rows.code[where]]]
+    cuts_found, found = _turnover(rows, where, count, self_connected)
+    where = where[~cuts_found.clean[rows.code[where]]]
     cuts: list[port_reuse.Cut] = []
     if len(where):
         for tuple_, events in _events(rows.take(where), self_connected):
             cuts.extend(tuple_.feed(events))
     starts = np.concatenate([found, where[np.array([cut.row for cut in cuts], np.int64)]])
     finished = np.concatenate([np.ones(len(found), bool), np.array([cut.finished for cut in cuts], bool)])
-    by_fins = np.concatenate([turns.by_fins, np.array([cut.by_fins for cut in cuts], bool)])
+    by_fins = np.concatenate([cuts_found.by_fins, np.array([cut.by_fins for cut in cuts], bool)])
     order = np.argsort(starts)
     return Cuts(starts[order], finished[order], by_fins[order])
 
@@ -91,10 +90,10 @@ def _turnover(rows: TupleRows, where: Ints, count: int, self_connected: Bools) -
     numbers = (few.forward[places], few.seq[places], few.ack[places], few.length[places])
     ahead = np.bincount(few.code, weights=few.forward, minlength=count)
     both_sides = (ahead > 0) & (ahead < np.bincount(few.code, minlength=count))
-    turns = port_reuse_fast.find(
+    cuts_found = port_reuse_fast.find(
         port_reuse_fast.TurnoverEvents(places, few.code[places], kind[places], *numbers, near), starts[places], both_sides
     )
-    return turns, where[turns.rows]
+    return cuts_found, where[cuts_found.rows]
 
 
 def _suspects(rows: TupleRows, count: int, self_connected: Bools) -> Bools:
@@ -186,18 +185,18 @@ def _columns(rows: TupleRows, begin: Ints, places: Ints, kind: Array, looped: Bo
 
 
 def _near(rows: TupleRows, begin: Ints, places: Ints, looped: Bools) -> Bools:
-    """Whether each sequence number at `places` is about where the rows before say its sender is; True where none says."""
+    """Whether each sequence number at `places` is near the number that earlier rows give for its sender; True where none gives one."""
     end = rows.seq + rows.length + (rows.flags & (schema.SYN | schema.FIN) != 0)
-    speaks = rows.flags & (schema.ACK | schema.RST) == schema.ACK
+    carries_ack = rows.flags & (schema.ACK | schema.RST) == schema.ACK
     near = np.zeros(len(places), bool)
-    told = np.zeros(len(places), bool)
-    for says, number in ((rows.forward[places], end), (rows.forward[places] ^ ~looped[places], rows.ack)):
-        row = np.where(says, _last_before(speaks & rows.forward, places), _last_before(speaks & ~rows.forward, places))
+    known = np.zeros(len(places), bool)
+    for own, number in ((rows.forward[places], end), (rows.forward[places] ^ ~looped[places], rows.ack)):
+        row = np.where(own, _last_before(carries_ack & rows.forward, places), _last_before(carries_ack & ~rows.forward, places))
         there = row >= begin[places]
         off = rows.seq[places] - number[np.maximum(row, 0)] + _BEHIND
         near |= there & (off < _AHEAD + _BEHIND)
-        told |= there
-    return near | ~told
+        known |= there
+    return near | ~known
 
 
 def _last_before(marked: Bools, places: Ints) -> Ints:

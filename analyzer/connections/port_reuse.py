@@ -1,14 +1,13 @@
 """Where one tuple's segments stop belonging to one connection and start the next: the numeric test, tuple by tuple.
 
-Fed only the events of one tuple (segments with SYN, RST or FIN) in capture order, it says at which row a new
+Fed only the events of one tuple (segments with SYN, RST or FIN) in capture order, it finds the row at which a new
 incarnation starts. A SYN whose number is no candidate of the running incarnation starts one when the running one is
 finished, or idle for more than 240 s, or synchronized and the peer's SYN+ACK acknowledges the SYN: until then the SYN is
 pending, and the cut is made at the pending SYN. A finished incarnation's own number starts one too, but shortly after
 a refusal it is the client trying again. A SYN+ACK whose SYN was not captured starts one when its numbers fit
 nothing known and the exchange goes on from it. (RFC 9293 3.5, 3.6.1, 3.10.7.)
 
-Promises: linear in the number of events; all arithmetic mod 2^32 by forward distance. Nothing is said about validity.
-Must not know: arrays, frames, addresses.
+Linear in the number of events; all arithmetic mod 2^32 by forward distance. Validity is not judged.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class Event(NamedTuple):
     idle: int
     """Nanoseconds since the tuple's segment before."""
     near: bool
-    """Its sequence number is where the sender's or the receiver's last segment says the sender is."""
+    """Its sequence number is where the sender's or the receiver's last segment puts the sender."""
     goes_on: int
     """First later row in which the sender continues right behind this SYN, or NEVER."""
     answered: int
@@ -104,7 +103,7 @@ class IncarnationTracker:
         # Only SYNs with data leave room between ISN + 1 and the end; a stack never has more of them open than this.
         self._spans: deque[tuple[int, Event]] = deque(maxlen=_SPANS)
         self._synacks: tuple[set[int], set[int]] = (set(), set())
-        # ISNs that a SYN+ACK alone tells so far: the SYN may come later in the file.
+        # ISNs known so far from a SYN+ACK alone: the SYN may come later in the file.
         self._inferred: set[tuple[int, int]] = set()
         self._pending: dict[tuple[int, int], Event] = {}
         self._fins: set[int] = set()
@@ -162,7 +161,8 @@ class IncarnationTracker:
     def _came_late(self, event: Event) -> bool:
         """Whether this SYN opened the very connection whose later segments the file shows first.
 
-        Of a SYN whose SYN+ACK came before, the number tells; then the file goes on without a pause, and its sender not from here.
+        A SYN whose SYN+ACK came before is recognised by its number: the file has no pause there,
+        and its sender does not continue from here.
         """
         if (event.side, event.seq) in self._inferred and event.goes_on == NEVER and event.idle <= _REORDERED_NS:
             return True

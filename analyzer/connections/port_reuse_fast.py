@@ -3,8 +3,7 @@
 Load tests and busy proxies make such captures; here their incarnations are found by whole arrays. What is found is
 exactly what `reuse.Tuple` finds; a tuple with anything unusual is left to it.
 
-Promises: whole arrays only.
-Must not know: what a cut means.
+Whole arrays only.
 """
 
 from __future__ import annotations
@@ -47,18 +46,18 @@ class ReuseCuts(NamedTuple):
 
 
 def find(events: TurnoverEvents, begins: Bools, both_sides: Bools) -> ReuseCuts:
-    """Find the tuples in good order; `begins` marks events on the first row of their tuple, `both_sides` tuples both ends spoke in."""
+    """Find the tuples in good order; `begins`: events on the first row of their tuple; `both_sides`: tuples with segments of both ends."""
     again = np.zeros(len(events.row), bool)
     again[1:] = events.code[1:] == events.code[:-1]
     opens = events.kind == port_reuse.SYN
     opens[1:] &= ~(again[1:] & (events.kind[:-1] == port_reuse.SYN))
-    turn = np.cumsum(opens) - 1
+    incarnation = np.cumsum(opens) - 1
     starts = np.flatnonzero(opens)
-    finish, by_fins = _finishes(events, turn, len(starts))
-    # Events before the first SYN have no turn; any opener will do, their tuple is not clean whatever it says.
-    fits = _fits(events, opens, np.append(starts, 0)[turn])
+    finish, by_fins = _finishes(events, incarnation, len(starts))
+    # Events before the first SYN belong to no incarnation; any opener will do, since their tuple is not clean.
+    fits = _fits(events, opens, np.append(starts, 0)[incarnation])
     clean = both_sides.copy()
-    # An event before the first SYN of its tuple, or one that does not fit its turn.
+    # An event before the first SYN of its tuple, or one that does not fit its incarnation.
     clean[events.code[(~again & ~(opens & begins)) | ~fits]] = False
     followed = again[starts]
     before = np.maximum(np.arange(len(starts)) - 1, 0)
@@ -68,7 +67,7 @@ def find(events: TurnoverEvents, begins: Bools, both_sides: Bools) -> ReuseCuts:
 
 
 def _fits(events: TurnoverEvents, opens: Bools, opener: Ints) -> Bools:
-    """Whether each SYN repeats its turn's first, and each SYN+ACK comes from the other side and acknowledges that."""
+    """Whether each SYN repeats the first of its incarnation, and each SYN+ACK comes from the other side and acknowledges that."""
     forward, begun = events.forward[opener], events.seq[opener] + np.uint32(1)
     repeats = (events.forward == forward) & (events.seq == events.seq[opener]) & (events.length == events.length[opener])
     answers = (events.forward != forward) & ((events.ack == begun) | (events.ack == begun + events.length[opener]))
@@ -76,8 +75,8 @@ def _fits(events: TurnoverEvents, opens: Bools, opener: Ints) -> Bools:
     return np.asarray(fits, bool)
 
 
-def _finishes(events: TurnoverEvents, turn: Ints, count: int) -> tuple[Bools, Bools]:
-    """Whether each turn saw a SYN+ACK, then a reset or both FINs; and whether the FINs came first."""
+def _finishes(events: TurnoverEvents, incarnation: Ints, count: int) -> tuple[Bools, Bools]:
+    """Whether each incarnation has a SYN+ACK, then a reset or both FINs; and whether the FINs came first."""
     never = len(events.row)
     fin = (events.kind == port_reuse.FINISH) & events.near
     reset = (events.kind == port_reuse.RESET) | (events.kind == port_reuse.RESET_ACK)
@@ -88,15 +87,15 @@ def _finishes(events: TurnoverEvents, turn: Ints, count: int) -> tuple[Bools, Bo
         fin & events.forward,
         fin & ~events.forward,
     )
-    answered, ended, reset_at, *fins = (_first(np.flatnonzero(mark & (turn >= 0)), turn, count, never) for mark in marks)
+    answered, ended, reset_at, *fins = (_first(np.flatnonzero(mark & (incarnation >= 0)), incarnation, count, never) for mark in marks)
     closed_at = np.maximum(*fins)
     return (answered < ended) & (np.minimum(reset_at, closed_at) < never), closed_at < reset_at
 
 
-def _first(events: Ints, turn: Ints, count: int, never: int) -> Ints:
-    """Return the first of `events` in each turn, `never` where there is none."""
+def _first(events: Ints, incarnation: Ints, count: int, never: int) -> Ints:
+    """Return the first of `events` in each incarnation, `never` where there is none."""
     first = np.full(count, never, np.int64)
-    turns = turn[events]
-    new = np.concatenate(([True], turns[1:] != turns[:-1]))[: len(turns)]
-    first[turns[new]] = events[new]
+    incarnations = incarnation[events]
+    new = np.concatenate(([True], incarnations[1:] != incarnations[:-1]))[: len(incarnations)]
+    first[incarnations[new]] = events[new]
     return first

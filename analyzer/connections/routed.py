@@ -5,8 +5,7 @@ ports, with the same IP identification (RFC 6864 4.3), numbers, flags, length an
 some hops have lowered; and so are at least half of the packets of one of the two. The same packets without a lower TTL may
 be another connection's: overlapping networks use the same addresses.
 
-Promises: whole arrays; nothing is done where there is one VLAN and no tunnel, or no two tuples between the same ends.
-Must not know: incarnations, openings.
+Whole arrays; nothing is done where there is one VLAN and no tunnel, or no two tuples between the same ends.
 """
 
 from __future__ import annotations

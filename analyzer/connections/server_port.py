@@ -1,6 +1,6 @@
 """Which of two ports looks like a server's.
 
-Source: the IANA service name and port number registry, and the alternative ports in common use. What a port stands for is said in
+Source: the IANA service name and port number registry, and the alternative ports in common use. The meaning of a port is in
 rules/protocols.
 """
 

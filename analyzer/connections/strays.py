@@ -3,9 +3,8 @@
 A segment is one of them when its numbers cannot be of the connection it was captured in: it comes before its side's SYN
 and lies far from that SYN's number, or it begins or acknowledges before the ISN.
 
-Promises: whole arrays. Only the first segments of a connection are looked at, so a number that came round is never
+Whole arrays. Only the first segments of a connection are looked at, so a number that came round is never
 taken for an old one.
-Must not know: states, rules, payload.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The connections table: who is client, when, how much.
 
-Promises: one row a connection, table `tables.CONNECTIONS`; whole arrays only. The client is the sender of the first SYN
+One row a connection, table `tables.CONNECTIONS`; whole arrays only. The client is the sender of the first SYN
 without ACK; failing that the receiver of the first SYN+ACK; failing that the end whose port looks less like a server's;
 failing that the sender of the first segment.
-Must not know: why connections were cut where they were.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def name_clients(grouping: Grouping, joined: Concatenated) -> tuple[Bools, Array
     syn_first = has_syn & (~has_synack | (syn < synack))
     synack_first = has_synack & ~syn_first
     ahead = np.where(synack_first, ~rows.forward[synack], ahead)
-    # A SYN that the file shows only after its SYN+ACK still tells the client first hand.
+    # A SYN that the file shows only after its SYN+ACK still identifies the client.
     late = synack_first & has_syn & (rows.forward[syn] == ahead)
     by = np.where(synack_first, np.where(late, _BY_SYN, _BY_SYNACK), by)
     ahead = np.where(syn_first, rows.forward[syn], ahead)

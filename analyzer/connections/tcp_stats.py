@@ -3,15 +3,14 @@
 Definitions, over the segments a side sent, in capture order, copies of frames, resets and segments of an earlier connection left out:
 
 * keep-alive: at most one byte, no SYN or FIN, beginning one before the next number (RFC 9293 3.8.4);
-* a segment that begins behind the next number is out of order when it fills a hole that a later segment revealed less than
+* a segment that begins behind the next number is out of order when it fills a gap that a later segment revealed less than
   the handshake's round trip ago (3 ms where that is not known), else it is retransmitted;
-* missing bytes: what is left of the holes at the end;
+* missing bytes: what is left of the gaps at the end;
 * duplicate acknowledgment: no data, SYN or FIN, at the next number, with the acknowledgment and the window (not 0) of the
   side's segment before (RFC 5681 2), and no answer to a keep-alive;
 * zero window: window 0 without SYN or FIN.
 
-Promises: table `tables.ACCOUNTS`, a row a connection; whole arrays, a Python loop only over segments at or behind a hole.
-Must not know: openings, verdicts.
+Table `schema.TCP_STATS`, one row per connection; whole arrays, a Python loop only over segments at or behind a gap.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ def count(segments: pd.DataFrame, count: int) -> pd.DataFrame:
     keep_alive = course.known & plain & (sent.length <= 1) & (course.start == course.highest - 1)
     behind = course.known & (course.end > course.start) & (course.start < course.highest) & ~keep_alive
     gap = course.known & (course.end > course.start) & (course.start > course.highest)
-    reordered, missing = _holes(sent, course, behind, gap, _patience(sent, count))
+    reordered, missing = _fill_gaps(sent, course, behind, gap, _patience(sent, count))
     window = segments["window"].to_numpy()[sent.row]
     duplicate = _duplicate_acks(segments, sent, course, window, keep_alive)
     counts = {
@@ -106,9 +105,9 @@ def _directions(segments: pd.DataFrame, count: int) -> _Sent:
     counts = (columns["header_captured"] >= _WINDOW_READABLE) & (columns["flags"] & schema.RST == 0)
     numbers = strays.Numbers(*(columns[name] for name in strays.Numbers._fields))
     counts[strays.find(numbers, strays.isns(numbers, 2 * count))] = False
-    told = np.flatnonzero(counts)
-    group = columns["flow"].astype(np.int64)[told] * 2 + ~columns["by_client"][told]
-    packed = tuple_key.sort(group, told)
+    counted = np.flatnonzero(counts)
+    group = columns["flow"].astype(np.int64)[counted] * 2 + ~columns["by_client"][counted]
+    packed = tuple_key.sort(group, counted)
     row = tuple_key.positions(packed)
     length = np.maximum(columns["payload_length"][row], 0).astype(np.uint32)
     sent = _Sent(packed >> 32, row, columns["seq"][row], length, columns["flags"][row], columns["time"][row])
@@ -144,7 +143,7 @@ def _follow(sent: _Sent) -> _Course:
 
 
 def _patience(sent: _Sent, count: int) -> Ints:
-    """Return, per direction, how long a hole may be open for what fills it to be called reordered, in ns."""
+    """Return, per direction, how long a gap may be open for what fills it to be called reordered, in ns."""
     syn = first_of(np.flatnonzero(sent.flags & schema.SYN != 0), sent.group, 2 * count)[::2]
     plain = first_of(np.flatnonzero(sent.flags & schema.SYN == 0), sent.group, 2 * count)[::2]
     times = np.append(sent.time, schema.NO_TIME)
@@ -153,48 +152,48 @@ def _patience(sent: _Sent, count: int) -> Ints:
     return np.repeat(np.where(known & (trip > 0), trip, _REORDERED_NS), 2)
 
 
-def _holes(sent: _Sent, course: _Course, behind: Bools, gap: Bools, patience: Ints) -> tuple[Bools, Ints]:
-    """Return which segments fill a hole in time, and the bytes missing per direction."""
+def _fill_gaps(sent: _Sent, course: _Course, behind: Bools, gap: Bools, patience: Ints) -> tuple[Bools, Ints]:
+    """Return which segments fill a gap in time, and the bytes missing per direction."""
     reordered = np.zeros(len(sent.group), bool)
     missing = np.zeros(len(patience), np.int64)
-    holed = np.zeros(len(patience), bool)
-    holed[sent.group[gap]] = True
-    rows = np.flatnonzero((behind | gap) & holed[sent.group])
+    has_gap = np.zeros(len(patience), bool)
+    has_gap[sent.group[gap]] = True
+    rows = np.flatnonzero((behind | gap) & has_gap[sent.group])
     columns = [values[rows].tolist() for values in (sent.group, course.start, course.end, course.highest, sent.time)]
-    group, holes = -1, _Holes(0)
+    group, gaps = -1, _Gaps(0)
     for row, (here, start, end, highest, time) in zip(rows.tolist(), zip(*columns, strict=True), strict=True):
         if here != group:
-            missing[group] = holes.left() if group >= 0 else 0
-            group, holes = here, _Holes(int(patience[here]))
+            missing[group] = gaps.left() if group >= 0 else 0
+            group, gaps = here, _Gaps(int(patience[here]))
         if start > highest:
-            holes.open(highest, start, time)
+            gaps.open(highest, start, time)
         else:
-            reordered[row] = holes.fill(start, end, time)
+            reordered[row] = gaps.fill(start, end, time)
     if group >= 0:
-        missing[group] = holes.left()
+        missing[group] = gaps.left()
     return reordered, missing
 
 
-class _Holes:
+class _Gaps:
     """The numbers of one direction that were jumped over, in rising order."""
 
     __slots__ = ("_ends", "_patience", "_since", "_starts")
 
     def __init__(self, patience: int) -> None:
-        """Begin without a hole."""
+        """Begin without a gap."""
         self._patience = patience
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._since: list[int] = []
 
     def open(self, start: int, end: int, time: int) -> None:
-        """Add a hole beyond all others, revealed at `time`."""
+        """Add a gap beyond all others, revealed at `time`."""
         self._starts.append(start)
         self._ends.append(end)
         self._since.append(time)
 
     def fill(self, start: int, end: int, time: int) -> bool:
-        """Take [start, end) out of the holes; return whether it met one that was revealed a short time ago."""
+        """Take [start, end) out of the gaps; return whether it met one that was revealed a short time ago."""
         place = bisect_right(self._ends, start)
         in_time = False
         while place < len(self._starts) and self._starts[place] < end:
@@ -209,7 +208,7 @@ class _Holes:
         return in_time
 
     def left(self) -> int:
-        """Return how many numbers the holes still hold."""
+        """Return how many numbers the gaps still hold."""
         return sum(self._ends) - sum(self._starts)
 
 

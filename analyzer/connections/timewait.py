@@ -1,10 +1,9 @@
-"""Reuse too early: a connection on a tuple that one of its ends still keeps in TIME-WAIT, without a larger number to tell them apart.
+"""Reuse too early: a connection on a tuple that one of its ends still keeps in TIME-WAIT, without a larger number to distinguish them.
 
 Source: RFC 9293 3.6.1 (MAY-2) and RFC 6191 2: within 2 MSL of a close by FINs a new SYN is safe when its ISN is larger
 than the last sequence number of the old connection, or its TSval than the old one's last TSval, both mod 2^32.
 
-Promises: whole arrays; only reused tuples are looked at. What cannot be told (no old segment of that side) is not early.
-Must not know: how reuse was found.
+Whole arrays; only reused tuples are looked at. A reuse that cannot be judged (no old segment of that side) is not early.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ def find(rows: TupleRows, positions: Ints, joined: Concatenated, starts: Ints, o
 
 def _last_spoken(rows: TupleRows, starts: Ints, *, ahead: bool) -> Ints:
     """Return the last row before each start that this direction sent, resets left out."""
-    spoken = np.flatnonzero((rows.forward == ahead) & (rows.flags & schema.RST == 0))
-    return np.append(spoken, -1)[np.searchsorted(spoken, starts) - 1]
+    sent = np.flatnonzero((rows.forward == ahead) & (rows.flags & schema.RST == 0))
+    return np.append(sent, -1)[np.searchsorted(sent, starts) - 1]
 
 
 def _beyond(number: Ints, other: Ints) -> Bools:

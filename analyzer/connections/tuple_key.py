@@ -3,9 +3,8 @@
 A VLAN or tunnel number may belong to one direction only: two one-sided tuples that differ in no more, and whose numbers
 fit, are one.
 
-Promises: tuple codes are dense and numbered by first segment; every row has exactly one; `forward` tells the two
-directions of a tuple apart and is True throughout where both ends are one socket. Whole arrays only.
-Must not know: flags and incarnations, but for the numbers that join two one-sided tuples.
+Tuple codes are dense and numbered by first segment; every row has exactly one; `forward` distinguishes the two
+directions of a tuple and is True throughout where both ends are one socket. Whole arrays only.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ PORT_BITS: Final = 16
 _ROOM: Final = 63
 """Bits of a non-negative int64."""
 _ODD: Final = np.uint64(int.from_bytes(os.urandom(8), "little") | 1)
-"""Odd, so that the product modulo 2^64 tells any two values apart."""
+"""Odd, so that the product modulo 2^64 distinguishes any two values."""
 _POSITION: Final = np.int64(0xFFFF_FFFF)
 
 
@@ -119,7 +118,7 @@ def pack(parts: list[tuple[Array, int]]) -> tuple[Ints, int]:
 def number_groups(values: Ints) -> tuple[Ints, Ints]:
     """Return each value's number, distinct values counted in order of appearance, and where each appears first.
 
-    Takes time in the number of values, whatever they are: they are multiplied by a number that nobody knows beforehand, so that
+    Takes time in the number of values, whatever they are: they are multiplied by a random number, so that
     no traffic can be made to fall into the same places of the hash table.
     """
     code, distinct = pd.factorize(values.astype(np.uint64) * _ODD)

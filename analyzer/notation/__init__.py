@@ -4,9 +4,8 @@
     < S. 300:300(0) ack 101 win 65535 <mss 1460>
     > . 101:101(0) ack 301
 
-Promises: `parse(show(x)) == x` for every `Script`; `capture(x)` is what reading `build(x)` gives. `GRAMMAR`
-says how a script is written; the fields and their defaults in `values`. Importing it costs no pandas.
-Must not know: rules, connections, verdicts.
+`parse(show(x)) == x` for every `Script`; `capture(x)` is what reading `build(x)` gives. `GRAMMAR`
+describes how a script is written; the fields and their defaults in `values`. Importing it costs no pandas.
 """
 
 from analyzer.notation.from_tables import script

@@ -1,8 +1,7 @@
 """Rows of the tables a capture is read into, back to a script.
 
-Promises: `columns.capture` turns the script into the same rows, as far as a table tells: payload bytes, tunnels and
+`columns.capture` makes the same rows of the script, as far as a table holds them: payload bytes, tunnels and
 fragments are lost.
-Must not know: text, files, tshark.
 """
 
 from __future__ import annotations
@@ -156,7 +155,7 @@ def _extent(row: Row, option_bytes: bytes) -> Row:
 
 
 def _total(row: Row) -> int:
-    """Return the bytes of TCP header and payload that were sent, as far as the row tells."""
+    """Return the bytes of TCP header and payload that were sent, as far as the row holds them."""
     stated, held = int(row["header_length"]), int(row["header_captured"])
     if stated < 0:
         return _FIXED

@@ -1,7 +1,6 @@
-"""Text to script; `GRAMMAR` says how a script is written.
+"""Text to script; `GRAMMAR` describes how a script is written.
 
-Promises: one value per text; every refusal names line and column in one sentence; a relative number never outlives this module.
-Must not know: packets, columns.
+One value per text; every refusal names line and column in one sentence; a relative number never outlives this module.
 """
 
 from __future__ import annotations
@@ -114,7 +113,7 @@ class _Draft:
 
 
 def parse(text: str, *, where: str = "") -> Script:
-    """Return the script that `text` spells; `GRAMMAR` says how.
+    """Return the script that `text` spells; see `GRAMMAR`.
 
     Raises `NotationError` with `where` (a file name, say), line, column and one sentence.
     """

@@ -1,8 +1,7 @@
 """TCP options as text, both ways: `mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7`.
 
-Promises: `encode(show(x)) == x` for any bytes whose length is a multiple of four; what has no name, or another length
+`encode(show(x)) == x` for any bytes whose length is a multiple of four; what has no name, or another length
 than its kind has, is written `opt KIND HEX`, and from a broken length byte on `opt-bytes HEX`.
-Must not know: what an option means, or whether it belongs where it stands.
 """
 
 from __future__ import annotations

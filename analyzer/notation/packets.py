@@ -1,8 +1,7 @@
 """Script to packets: TCP and ICMP inside IP inside Ethernet, in a pcap (a pcapng when a line names an interface).
 
-Promises: lengths and checksums are right unless a line says otherwise; the same script gives the same bytes; a pcap has
-nanosecond times and no padding, so what a line says is what the frame holds.
-Must not know: text, columns.
+Lengths and checksums are right unless a line overrides them; the same script gives the same bytes; a pcap has
+nanosecond times and no padding, so that the frame holds what the line states.
 """
 
 from __future__ import annotations
@@ -143,7 +142,7 @@ def _fragments(segment: Segment, first: int, number: int, pair: Connection) -> I
 
 @dataclass(frozen=True, slots=True)
 class _Carriage:
-    """What the IP header says."""
+    """The lengths that the IP header states."""
 
     source: str
     target: str

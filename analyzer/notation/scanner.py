@@ -1,7 +1,6 @@
 """A line of a script under the reader's finger: tokens taken left to right, and errors that say where.
 
-Promises: every error carries line and column; nothing is taken twice.
-Must not know: what the tokens mean.
+Every error carries line and column; nothing is taken twice.
 """
 
 from __future__ import annotations

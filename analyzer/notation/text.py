@@ -1,7 +1,6 @@
 """Script to text, in its one canonical form.
 
-Promises: `parse(show(x)) == x` for every script; ASCII only, no control character but the line ends.
-Must not know: packets, columns.
+`parse(show(x)) == x` for every script; ASCII only, no control character but the line ends.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def line(event: Segment | Quote, *, step: int | None = None) -> str:
 
 
 def flag_letters(flags: int) -> str:
-    """Return twelve flag bits in the notation's letters; reserved bits turn the whole into hexadecimal."""
+    """Return twelve flag bits in the notation's letters; in hexadecimal if reserved bits are set."""
     if flags > LETTERED:
         return f"0x{flags:03x}"
     letters = (letter for bit, letter in enumerate(FLAG_LETTERS.replace("A", ".")) if flags >> bit & 1)
@@ -60,7 +59,7 @@ def _headers(script: Script) -> Iterator[str]:
     for number, pair in enumerate(script.connections, 1):
         for side in _SIDES:
             host, usual = pair.end(side), connection(number).end(side)
-            # The last connection is told even when it is the usual one, else nothing would say that it exists.
+            # The last connection is printed even if it is the default one: without a line it would not exist.
             if host != usual or (number == count > used and side == "client"):
                 yield _host(side, number, host, usual)
 

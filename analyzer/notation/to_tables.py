@@ -1,7 +1,6 @@
 """Script to the tables a capture is read into.
 
-Promises: `capture(x)` equals what reading `build(x)` gives; pandas is imported only when a table is made.
-Must not know: text, files, tshark.
+`capture(x)` equals what reading `build(x)` gives; pandas is imported only when a table is made.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _CHECKSUM_STATES: Final = {
 }
 _FIXED: Final = struct.Struct("!HHIIBBHHH")
 _ENDS: Final = {"src_port": 2, "dst_port": 4, "seq": 8, "ack": 12, "offset": 8, "flags": 14, "window": 16, "checksum": 18, "urgent": 20}
-"""How many decoded bytes show each field of the fixed header; whoever has decoded `seq` has looked at the data offset first."""
+"""How many decoded bytes show each field of the fixed header; `seq` is decoded after the data offset."""
 _PORTS, _SEQUENCE, _WINDOW, _CHECKSUM = 4, 8, 16, 18
 """Where tshark stops in a header that is cut short, or that claims to be shorter than a header can be."""
 _UNSIGNED: Final = {"seq", "ack", "flags"}
@@ -64,7 +63,7 @@ def capture(script: Script, *, path: str = "script") -> Capture:
     """
     from analyzer.model import Capture
 
-    rows, quotes, runs, spoken = list[Row](), list[Row](), list[bytes](), bytearray()
+    rows, quotes, runs, payload_run = list[Row](), list[Row](), list[bytes](), bytearray()
     times = script.times()
     paged = any(event.interface is not None for event in script.events)
     start = 0
@@ -77,8 +76,8 @@ def capture(script: Script, *, path: str = "script") -> Capture:
             quotes.append(common | _quote_row(event, pair))
             continue
         row, options, payload = _segment_row(event, pair, frame)
-        row["payload_start"] = -1 if row["payload_captured"] <= 0 or row["flags"] & RST else len(spoken) if payload else ZEROS
-        spoken += payload
+        row["payload_start"] = -1 if row["payload_captured"] <= 0 or row["flags"] & RST else len(payload_run) if payload else ZEROS
+        payload_run += payload
         rows.append(common | row | {"interface": (event.interface or 0) if paged else -1, "option_start": start})
         runs.append(options)
         start += len(options)
@@ -93,12 +92,12 @@ def capture(script: Script, *, path: str = "script") -> Capture:
         engines={"notation": own[-1] if own else 0},
         start_time=times[0] if times else None,
         end_time=max(times, default=None),
-        payloads=Spelled(bytes(spoken)),
+        payloads=Spelled(bytes(payload_run)),
     )
 
 
 def _segment_row(segment: Segment, pair: Connection, frame: int) -> tuple[Row, bytes, bytes]:
-    """Return what the captured bytes of one segment tell, its captured option bytes, and its captured payload if the script spells one."""
+    """Return what the captured bytes of one segment hold, its captured option bytes, and its captured payload if the script spells one."""
     source, target = pair.end(segment.by), pair.end(peer(segment.by))
     header = tcp_header(segment, pair)
     total = len(header) + segment.length
@@ -128,8 +127,8 @@ def _segment_row(segment: Segment, pair: Connection, frame: int) -> tuple[Row, b
         "payload_captured": captured - stated if payload >= 0 and extent == stated else 0,
         "option_length": len(options),
     }
-    spoken = (header + segment.payload)[max(stated, 0) :][: row["payload_captured"]] if segment.payload else b""
-    return row, options, spoken
+    payload_run = (header + segment.payload)[max(stated, 0) :][: row["payload_captured"]] if segment.payload else b""
+    return row, options, payload_run
 
 
 def _checksum_state(segment: Segment, pair: Connection) -> int:

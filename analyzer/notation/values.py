@@ -1,7 +1,6 @@
 """What a script consists of: endpoints, segments, ICMP errors, as frozen values that refuse what no wire can carry.
 
-Promises: every value in range once constructed, so nothing downstream checks again; equality is by value.
-Must not know: how any of it is written as text, as packets or as columns.
+Every value in range once constructed, so nothing downstream checks again; equality is by value.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ Side = Literal["client", "server"]
 ChecksumWord = Literal["good", "bad", "partial", "zero"]
 
 EPOCH: Final = 1_700_000_000 * 10**9
-"""When a script starts unless it says otherwise: 2023-11-14T22:13:20Z, in ns."""
+"""When a script starts by default: 2023-11-14T22:13:20Z, in ns."""
 STEP: Final = 1_000_000
-"""Time from one line to the next unless the line says otherwise, in ns."""
+"""Time from one line to the next by default, in ns."""
 WINDOW: Final = 65_535
 """Window of a line that states none."""
 LETTERED: Final = 2 * AE - 1
@@ -29,7 +28,7 @@ LETTERED: Final = 2 * AE - 1
 MAX_CONNECTIONS: Final = 10_000
 MAX_EVENTS: Final = 100_000
 MAX_LENGTH: Final = 262_000
-"""Longest payload that fits a capture record beside all headers; beyond 65,535 the IP length is 0, as an offloading sender leaves it."""
+"""Longest payload that fits a capture record with all headers; beyond 65,535 the IP length is 0, as an offloading sender leaves it."""
 MAX_OPTIONS: Final = 40
 MAX_TAG: Final = 4095
 """IEEE 802.1Q: twelve bits."""
@@ -39,7 +38,7 @@ MAX_TEXT: Final = 2**26
 MAX_TOTAL_PAYLOAD: Final = 2**22
 """Payload bytes a script may spell out, over all its lines."""
 MIN_CUT: Final = 4
-"""Fewer captured bytes do not show the ports, so nobody could tell whose segment it was."""
+"""Fewer captured bytes do not show the ports, so the connection of the segment would be unknown."""
 LONGEST_PACKET: Final = 65_515
 """TCP header and payload that an IPv4 packet holds, and so what its fragments add up to."""
 MIN_QUOTE: Final = 8
@@ -80,7 +79,7 @@ class NotationError(RuleError):
     """A script is refused: `str(error)` is `WHERE: line L, column C: sentence`, as far as each is known."""
 
     def __init__(self, sentence: str, *, where: str = "", line: int = 0, column: int = 0) -> None:
-        """Keep the parts beside the joined message; line and column count from 1, and 0 is unknown."""
+        """Keep the parts and the joined message; line and column count from 1, and 0 is unknown."""
         self.sentence, self.where, self.line, self.column = sentence, where, line, column
         place = f"line {line}, column {column}" if line else ""
         super().__init__(": ".join(part for part in (where, place, sentence) if part))
@@ -124,7 +123,7 @@ def check_tags(vlan: tuple[int, ...]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One side of a connection and what its segments carry unless a line says otherwise."""
+    """One side of a connection and what its segments carry by default."""
 
     address: str
     port: int
@@ -245,7 +244,7 @@ class Segment:
             self._check_fragment(self.fragment)
 
     def _check_fragment(self, first: int) -> None:
-        """Refuse fragments that IP cannot make (RFC 791 3.2), or of which nobody could say what was captured."""
+        """Refuse fragments that IP cannot make (RFC 791 3.2), or whose captured part would be ambiguous."""
         total = 20 + len(self.options) + self.length
         if first % 8 or not first < total <= LONGEST_PACKET:
             message = (

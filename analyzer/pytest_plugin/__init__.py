@@ -102,7 +102,7 @@ def pcap_recorder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Re
     """Return a function that records loopback traffic while a block runs.
 
     Used as `with pcap_recorder(port=8080) as recording:`. The test is skipped, with the reason, where capturing is not possible.
-    Recordings lie in the test's `tmp_path`, and are kept as `--pcaplint-keep` says.
+    Recordings lie in the test's `tmp_path`, and are kept according to `--pcaplint-keep`.
     """
     from analyzer.pytest_plugin.recorder import Recorder
 

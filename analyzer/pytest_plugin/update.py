@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from analyzer.model import Report
 
 PROPERTY: Final = "pcaplint-expectations"
-"""Name of the property by which an item tells the process that started the run what it found."""
+"""Name of the property by which an item reports to the process that started the run."""
 _TABLE: Final = re.compile(r"^\s*\[\[\s*capture(?P<expect>\s*\.\s*expect)?\s*\]\]", re.MULTILINE)
 _COUNT: Final = re.compile(r"^(\s*count\s*=\s*)\d[\d_]*", re.MULTILINE)
 
@@ -44,9 +44,9 @@ class Updates:
             path = Path(file)
             text = path.read_text(encoding="utf-8")
             if (changed := rewritten(text, found)) != text:
-                beside = path.with_name(f".{path.name}.part")
-                beside.write_text(changed, encoding="utf-8")
-                os.replace(beside, path)  # noqa: PTH105 - one step
+                temporary = path.with_name(f".{path.name}.part")
+                temporary.write_text(changed, encoding="utf-8")
+                os.replace(temporary, path)  # noqa: PTH105 - one step
 
 
 def counts(report: Report) -> dict[str, int]:
@@ -62,35 +62,35 @@ def rewritten(text: str, found: Mapping[str, Mapping[str, int]]) -> str:
     An entry of which nothing was found is dropped. Entries of a glob are left: their captures may differ.
     """
     starts = [match.start() for match in _TABLE.finditer(text)]
-    pieces = [text[start:end] for start, end in zip([0, *starts], [*starts, len(text)], strict=True)]
+    parts = [text[start:end] for start, end in zip([0, *starts], [*starts, len(text)], strict=True)]
     result, capture = [], ""
-    for piece in pieces:
-        table = _TABLE.match(piece)
+    for part in parts:
+        table = _TABLE.match(part)
         if table is None:
-            result.append(piece)
+            result.append(part)
         elif table["expect"] is None:
-            capture = _entry(piece).get("file", "")
-            result.append(piece)
+            capture = _entry(part).get("file", "")
+            result.append(part)
         else:
-            result.append(_recount(piece, found[capture]) if capture in found else piece)
+            result.append(_recount(part, found[capture]) if capture in found else part)
     return "".join(result)
 
 
-def _recount(piece: str, found: Mapping[str, int]) -> str:
-    entry = _entry(piece)["expect"][0]
+def _recount(part: str, found: Mapping[str, int]) -> str:
+    entry = _entry(part)["expect"][0]
     kind = "verdict" if "verdict" in entry else "finding"
     number = found.get(f"{kind} {entry[kind]}", 0)
-    return _COUNT.sub(rf"\g<1>{number}", piece, count=1) if number else _comments_after(piece)
+    return _COUNT.sub(rf"\g<1>{number}", part, count=1) if number else _comments_after(part)
 
 
-def _comments_after(piece: str) -> str:
-    """Return the comments and empty lines at the end of a piece: they belong to what follows it."""
-    lines = piece.splitlines(keepends=True)
+def _comments_after(part: str) -> str:
+    """Return the comments and empty lines at the end of a part: they belong to what follows it."""
+    lines = part.splitlines(keepends=True)
     last = max(number for number, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#"))
     return "".join(lines[last + 1 :])
 
 
-def _entry(piece: str) -> dict[str, Any]:
-    """Return the first capture of a piece of a file."""
-    entry: dict[str, Any] = tomllib.loads(piece)["capture"]
+def _entry(part: str) -> dict[str, Any]:
+    """Return the first capture of a part of a file."""
+    entry: dict[str, Any] = tomllib.loads(part)["capture"]
     return entry[0] if isinstance(entry, list) else entry

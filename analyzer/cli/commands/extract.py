@@ -160,7 +160,7 @@ def _write(  # noqa: PLR0913, PLR0917 - what, where and how
 
 
 def _print_source(capture: Capture, verbosity: option_groups.Messages) -> bool:
-    """Print what was read, as far as it is asked for or incomplete, and return whether the capture was read to its end."""
+    """Print what was read, where requested or incomplete, and return whether the capture was read to its end."""
     if verbosity.verbose:
         output.stderr(f"{messages.read_stats(capture.path, capture.packets, capture.engines)}, {len(capture.segments):,} segments")
     if not capture.complete:
@@ -183,8 +183,8 @@ def _format(found: Sequence[Packet], target: Path, key: tuple[bytes, str]) -> It
     from analyzer.capture import packets
 
     suffix, packed = _suffix(target)
-    said = comment(Options(key[0], cast("Payload", key[1])))
-    data = packets.write_pcap(found) if suffix in _PCAP_SUFFIXES else packets.write_pcapng(found, said)
+    text = comment(Options(key[0], cast("Payload", key[1])))
+    data = packets.write_pcap(found) if suffix in _PCAP_SUFFIXES else packets.write_pcapng(found, text)
     return _pack(data) if packed else data
 
 

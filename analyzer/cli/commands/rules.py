@@ -108,14 +108,14 @@ def explain(id_: Id, *, rules: options.Rules = None, color: options.Color = "aut
     finding, verdict = ruleset.findings.get(id_), verdicts.get(id_)
     if finding is None and verdict is None:
         raise UsageError(_unknown(id_, {**ruleset.findings, **verdicts}))
-    pieces = []
+    parts = []
     if finding is not None:
-        pieces = [*_explained(finding, color), _drawn(finding, ruleset, _layout(color)), f"{printable(finding.path)}\n"]
+        parts = [*_explained(finding, color), _drawn(finding, ruleset, _layout(color)), f"{printable(finding.path)}\n"]
     if verdict is not None:
         page = _page(color)
         _explain_verdict(page, verdict)
-        pieces.append(page.take())
-    output.write(pieces, None)
+        parts.append(page.take())
+    output.write(parts, None)
 
 
 def _unknown(id_: str, known: Mapping[str, object]) -> str:
