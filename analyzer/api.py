@@ -19,6 +19,7 @@ from analyzer.errors import InputError, UsageError
 from analyzer.model import EXPECTED_WITHOUT_REASON, SEVERITIES, CaptureSummary, Report
 from analyzer.options import AnalyzeOptions, DialogueOptions, JudgeOptions, ReadOptions
 from analyzer.rules.check import DIALOGUE_SCOPES
+from analyzer.rules.protocols import server_ports
 from analyzer.suppression import baseline as baseline_
 from analyzer.suppression import expectations
 
@@ -92,7 +93,7 @@ def _analyze_stored(stored: pipes.Stored, rules: RuleSet, options: AnalyzeOption
 
     whole, captures = iter(captures), [_drop_segment_columns(one) for one in captures]
     # Pass the only reference, so that run_stages() can free the segments while it runs.
-    grouped = [connections_.group(whole)]
+    grouped = [connections_.group(whole, server_ports(rules.protocols))]
     memory.trim_heap()
     report, modified = stages.run_stages(grouped.pop(), captures, rules, options.dialogues)
     captures = [_mark_modified(one) if number in modified else one for number, one in enumerate(captures)]
@@ -126,7 +127,7 @@ def analyze_script(script: Script, rules: RuleSet) -> Report:
     from analyzer.pipeline import stages
 
     captures = [notation.capture(script)]
-    return stages.run_stages(connections_.group(captures), captures, rules)[0]
+    return stages.run_stages(connections_.group(captures, server_ports(rules.protocols)), captures, rules)[0]
 
 
 def run_rule_examples(rules: RuleSet, folders: Sequence[str | Path] = ()) -> list[str]:
@@ -146,7 +147,7 @@ def run_rule_examples(rules: RuleSet, folders: Sequence[str | Path] = ()) -> lis
     from analyzer.pipeline import stages
 
     all_reported = replace(rules, reported=frozenset(rules.findings))
-    found = stages.run_stages(connections_.group(captures), captures, all_reported)[0].findings
+    found = stages.run_stages(connections_.group(captures, server_ports(rules.protocols)), captures, all_reported)[0].findings
     fired = set(zip(found["capture"].tolist(), found["id"], strict=True))
     return [
         f"{finding.path}: example {number}: {finding.id} is {'not found, but must be' if one.fires else 'found, but must not be'}"

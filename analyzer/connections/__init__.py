@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyzer import schema
-from analyzer.connections import concat, icmp, table, tuple_key
+from analyzer.connections import concat, icmp, server_port, table, tuple_key
 from analyzer.connections.grouping import assign
 
 if TYPE_CHECKING:
@@ -46,8 +46,10 @@ class Connections:
     """The option bytes of all captures; `option_start` counts within."""
 
 
-def group(captures: Iterable[Capture]) -> Connections:
+def group(captures: Iterable[Capture], ports: frozenset[int] | None = None) -> Connections:
     """Group the segments of `captures` into connections; column `capture` becomes the index in the order they come in.
+
+    `ports` are the usual ports of servers, by which a client is guessed where no SYN was captured; the shipped protocols' by default.
 
     Columns are sorted and freed one after another: two copies never exist at once unless the caller keeps a reference to the tables.
     """
@@ -56,7 +58,7 @@ def group(captures: Iterable[Capture]) -> Connections:
     joined = concat.concat(held)
     del captures, held
     grouping = assign(joined)
-    ahead, by = table.name_clients(grouping, joined)
+    ahead, by = table.name_clients(grouping, joined, server_port.shipped_ports() if ports is None else ports)
     flows, by_client = table.tabulate(grouping, joined, ahead, by, ends)
     quoted, quoted_by_client = icmp.match(grouping, joined, ahead)
     flows["icmp_quotes"] = np.bincount(quoted[quoted >= 0], minlength=len(flows)).astype(np.int64)

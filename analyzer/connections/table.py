@@ -29,15 +29,15 @@ CLIENT_BY: Final = ("syn", "synack", "port", "first-segment")
 _BY_SYN, _BY_SYNACK, _BY_PORT, _BY_FIRST = range(4)
 
 
-def name_clients(grouping: Grouping, joined: Concatenated) -> tuple[Bools, Array]:
-    """Return, per flow, whether its client is the end that orders first, and the index into `CLIENT_BY`."""
+def name_clients(grouping: Grouping, joined: Concatenated, ports: frozenset[int]) -> tuple[Bools, Array]:
+    """Return, per flow, whether its client is the end that orders first, and the index into `CLIENT_BY`; `ports` are servers'."""
     rows, first = grouping.rows, grouping.first
     count = len(first)
     kind = rows.flags & (schema.SYN | schema.ACK)
     syn = first_of(np.flatnonzero(kind == schema.SYN), rows.code, count)
     synack = first_of(np.flatnonzero(kind == schema.SYN | schema.ACK), rows.code, count)
     starts = grouping.positions[first]
-    sender, receiver = (server_port.server_port_rank(joined.segments[name][starts]) for name in ("src_port", "dst_port"))
+    sender, receiver = (server_port.server_port_rank(joined.segments[name][starts], ports) for name in ("src_port", "dst_port"))
     sends_first = rows.forward[first]
     ahead = np.where(sender > receiver, ~sends_first, sends_first)
     by = np.where(sender == receiver, _BY_FIRST, _BY_PORT)

@@ -107,6 +107,12 @@ def load(home: Path, layers: Sequence[tuple[Path, dict[str, Any]]] = (), *, chec
     return {ANY: found[ANY], **found}
 
 
+def server_ports(protocols: Mapping[str, Protocol]) -> frozenset[int]:
+    """Return the server ports of the protocols that are parsed, and of those that only an announcement identifies."""
+    chosen = [one for one in protocols.values() if one.reader or not one.signatures]
+    return frozenset(port for one in chosen for port in (*one.ports, *one.tls_ports))
+
+
 def _extend(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return `document` with `changes` added: tables key by key, lists behind what is there, other values instead of it."""
     merged = dict(document)

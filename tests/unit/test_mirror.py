@@ -53,7 +53,6 @@ WITHOUT = frozenset(
         "connections/icmp.py",
         "connections/port_reuse.py",
         "connections/port_reuse_fast.py",
-        "connections/server_port.py",
         "connections/timewait.py",
         "connections/tuple_key.py",
         "dialogues/checks.py",
