@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from analyzer import __version__
-from analyzer.cli.output import complain, stderr
+from analyzer.cli.output import print_error, stderr
 from analyzer.errors import MEMORY_HINT, EnvironmentFaultError, Exit, PcaplintError, exhausted_resource
 from analyzer.report.escaping import printable
 
@@ -98,7 +98,7 @@ def run(arguments: Sequence[str]) -> int:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Turn SIGTERM into an exception, as SIGINT is one already."""
+    """Raise an exception on SIGTERM, as Python does on SIGINT."""
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
         del number, frame
@@ -119,7 +119,7 @@ def _end(call: Any) -> int:  # noqa: ANN401 - any callable; one return an end
     except typer.TyperException as error:
         return _usage_error(error)
     except PcaplintError as error:
-        complain(str(error))
+        print_error(str(error))
         return error.status
     except (KeyboardInterrupt, typer.Abort):
         return Exit.INTERRUPTED
@@ -142,7 +142,7 @@ def _usage_error(error: typer.TyperException) -> int:
         typer.echo(message, err=True)
         return Exit.USAGE
     where = f" (see: {context.command_path} --help)" if context else ""
-    complain(message.rstrip(".") + where)
+    print_error(message.rstrip(".") + where)
     return Exit.USAGE
 
 
@@ -165,7 +165,7 @@ def _blame_machine(error: Exception) -> int:
         return 0
     if _debug:
         stderr("\n".join(_trace(error)))
-    complain(message)
+    print_error(message)
     if message.startswith(_CANNOT_WRITE):
         _drop_output()
     return EnvironmentFaultError.status
@@ -193,7 +193,7 @@ def _name_fault(error: OSError) -> str:
 def _internal_error(error: Exception) -> int:
     if _debug:
         stderr("\n".join(_trace(error)))
-    complain(f"internal error: {_words(error)}; please report it (--debug shows the traceback)")
+    print_error(f"internal error: {_words(error)}; please report it (--debug shows the traceback)")
     return Exit.INTERNAL
 
 
@@ -208,7 +208,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _is_near_payload(error: BaseException) -> bool:
-    """Tell whether an exception passed code that handles what a capture's hosts sent: a password may be in its text."""
+    """Return whether an exception passed code that handles what a capture's hosts sent: a password may be in its text."""
     from traceback import walk_tb
 
     modules = [frame.f_globals.get("__name__", "") for one in _chain(error) for frame, _ in walk_tb(one.__traceback__)]

@@ -109,7 +109,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _mentioned(path: Path) -> bool:
-    """Return whether a pyproject.toml may speak of us: the others are none of our business.
+    """Return whether a pyproject.toml may configure pcaplint; others are not parsed.
 
     Raises `UsageError` when that cannot be determined.
     """

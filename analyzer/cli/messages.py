@@ -64,7 +64,7 @@ def print_engine_differences(report: Report) -> None:
     for capture in report.captures:
         for note in capture.notes:
             if note.id == "engines-differ":
-                output.complain(f"{capture.path}: {note.text}")
+                output.print_error(f"{capture.path}: {note.text}")
 
 
 def print_failures(report: Report) -> None:
@@ -74,7 +74,7 @@ def print_failures(report: Report) -> None:
             if note.id == "no-tcp":
                 output.stderr(printable(f"pcaplint: {capture.path}: nothing to check: {note.text}"))
         if capture.status in {"unreadable", "incomplete"}:
-            output.complain(f"{capture.path}: {capture.reason or 'an opening lacks bytes that a check needs'}")
+            output.print_error(f"{capture.path}: {capture.reason or 'an opening lacks bytes that a check needs'}")
 
 
 def print_passed_over(report: Report) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PLAIN: Final = str.maketrans(
     {"→": "->", "─": "-", "▶": ">", "◀": "<", "│": "|", "…": "...", "·": "-", "✗": "x"},
 )
-"""What stands for our own marks on a terminal that cannot show them."""
+"""Replacements for the marks that we print, on a terminal that cannot show them."""
 
 COLORS: Final = ("auto", "always", "never")
 
@@ -41,14 +41,14 @@ def stderr(text: str) -> None:
         stream.flush()
 
 
-def complain(text: str) -> None:
-    """Say what went wrong, each line as `pcaplint: error: …`."""
+def print_error(text: str) -> None:
+    """Write an error message to standard error, each line as `pcaplint: error: …`."""
     for line in text.splitlines() or [""]:
         stderr(f"pcaplint: error: {printable(line)}")
 
 
 def colored(choice: str, stream: TextIO) -> bool:
-    """Tell whether to colour text for `stream` (https://no-color.org); `choice` is auto, always or never."""
+    """Return whether to colour text for `stream` (https://no-color.org); `choice` is auto, always or never."""
     if choice != "auto":
         return choice == "always"
     if os.environ.get("NO_COLOR"):

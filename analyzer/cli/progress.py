@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _PATIENCE_S: Final = 1.5
-"""Jobs shorter than this draw nothing."""
+"""Runs shorter than this draw nothing."""
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Expectatio
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Result[pytest.TestReport], None]:
-    """Remember that a test has failed: its recording is kept."""
+    """Remember that a test has failed: its captures are kept."""
     outcome = yield
     item.stash[_FAILED] = item.stash.get(_FAILED, False) or outcome.get_result().failed
 
@@ -101,8 +101,8 @@ def pcaplint(request: pytest.FixtureRequest, tmp_path: Path) -> Checker:
 def pcap_recorder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Recorder]:
     """Return a function that records loopback traffic while a block runs.
 
-    Used as `with pcap_recorder(port=8080) as recording:`. The test is skipped, with the reason, where capturing is not possible.
-    Recordings lie in the test's `tmp_path`, and are kept according to `--pcaplint-keep`.
+    Used as `with pcap_recorder(port=8080) as capture:`. The test is skipped, with the reason, where capturing is not possible.
+    Captures are written to the test's `tmp_path`, and are kept according to `--pcaplint-keep`.
     """
     from analyzer.pytest_plugin.recorder import Recorder
 
@@ -111,6 +111,6 @@ def pcap_recorder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Re
     keep = request.config.getoption("pcaplint_keep") or request.config.getini("pcaplint_keep")
     recorder.stop()
     if keep == "always" or (keep == "on-failure" and request.node.stash.get(_FAILED, False)):
-        request.node.add_report_section("teardown", "pcaplint", "".join(f"recording: {path}\n" for path in recorder.paths))
+        request.node.add_report_section("teardown", "pcaplint", "".join(f"capture: {path}\n" for path in recorder.paths))
     else:
         recorder.remove()

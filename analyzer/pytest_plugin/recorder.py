@@ -1,6 +1,6 @@
 """The fixture `pcap_recorder`: loopback traffic recorded by dumpcap or tcpdump while a test runs.
 
-The recording is complete: a datagram that the recorder itself sends is waited for in the file, at the start and at the end, and packets
+The capture is complete: a datagram that the recorder itself sends is waited for in the file, at the start and at the end, and packets
 come in order. Datagrams are no TCP, so no report counts them.
 """
 
@@ -34,8 +34,8 @@ _RETRY_S: Final = 0.1
 """After which a datagram is sent again: the first ones are sent before anything is recorded."""
 
 
-class Recording:
-    """One recording; as a path, it is that of its file."""
+class RecordedCapture:
+    """One capture that a test recorded; as a path, it is that of its file."""
 
     def __init__(self, path: Path) -> None:
         """Name the file."""
@@ -65,16 +65,16 @@ class Recorder:
         self.paths: list[Path] = []
 
     @contextmanager
-    def __call__(self, *, port: int | tuple[int, ...] | list[int], interface: str = LOOPBACK) -> Iterator[Recording]:
+    def __call__(self, *, port: int | tuple[int, ...] | list[int], interface: str = LOOPBACK) -> Iterator[RecordedCapture]:
         """Record TCP traffic from and to `port`, or several, on `interface`; the file is complete when the block is left.
 
         Skips the test, with the reason, where no program can record.
         """
         ports = (port,) if isinstance(port, int) else tuple(port)
-        path = self._folder / f"recording-{len(self.paths) + 1}.pcapng"
+        path = self._folder / f"capture-{len(self.paths) + 1}.pcapng"
         running = self._start(path, ports, interface)
         try:
-            yield Recording(path)
+            yield RecordedCapture(path)
             _await_mark(running, path)
         finally:
             self.stop()
@@ -85,7 +85,7 @@ class Recorder:
             _end(self._running.pop())
 
     def remove(self) -> None:
-        """Remove the recordings."""
+        """Remove the captures."""
         for path in self.paths:
             path.unlink(missing_ok=True)
 

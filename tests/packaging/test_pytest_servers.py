@@ -78,13 +78,13 @@ def port(tmp_path):
 
 
 def test_the_page_is_served(port, pcap_recorder, pcaplint):
-    with pcap_recorder(port=port) as recording:
+    with pcap_recorder(port=port) as capture:
         client = http.client.HTTPConnection("127.0.0.1", port)
         for path in ("/index.html", "/absent"):
             client.request("GET", path)
             client.getresponse().read()
         client.close()
-    report = pcaplint(recording)
+    report = pcaplint(capture)
     report.assert_clean(fail_on="warning")
     report.assert_verdicts({"complete": 1})
     flow = report.flow(server_port=port)
@@ -93,12 +93,12 @@ def test_the_page_is_served(port, pcap_recorder, pcaplint):
 
 
 def test_that_fails(port, pcap_recorder, pcaplint):
-    with pcap_recorder(port=port) as recording:
+    with pcap_recorder(port=port) as capture:
         client = http.client.HTTPConnection("127.0.0.1", port)
         client.request("GET", "/index.html")
         client.getresponse().read()
         client.close()
-    pcaplint(recording).assert_verdicts({"refused": 1})
+    pcaplint(capture).assert_verdicts({"refused": 1})
 '''
 
 POSTFIX = '''
@@ -146,9 +146,9 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 def test_mail_is_taken(port, pcap_recorder, pcaplint):
-    with pcap_recorder(port=port) as recording, smtplib.SMTP("127.0.0.1", port) as client:
+    with pcap_recorder(port=port) as capture, smtplib.SMTP("127.0.0.1", port) as client:
         client.sendmail("bob@example.org", ["alice@example.org"], "Subject: hello\\n\\nA message.\\n")
-    report = pcaplint(recording)
+    report = pcaplint(capture)
     report.assert_clean(fail_on="warning")
     flow = report.flow(server_port=port)
     assert (flow.verdict, flow["service"]) == ("complete", "smtp")
@@ -187,12 +187,12 @@ xferlog_enable=NO
 def test_a_file_is_sent(ports, pcap_recorder, pcaplint):
     port, data = ports
     received = []
-    with pcap_recorder(port=ports) as recording, ftplib.FTP() as client:
+    with pcap_recorder(port=ports) as capture, ftplib.FTP() as client:
         client.connect("127.0.0.1", port)
         client.login()
         client.retrbinary("RETR welcome.txt", received.append)
     assert b"".join(received) == b"Welcome."
-    report = pcaplint(recording)
+    report = pcaplint(capture)
     report.assert_clean(fail_on="warning")
     report.assert_verdicts({"complete": 2})
     assert report.flow(server_port=port)["service"] == "ftp"
@@ -224,10 +224,10 @@ def test_nginx(pytester: pytest.Pytester) -> None:
     result = run(pytester, "nginx", NGINX, root=False)
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*complete: expected 0, found 1; refused: expected 1, found 0*", "*verdict  complete*"])
-    # Of the two recordings, that of the failed test is kept, and named.
-    recordings: list[Path] = sorted(pytester.path.glob("base/**/recording-?.pcapng"))
-    assert [path.parent.name for path in recordings] == ["test_that_fails0"]
-    result.stdout.fnmatch_lines([f"recording: {recordings[0]}"])
+    # Of the two captures, that of the failed test is kept, and named.
+    captures: list[Path] = sorted(pytester.path.glob("base/**/capture-?.pcapng"))
+    assert [path.parent.name for path in captures] == ["test_that_fails0"]
+    result.stdout.fnmatch_lines([f"capture: {captures[0]}"])
 
 
 def test_postfix(pytester: pytest.Pytester) -> None:

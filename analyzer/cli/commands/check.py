@@ -81,7 +81,7 @@ def _refuse_files(output_file: Path | None, files: Sequence[tuple[str, Path]], i
 
 
 def append_job_summary(report: Report) -> None:
-    """Append tables to the job summary of GitHub Actions, if `GITHUB_STEP_SUMMARY` names its file."""
+    """Append tables to the step summary of GitHub Actions, if `GITHUB_STEP_SUMMARY` names its file."""
     from analyzer.report import render
 
     name = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -93,4 +93,4 @@ def append_job_summary(report: Report) -> None:
         with open(os.open(name, flags, 0o644), "a", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
             file.write(text)
     except OSError as error:
-        output.complain(f"$GITHUB_STEP_SUMMARY {name}: {error.strerror or error}")
+        output.print_error(f"$GITHUB_STEP_SUMMARY {name}: {error.strerror or error}")

@@ -164,7 +164,7 @@ def _print_source(capture: Capture, verbosity: option_groups.Messages) -> bool:
     if verbosity.verbose:
         output.stderr(f"{messages.read_stats(capture.path, capture.packets, capture.engines)}, {len(capture.segments):,} segments")
     if not capture.complete:
-        output.complain(f"{capture.path}: {capture.reason}")
+        output.print_error(f"{capture.path}: {capture.reason}")
     return capture.complete
 
 

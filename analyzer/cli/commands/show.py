@@ -45,7 +45,7 @@ def show(  # noqa: PLR0913 - a command line is its options
         messages.print_read_stats(report, rules)
     if not len(report.flows) and ended:
         if ended == Exit.NOTHING_CHECKED:
-            output.complain(f"{file}: no TCP connection in it")
+            output.print_error(f"{file}: no TCP connection in it")
         raise typer.Exit(ended)
     output.write([ladder.render(report, flow, explanations(rules), messages.text_layout(None, color=color))], None)
     raise typer.Exit(ended)

@@ -21,7 +21,7 @@ TEST = """
     def test_bulk(pcap_recorder, pcaplint, passes):
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
-            with pcap_recorder(port=port) as recording:
+            with pcap_recorder(port=port) as capture:
                 with socket.create_connection(("127.0.0.1", port)) as client:
                     accepted, _ = server.accept()
                     with accepted:
@@ -29,7 +29,7 @@ TEST = """
                         received = 0
                         while received < 200_000:
                             received += len(accepted.recv(1 << 20))
-        report = pcaplint(recording)
+        report = pcaplint(capture)
         report.assert_clean(fail_on="note")
         report.assert_verdicts({"complete": 1})
         assert report.flow(server_port=port)["client_bytes"] == 200_000
@@ -46,10 +46,10 @@ def test_all_traffic_is_recorded_without_findings_and_kept_as_asked(project: pyt
     if outcomes.get("skipped"):
         pytest.skip("capturing on loopback is not permitted here")
     assert outcomes == {"passed": 1, "failed": 1}
-    recordings = sorted(path for path in base.rglob("*") if path.is_file())
-    assert len(recordings) == kept
+    captures = sorted(path for path in base.rglob("*") if path.is_file())
+    assert len(captures) == kept
     if kept:
-        result.stdout.fnmatch_lines(["recording: *recording-1.pcapng"])
+        result.stdout.fnmatch_lines(["capture: *capture-1.pcapng"])
 
 
 @pytest.mark.parametrize(
