@@ -126,7 +126,7 @@ def _has_more_than_syns(rows: TupleRows, syn: Ints, count: int) -> Bools:
     return found
 
 
-def _events(rows: TupleRows, self_connected: Bools) -> Iterator[tuple[port_reuse.IncarnationTracker, Iterator[port_reuse.Event]]]:
+def _events(rows: TupleRows, self_connected: Bools) -> Iterator[tuple[port_reuse.IncarnationTracker, Iterator[port_reuse.ReuseEvent]]]:
     """Yield each tuple of `rows` with its events; event rows count within `rows`."""
     starts = np.flatnonzero(np.concatenate(([True], rows.code[1:] != rows.code[:-1])))
     ends = np.append(starts[1:], len(rows.code))
@@ -145,9 +145,9 @@ def _events(rows: TupleRows, self_connected: Bools) -> Iterator[tuple[port_reuse
         yield tuple_, _stream(columns, int(bounds[number]), int(bounds[number + 1]))
 
 
-def _stream(columns: list[Array], start: int, end: int) -> Iterator[port_reuse.Event]:
+def _stream(columns: list[Array], start: int, end: int) -> Iterator[port_reuse.ReuseEvent]:
     for part in range(start, end, _CHUNK):
-        yield from map(port_reuse.Event, *(column[part : min(part + _CHUNK, end)].tolist() for column in columns))
+        yield from map(port_reuse.ReuseEvent, *(column[part : min(part + _CHUNK, end)].tolist() for column in columns))
 
 
 def _kinds(flags: Array) -> Array:
@@ -173,7 +173,7 @@ def _opening(rows: TupleRows, row: int) -> port_reuse.TrackedOpening:
 
 
 def _columns(rows: TupleRows, begin: Ints, places: Ints, kind: Array, looped: Bools) -> list[Array]:
-    """Return the fields of `reuse.Event`, in its order, for the rows at `places`."""
+    """Return the fields of `reuse.ReuseEvent`, in its order, for the rows at `places`."""
     before = np.maximum(places - 1, begin[places])
     known = (rows.time[places] != schema.NO_TIME) & (rows.time[before] != schema.NO_TIME)
     idle = np.where(known, rows.time[places] - np.where(known, rows.time[before], 0), 0)

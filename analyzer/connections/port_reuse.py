@@ -36,7 +36,7 @@ _NEAR: Final = 1 << 16
 _SPANS: Final = 16
 
 
-class Event(NamedTuple):
+class ReuseEvent(NamedTuple):
     """One segment with SYN, RST or FIN, and what the rows around it say."""
 
     row: int
@@ -101,11 +101,11 @@ class IncarnationTracker:
         self._isns: tuple[set[int], set[int]] = (set(), set())
         self._ends: tuple[set[int], set[int]] = (set(), set())
         # Only SYNs with data leave room between ISN + 1 and the end; a stack never has more of them open than this.
-        self._spans: deque[tuple[int, Event]] = deque(maxlen=_SPANS)
+        self._spans: deque[tuple[int, ReuseEvent]] = deque(maxlen=_SPANS)
         self._synacks: tuple[set[int], set[int]] = (set(), set())
         # ISNs known so far from a SYN+ACK alone: the SYN may come later in the file.
         self._inferred: set[tuple[int, int]] = set()
-        self._pending: dict[tuple[int, int], Event] = {}
+        self._pending: dict[tuple[int, int], ReuseEvent] = {}
         self._fins: set[int] = set()
         self._accepted = False
         self._finished_at = NEVER
@@ -113,7 +113,7 @@ class IncarnationTracker:
         self._refused_at: int | None = None
         self._synchronized_from = NEVER
 
-    def feed(self, events: Iterable[Event]) -> list[Cut]:
+    def feed(self, events: Iterable[ReuseEvent]) -> list[Cut]:
         """Take all events in capture order and return the cuts, rising by row."""
         for event in events:
             if event.kind == SYN:
@@ -128,7 +128,7 @@ class IncarnationTracker:
 
     # -- SYN
 
-    def _syn(self, event: Event) -> None:
+    def _syn(self, event: ReuseEvent) -> None:
         key = (event.side, event.seq)
         late = self._came_late(event)
         self._inferred.discard(key)
@@ -151,14 +151,14 @@ class IncarnationTracker:
             if event.length:
                 self._spans.append((event.side, event))
 
-    def _retried(self, event: Event) -> bool:
+    def _retried(self, event: ReuseEvent) -> bool:
         """Whether a finished incarnation's own SYN is its client trying again; if so the incarnation is open again."""
         if self._refused_at is None or event.time - self._refused_at > RETRY_NS:
             return False
         self._finished_at = NEVER
         return True
 
-    def _came_late(self, event: Event) -> bool:
+    def _came_late(self, event: ReuseEvent) -> bool:
         """Whether this SYN opened the very connection whose later segments the file shows first.
 
         A SYN whose SYN+ACK came before is recognised by its number: the file has no pause there,
@@ -174,7 +174,7 @@ class IncarnationTracker:
             return (first.seq - begun) & _MASK < _NEAR
         return first.acknowledges and (first.ack - begun) & _MASK < _NEAR
 
-    def _candidate(self, event: Event) -> None:
+    def _candidate(self, event: ReuseEvent) -> None:
         self._isns[event.side].add(event.seq)
         self._ends[event.side].add((event.seq + 1 + event.length) & _MASK)
         if event.length:
@@ -184,7 +184,7 @@ class IncarnationTracker:
 
     # -- SYN+ACK
 
-    def _synack(self, event: Event) -> None:
+    def _synack(self, event: ReuseEvent) -> None:
         peer = self._other[event.side]
         if self._acknowledges(peer, event.ack):
             self._accept(event)
@@ -203,7 +203,7 @@ class IncarnationTracker:
             self._cut(event)
             self._infer(event)
 
-    def _accept(self, event: Event) -> None:
+    def _accept(self, event: ReuseEvent) -> None:
         self._synacks[event.side].add(event.seq)
         self._accepted = True
         if self._refused_at is not None:
@@ -217,20 +217,20 @@ class IncarnationTracker:
             return True
         return any(event.seq in isns for event in self._spanning(side, ack))
 
-    def _pending_opener(self, side: int, ack: int) -> Event | None:
+    def _pending_opener(self, side: int, ack: int) -> ReuseEvent | None:
         """Return the pending SYN of `side` that `ack` acknowledges, all or part of its data included."""
         exact = self._pending.get((side, (ack - 1) & _MASK))
         if exact is not None:
             return exact
         return next((event for event in self._spanning(side, ack) if (side, event.seq) in self._pending), None)
 
-    def _spanning(self, side: int, ack: int) -> Iterator[Event]:
+    def _spanning(self, side: int, ack: int) -> Iterator[ReuseEvent]:
         """Yield SYNs with data of `side` that `ack` acknowledges, all or part of their data."""
         for sender, event in self._spans:
             if sender == side and 0 < (ack - event.seq) & _MASK <= event.length + 1:
                 yield event
 
-    def _known(self, event: Event, peer: int) -> bool:
+    def _known(self, event: ReuseEvent, peer: int) -> bool:
         """Whether it repeats a SYN+ACK of this incarnation, or is an old duplicate from an earlier one."""
         return (
             event.seq in self._synacks[event.side]
@@ -243,7 +243,7 @@ class IncarnationTracker:
             return True
         return bool(self._isns[0] or self._isns[1])
 
-    def _synack_came_late(self, event: Event) -> bool:
+    def _synack_came_late(self, event: ReuseEvent) -> bool:
         """Whether this SYN+ACK opened the very connection whose later segments the file shows first."""
         first = self._opening
         if first is None or self.cuts or self._synacks[event.side] or abs(event.time - first.time) > _REORDERED_NS:
@@ -251,7 +251,7 @@ class IncarnationTracker:
         ours, theirs = (first.seq, first.ack) if first.side == event.side else (first.ack, first.seq)
         return first.acknowledges and (ours - event.seq - 1) & _MASK < _NEAR and (theirs - event.ack) & _MASK < _NEAR
 
-    def _lost_its_syn(self, event: Event) -> bool:
+    def _lost_its_syn(self, event: ReuseEvent) -> bool:
         """Whether a SYN+ACK that fits nothing is the start of a connection whose SYN was not captured."""
         if event.idle > IDLE_NS:
             return True
@@ -259,7 +259,7 @@ class IncarnationTracker:
         finished, synchronized = self._finished_at != NEVER, self._synchronized(event.row)
         return (goes_on and (finished or synchronized)) or (finished and synchronized)
 
-    def _infer(self, event: Event) -> None:
+    def _infer(self, event: ReuseEvent) -> None:
         peer = self._other[event.side]
         self._isns[peer].add((event.ack - 1) & _MASK)
         self._inferred.add((peer, (event.ack - 1) & _MASK))
@@ -273,7 +273,7 @@ class IncarnationTracker:
         """Whether a SYN+ACK was accepted, or the SYN's sender went on as only an accepted one lets it."""
         return self._accepted or NEVER < self._synchronized_from < row
 
-    def _reset(self, event: Event) -> None:
+    def _reset(self, event: ReuseEvent) -> None:
         if self._synchronized(event.row):
             if event.near:
                 self._finish(event)
@@ -283,19 +283,19 @@ class IncarnationTracker:
         elif event.seq in self._isns[event.side] or self._acknowledges(event.side, event.seq):
             self._finish(event)
 
-    def _fin(self, event: Event) -> None:
+    def _fin(self, event: ReuseEvent) -> None:
         if event.near:
             self._fins.add(event.side)
             if len(self._fins) >= self._sides and self._finished_at == NEVER:
                 self._finish(event)
                 self._by_fins = True
 
-    def _finish(self, event: Event) -> None:
+    def _finish(self, event: ReuseEvent) -> None:
         if self._finished_at == NEVER:
             self._finished_at = event.row
         self._refused_at = None
 
-    def _cut(self, opener: Event) -> None:
+    def _cut(self, opener: ReuseEvent) -> None:
         """Begin a new incarnation at `opener`; SYNs that were pending since are its candidates."""
         finished = NEVER < self._finished_at < opener.row
         self.cuts.append(Cut(opener.row, finished, finished and self._by_fins))

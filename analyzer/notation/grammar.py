@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.notation.options import encode
-from analyzer.notation.scanner import Line, Number, integer, macs, seconds, sequence, string, tags
+from analyzer.notation.scanner import Number, ScriptLine, integer, macs, seconds, sequence, string, tags
 from analyzer.notation.values import (
     EPOCH,
     MAX_TEXT,
@@ -68,19 +68,19 @@ opt-bytes HEX. An ICMP error may have: from ADDRESS, ttl N, vlan IDS, iface N, c
 """
 """How a script is written, for its authors."""
 
-_HOST_WORDS: Final[dict[str, tuple[str, Callable[[Line], Any]]]] = {
+_HOST_WORDS: Final[dict[str, tuple[str, Callable[[ScriptLine], Any]]]] = {
     "ttl": ("ttl", lambda line: integer(line, "ttl")),
     "vlan": ("vlan", tags),
     "mac": ("mac", lambda line: line.need(_MAC, "a MAC address").group()),
 }
-_QUOTE_WORDS: Final[dict[str, tuple[str, Callable[[Line], Any]]]] = {
+_QUOTE_WORDS: Final[dict[str, tuple[str, Callable[[ScriptLine], Any]]]] = {
     "from": ("sender", lambda line: line.need(_ADDRESS, "an address").group()),
     "ttl": ("ttl", lambda line: integer(line, "ttl")),
     "vlan": ("vlan", tags),
     "iface": ("interface", lambda line: integer(line, "interface")),
     "cut": ("cut", lambda line: integer(line, "cut")),
 }
-_SEGMENT_WORDS: Final[dict[str, tuple[str, Callable[[Line], Any]]]] = {
+_SEGMENT_WORDS: Final[dict[str, tuple[str, Callable[[ScriptLine], Any]]]] = {
     "ack": ("ack", sequence),
     "win": ("window", lambda line: integer(line, "window")),
     "ttl": ("ttl", lambda line: integer(line, "ttl")),
@@ -103,7 +103,7 @@ _SEGMENT_WORDS: Final[dict[str, tuple[str, Callable[[Line], Any]]]] = {
 class _Draft:
     """An event whose relative numbers are not resolved yet."""
 
-    line: Line
+    line: ScriptLine
     fields: dict[str, Any]
     end: Number | None = None
 
@@ -122,7 +122,7 @@ def parse(text: str, *, where: str = "") -> Script:
         raise NotationError(message, where=where)
     start, hosts, drafts = EPOCH, dict[tuple[int, Side], Host](), list[_Draft]()
     for number, content in enumerate(text.split("\n"), 1):
-        line = Line(content.rstrip(" \t\r"), number, where)
+        line = ScriptLine(content.rstrip(" \t\r"), number, where)
         line.skip()
         if line.ended:
             continue
@@ -139,7 +139,7 @@ def parse(text: str, *, where: str = "") -> Script:
     return _join(drafts, hosts, start, where)
 
 
-def _start(line: Line) -> int:
+def _start(line: ScriptLine) -> int:
     time = seconds(line, signed=False)
     if time is None or not line.ended:
         message = "seconds since 1970 must follow, to the nanosecond at most"
@@ -147,7 +147,7 @@ def _start(line: Line) -> int:
     return time
 
 
-def _read_host(line: Line, side: Side, hosts: dict[tuple[int, Side], Host]) -> None:
+def _read_host(line: ScriptLine, side: Side, hosts: dict[tuple[int, Side], Host]) -> None:
     found = line.need(_HOST, "an endpoint, as 192.0.2.1:40000 or [2001:db8::1]:40000,")
     number = int(found[1] or 1)
     fields = _words(line, _HOST_WORDS, {"address": found[2] or found[3], "port": int(found[4])})
@@ -161,7 +161,7 @@ def _read_host(line: Line, side: Side, hosts: dict[tuple[int, Side], Host]) -> N
         raise line.error(error.sentence, found.start()) from None
 
 
-def _draft(line: Line, *, first: bool) -> _Draft:
+def _draft(line: ScriptLine, *, first: bool) -> _Draft:
     delay = seconds(line, signed=True)
     number, arrow = line.need(_ARROW, "> or < (or a header, before the first segment)").groups()
     fields: dict[str, Any] = {
@@ -172,7 +172,7 @@ def _draft(line: Line, *, first: bool) -> _Draft:
     return _draft_quote(line, fields) if line.take(_ICMP) else _draft_segment(line, fields)
 
 
-def _draft_quote(line: Line, fields: dict[str, Any]) -> _Draft:
+def _draft_quote(line: ScriptLine, fields: dict[str, Any]) -> _Draft:
     fields["type"] = integer(line, "type")
     line.need(_SLASH, "/ and the ICMP code")
     fields["code"] = integer(line, "code")
@@ -181,7 +181,7 @@ def _draft_quote(line: Line, fields: dict[str, Any]) -> _Draft:
     return _Draft(line, _words(line, _QUOTE_WORDS, fields))
 
 
-def _draft_segment(line: Line, fields: dict[str, Any]) -> _Draft:
+def _draft_segment(line: ScriptLine, fields: dict[str, Any]) -> _Draft:
     fields["flags"] = _flags(line)
     fields["seq"] = sequence(line)
     line.need(_COLON, "a colon and the end of the sequence range")
@@ -196,7 +196,7 @@ def _draft_segment(line: Line, fields: dict[str, Any]) -> _Draft:
     return _Draft(line, fields, end)
 
 
-def _flags(line: Line) -> int:
+def _flags(line: ScriptLine) -> int:
     start = line.at
     text = line.need(_FLAGS, "flags (letters of FSRP.UEWN, none, or 0x and up to three digits)").group()
     if text == "none":
@@ -213,7 +213,7 @@ def _flags(line: Line) -> int:
     return flags
 
 
-def _words(line: Line, known: dict[str, tuple[str, Callable[[Line], Any]]], fields: dict[str, Any]) -> dict[str, Any]:
+def _words(line: ScriptLine, known: dict[str, tuple[str, Callable[[ScriptLine], Any]]], fields: dict[str, Any]) -> dict[str, Any]:
     """Take options, text and keywords in any order until the line ends; each may stand once."""
     segment = known is _SEGMENT_WORDS
     while not line.ended:
@@ -236,7 +236,7 @@ def _words(line: Line, known: dict[str, tuple[str, Callable[[Line], Any]]], fiel
     return fields
 
 
-def _payload(line: Line, length: int) -> bytes:
+def _payload(line: ScriptLine, length: int) -> bytes:
     start = line.at
     payload = string(line)
     if len(payload) != length:
@@ -245,7 +245,7 @@ def _payload(line: Line, length: int) -> bytes:
     return payload
 
 
-def _options(line: Line) -> bytes:
+def _options(line: ScriptLine) -> bytes:
     start = line.at
     text = line.need(_OPTIONS, "options up to a closing >")[1]
     try:
@@ -275,7 +275,7 @@ def _join(drafts: list[_Draft], hosts: dict[tuple[int, Side], Host], start: int,
         raise NotationError(error.sentence, where=where, line=error.line, column=error.column) from None
 
 
-def _fit(line: Line, event: Segment | Quote, connections: tuple[Connection, ...]) -> None:
+def _fit(line: ScriptLine, event: Segment | Quote, connections: tuple[Connection, ...]) -> None:
     try:
         check_fit(event, connections)
     except NotationError as error:
@@ -302,7 +302,7 @@ def _resolve(draft: _Draft, isns: dict[tuple[int, Side], Number]) -> Segment | Q
         raise line.error(error.sentence, 0) from None
 
 
-def _absolute(number: Number, isn: Number | None, side: Side, line: Line) -> int:
+def _absolute(number: Number, isn: Number | None, side: Side, line: ScriptLine) -> int:
     if not number.relative:
         return number.value
     if isn is None or isn.relative:

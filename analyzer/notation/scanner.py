@@ -36,7 +36,7 @@ class Number:
 
 
 @dataclass(slots=True)
-class Line:
+class ScriptLine:
     """One line and the place reached in it; `at` counts from 0, columns in messages from 1."""
 
     text: str
@@ -76,7 +76,7 @@ class Line:
         return self.at >= len(self.text)
 
 
-def integer(line: Line, name: str) -> int:
+def integer(line: ScriptLine, name: str) -> int:
     """Take a plain number within the limits of field `name`."""
     start = line.at
     digits = line.need(_ROUND, "a number").group()
@@ -87,7 +87,7 @@ def integer(line: Line, name: str) -> int:
     return int(digits)
 
 
-def sequence(line: Line) -> Number:
+def sequence(line: ScriptLine) -> Number:
     """Take a sequence number, absolute or with a sign and relative to an ISN."""
     start = line.at
     sign, digits = line.need(_NUMBER, "a sequence number").groups()
@@ -97,7 +97,7 @@ def sequence(line: Line) -> Number:
     return Number(int(sign + digits), bool(sign), start + 1)
 
 
-def seconds(line: Line, *, signed: bool) -> int | None:
+def seconds(line: ScriptLine, *, signed: bool) -> int | None:
     """Take seconds to the nanosecond, with or without a sign, if they stand here; as ns."""
     found = line.take(_SIGNED_SECONDS if signed else _SECONDS)
     if found is None:
@@ -106,7 +106,7 @@ def seconds(line: Line, *, signed: bool) -> int | None:
     return int(sign + "1") * (int(whole) * 10**9 + int(fraction.ljust(9, "0")))
 
 
-def tags(line: Line) -> tuple[int, ...]:
+def tags(line: ScriptLine) -> tuple[int, ...]:
     """Take a VLAN stack: ids joined by dots, from the outside in, or - for none."""
     start = line.at
     text = line.need(_VLAN, "VLAN ids joined by dots, or - for none,").group()
@@ -118,13 +118,13 @@ def tags(line: Line) -> tuple[int, ...]:
     return vlan
 
 
-def macs(line: Line) -> tuple[str, str]:
+def macs(line: ScriptLine) -> tuple[str, str]:
     """Take two link addresses joined by >."""
     found = line.need(_MACS, "two MAC addresses as 02:00:00:00:00:01>02:00:00:00:00:02")
     return found[1], found[2]
 
 
-def string(line: Line) -> bytes:
+def string(line: ScriptLine) -> bytes:
     r"""Take a quoted text: printable characters as UTF-8, the rest as \r \n \t \\ \" \xHH."""
     start = line.at
     found = line.take(_TEXT)
@@ -145,7 +145,7 @@ def string(line: Line) -> bytes:
     return b"".join(parts)
 
 
-def _encoded(text: str, line: Line, start: int) -> bytes:
+def _encoded(text: str, line: ScriptLine, start: int) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:

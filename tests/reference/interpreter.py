@@ -32,7 +32,7 @@ class Seq(int):
 
 
 @dataclass(frozen=True)
-class Event:
+class ReuseEvent:
     """A finding: where its evidence lies, and what else it cites."""
 
     id: str
@@ -67,9 +67,9 @@ class Memory:
     newest: dict[str, int] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
-    held: dict[str, Event] = field(default_factory=dict)
+    held: dict[str, ReuseEvent] = field(default_factory=dict)
     """Hold to the evidence it keeps back."""
-    events: list[Event] = field(default_factory=list)
+    events: list[ReuseEvent] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -231,10 +231,10 @@ def _fire(row: Row, before: View, number: int) -> None:
     cites, evidence = _cites(row.evidence, before), number
     if row.settles is not None:
         cites, evidence = (*cites, number), memory.held[row.settles].step
-    emitted = [Event(emit.id, evidence, cites) for emit in row.emits if holds(emit.when, before)]
+    emitted = [ReuseEvent(emit.id, evidence, cites) for emit in row.emits if holds(emit.when, before)]
     if row.holds is not None and row.holds not in memory.held:
         taken = {name: evaluate(node, before) for name, node in memory.machine.holds[row.holds].values}
-        memory.held[row.holds] = Event(row.holds, number, cites)
+        memory.held[row.holds] = ReuseEvent(row.holds, number, cites)
         memory.variables |= taken
     if row.settles is not None:
         del memory.held[row.settles]
@@ -288,7 +288,7 @@ def _release(memory: Memory) -> None:
 
 
 def _report(emits: Sequence[Emit], step: int, cites: tuple[int, ...], end: View) -> None:
-    found = [Event(emit.id, step, cites) for emit in emits if holds(emit.when, end)]
+    found = [ReuseEvent(emit.id, step, cites) for emit in emits if holds(emit.when, end)]
     end.memory.events += found
     end.memory.seen |= {event.id for event in found}
 
@@ -310,7 +310,7 @@ def _conclusion(entry: Verdict | Observation, step: int, end: View) -> None:
     _report(entry.emits, cites[0] if first else step, cites[1:] if first else cites, end)
 
 
-def _findings(events: Sequence[Event], steps: Sequence[Facts]) -> dict[str, tuple[tuple[int, int], ...]]:
+def _findings(events: Sequence[ReuseEvent], steps: Sequence[Facts]) -> dict[str, tuple[tuple[int, int], ...]]:
     """Return the frames by rule: what the earliest event cites, and the evidence of all, twelve steps at most."""
     found = {}
     for id_ in {event.id for event in events}:

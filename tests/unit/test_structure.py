@@ -18,9 +18,7 @@ MAX_FUNCTION_LINES = 60
 MAX_FOLDER_MODULES = 15
 LARGE_FOLDERS = frozenset({"connections", "report"})
 SHARED_CLASS_NAMES = {
-    "Event": "connections: one segment of port reuse; findings: hits of a rule",
     "ExchangeLog": "one role in two protocols: the exchanges of a dialogue",
-    "Line": "notation.scanner and reassembly.reader differ in idea: to be renamed",
     "Payloads": "model: the protocol; capture: its implementation",
     "_Parser": "one role in three languages",
 }
