@@ -37,7 +37,7 @@ _SPECIAL_6: Final = tuple(
 _FIXED: Final = frozenset(ip_address(text).packed for text in ("0.0.0.0", "255.255.255.255", "127.0.0.1", "::", "::1"))  # noqa: S104 - not bound to
 """Addresses that identify no host."""
 _IPV4_BYTES: Final = 4
-_EMBEDDED_AT: Final = {"::/96": 12, "::ffff:0:0/96": 12, "64:ff9b::/96": 12, "2002::/16": 2}
+_EMBEDDED_AT: Final = {ip_network(text): at for text, at in (("::/96", 12), ("::ffff:0:0/96", 12), ("64:ff9b::/96", 12), ("2002::/16", 2))}
 """IPv6 prefixes behind which an IPv4 address stands (RFC 4291 2.5.5, 6052, 3056), and where."""
 
 
@@ -60,7 +60,7 @@ class AddressMap:
             return packed
         address = ip_address(packed)
         special = next((net for net in (_SPECIAL_4 if address.version == 4 else _SPECIAL_6) if address in net), None)  # noqa: PLR2004
-        at = _EMBEDDED_AT.get(str(special), 0)
+        at = _EMBEDDED_AT.get(special, 0) if special is not None else 0
         if at:
             # The embedded IPv4 address gets the pseudonym that it has where it stands alone.
             inner = self.ip(packed[at : at + _IPV4_BYTES])
