@@ -1,8 +1,9 @@
 """Segments ─► connections.
 
-`group` joins the captures' tables (`union`), numbers tuples (`keys`), drops copies of frames (`duplicates`), cuts tuples
-into incarnations (`incarnations`, `reuse`, `timewait`; `grouping` calls these), names clients and counts
-(`connections`), and finds what each ICMP error is about (`quotes`). `identity` and `services` say what a connection is called elsewhere.
+`group` joins the captures' tables (`concat`), numbers tuples (`tuple_key`), drops copies of frames (`duplicates`), cuts tuples
+into incarnations (`incarnations`, `port_reuse`, `timewait`; `grouping` calls these), names clients and counts
+(`table`), and finds what each ICMP error is about (`icmp`). `community_id` and
+`display_filter` name a connection for other tools.
 
 Every segment is in exactly one connection or in the list of copies; connections never join across captures;
 flows are numbered by first frame; whole arrays throughout, but for tuples that were used more than once.

@@ -1,6 +1,6 @@
 """The Community ID of each connection.
 
-One text per row of table `tables.CONNECTIONS`, in its order, dtype object; each distinct tuple is hashed once.
+One text per row of table `schema.CONNECTIONS`, in its order, dtype object; each distinct tuple is hashed once.
 """
 
 from __future__ import annotations

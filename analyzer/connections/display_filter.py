@@ -1,6 +1,6 @@
 """The Wireshark display filter that selects each connection.
 
-One text per row of table `tables.CONNECTIONS`, in its order, dtype object. A filter selects every frame of its connection,
+One text per row of table `schema.CONNECTIONS`, in its order, dtype object. A filter selects every frame of its connection,
 dropped copies included, and no other TCP segment.
 """
 

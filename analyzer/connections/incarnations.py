@@ -1,7 +1,7 @@
 """Tuples ─► incarnations: which tuples need a look, what their events are, where they are cut.
 
 A tuple whose only SYN comes first, repeated or not, and whose only SYN+ACK comes from the other end, costs
-whole-array work alone; the rest goes event by event through `reuse.Tuple`.
+whole-array work alone; the rest goes event by event through `port_reuse.IncarnationTracker`.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def _opening(rows: TupleRows, row: int) -> port_reuse.TrackedOpening:
 
 
 def _columns(rows: TupleRows, begin: Ints, places: Ints, kind: Array, looped: Bools) -> list[Array]:
-    """Return the fields of `reuse.ReuseEvent`, in its order, for the rows at `places`."""
+    """Return the fields of `port_reuse.ReuseEvent`, in its order, for the rows at `places`."""
     before = np.maximum(places - 1, begin[places])
     known = (rows.time[places] != schema.NO_TIME) & (rows.time[before] != schema.NO_TIME)
     idle = np.where(known, rows.time[places] - np.where(known, rows.time[before], 0), 0)

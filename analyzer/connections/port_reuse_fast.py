@@ -1,7 +1,7 @@
 """Tuples used again and again in good order: each SYN answered, each connection ended before the next SYN.
 
 Load tests and busy proxies make such captures; here their incarnations are found by whole arrays. What is found is
-exactly what `reuse.Tuple` finds; a tuple with anything unusual is left to it.
+exactly what `port_reuse.IncarnationTracker` finds; a tuple with anything unusual is left to it.
 
 Whole arrays only.
 """
@@ -26,7 +26,7 @@ class TurnoverEvents(NamedTuple):
     code: Ints
     """The tuple, rising."""
     kind: Array
-    """SYN, SYN_ACK, RESET, RESET_ACK or FINISH of `reuse`."""
+    """SYN, SYN_ACK, RESET, RESET_ACK or FINISH of `port_reuse`."""
     forward: Bools
     seq: Array
     """uint32."""

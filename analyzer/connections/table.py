@@ -1,6 +1,6 @@
 """The connections table: who is client, when, how much.
 
-One row a connection, table `tables.CONNECTIONS`; whole arrays only. The client is the sender of the first SYN
+One row a connection, table `schema.CONNECTIONS`; whole arrays only. The client is the sender of the first SYN
 without ACK; failing that the receiver of the first SYN+ACK; failing that the end whose port looks less like a server's;
 failing that the sender of the first segment.
 """

@@ -1,6 +1,6 @@
 """Rows of the tables a capture is read into, back to a script.
 
-`columns.capture` makes the same rows of the script, as far as a table holds them: payload bytes, tunnels and
+`to_tables.capture` makes the same rows of the script, as far as a table holds them: payload bytes, tunnels and
 fragments are lost.
 """
 
@@ -28,7 +28,7 @@ _FIXED: Final = 20
 
 
 def script(segments: pd.DataFrame, *, option_bytes: bytes = b"", quotes: pd.DataFrame | None = None, client: End | None = None) -> Script:
-    """Return rows of `tables.SEGMENTS`, and those of `tables.QUOTES` that quote the same ends, as a script.
+    """Return rows of `schema.SEGMENTS`, and those of `schema.QUOTES` that quote the same ends, as a script.
 
     `option_bytes` are the capture's; without them every option is an end-of-options. `client` is the (address, port) to draw
     on the left; without it, of each pair of ends, who first sent a SYN without ACK, else who sent first. Payloads are zeros.

@@ -142,7 +142,7 @@ def _fragments(segment: Segment, first: int, number: int, pair: Connection) -> I
 
 @dataclass(frozen=True, slots=True)
 class _Carriage:
-    """The lengths that the IP header states."""
+    """The fields of an IP header, its length and protocol excepted."""
 
     source: str
     target: str

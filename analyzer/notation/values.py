@@ -178,7 +178,7 @@ class Segment:
 
     by: Side
     flags: int
-    """Twelve bits, as `tables.SYN` and its neighbours."""
+    """Twelve bits, as `schema.SYN` and its neighbours."""
     seq: int
     ack: int = 0
     """The field, whether or not ACK is set."""
