@@ -55,6 +55,8 @@ _NEAR_PAYLOAD = ("analyzer.dialogues", "analyzer.capture")
 
 _NO_MEMORY: Final = ("failed to map segment", "annot allocate memory")
 """Messages of the dynamic linker for a module it has no memory for."""
+_LOST_ERROR: Final = "returned NULL without setting an exception"
+"""End of Python's message where a MemoryError could not be raised for want of memory (seen with 3.13)."""
 _NO_THREAD: Final = "can't start new thread"
 """Message of Python when the system starts no thread."""
 
@@ -175,6 +177,8 @@ def _name_lack(error: Exception) -> str:
     """Return what the machine lacks, in one line, if `error`, or an exception it came from, names it; empty otherwise."""
     for one in reversed(_chain(error)):
         if isinstance(one, MemoryError) or (isinstance(one, ImportError) and any(words in str(one) for words in _NO_MEMORY)):
+            return MEMORY_HINT
+        if isinstance(one, SystemError) and str(one).endswith(_LOST_ERROR):
             return MEMORY_HINT
         if isinstance(one, RuntimeError) and str(one) == _NO_THREAD:
             return "no more threads can be started: raise the limit (ulimit -u), or give --jobs 1"

@@ -125,6 +125,7 @@ def test_too_little_memory_is_status_7_with_a_hint(shell: Shell, arguments: str)
         (MemoryError(), MEMORY_HINT),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), MEMORY_HINT),
         (ImportError("libx.so: failed to map segment from shared object"), MEMORY_HINT),
+        (SystemError("<function f at 0x7f> returned NULL without setting an exception"), MEMORY_HINT),
         (OSError(errno.EMFILE, "Too many open files", "x"), "too many files are open: raise the limit (ulimit -n), or give --jobs 1"),
         (RuntimeError("can't start new thread"), "no more threads can be started: raise the limit (ulimit -u), or give --jobs 1"),
         (OSError(errno.EIO, "Input/output error", "a\x1b"), r"a\x1b: Input/output error"),
